@@ -1,0 +1,106 @@
+"""A depth image with its intrinsics, or bare points, as a Cloud. The one door for measured points."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from pose_node.errors import InputError
+from pose_node.types import Array, Indices
+
+_FARTHEST_M = 100.0  # beyond any depth camera or indoor lidar: such values are millimetres taken for metres, or junk
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Cloud:
+    """Measured points and the place that they were seen from.
+
+    points_m:     [N, 3] float64, finite, in the order of the source.
+    viewpoint_m:  [3] the sensor's centre in the same frame: a rigid motion moves both.
+    source_index: [N] row (bare clouds) or flat pixel (depth images) that each point came from.
+    shape:        shape of the source: (rows,) or (height, width).
+    K:            [3, 3] intrinsics when the cloud comes from a depth image, else None.
+    stamp_ns:     the measurement's own time; frame_id: the frame's name, for messages alone.
+    """
+
+    points_m: Array
+    viewpoint_m: Array
+    source_index: Indices
+    shape: tuple[int, ...]
+    K: Array | None = None
+    stamp_ns: int = 0
+    frame_id: str = ""
+
+    @classmethod
+    def from_depth(cls, depth_m: Array, K: Array, stamp_ns: int = 0, frame_id: str = "") -> Cloud:
+        """Back-project a depth image.
+
+        depth_m: [H, W] metres along the optical axis; 0, negative, NaN and inf mean no reading (REP 117, REP 118).
+        K:       [3, 3] pinhole intrinsics in pixels; a pixel's centre lies at integer (u, v).
+        Raises InputError when a shape, the intrinsics or the units cannot be meant.
+        """
+        depth = np.asarray(depth_m)
+        if depth.ndim != 2 or depth.size == 0:
+            raise InputError(f"depth image: found shape {depth.shape}, expected a non-empty (height, width).")
+        if not np.issubdtype(depth.dtype, np.floating):
+            raise InputError(f"depth image: found {depth.dtype}, expected floats in metres (divide 16UC1 by 1000).")
+        K = checked_intrinsics(K)
+        flat = depth.astype(np.float64).ravel()
+        with np.errstate(invalid="ignore"):
+            index = np.flatnonzero(np.isfinite(flat) & (flat > 0.0))
+        z = flat[index]
+        _check_metres(z, "depth image")
+        v, u = np.divmod(index, depth.shape[1])
+        y = (v - K[1, 2]) / K[1, 1]
+        x = (u - K[0, 2] - K[0, 1] * y) / K[0, 0]
+        points = np.stack([x * z, y * z, z], axis=1)
+        return cls(points, np.zeros(3), index, depth.shape, K, int(stamp_ns), frame_id)
+
+    @classmethod
+    def from_points(
+        cls,
+        points_m: Array,
+        viewpoint_m: Sequence[float] | Array = (0.0, 0.0, 0.0),
+        stamp_ns: int = 0,
+        frame_id: str = "",
+    ) -> Cloud:
+        """Take bare points [N, 3] in metres seen from ``viewpoint_m`` [3]; rows that are not finite are dropped.
+
+        A row that lies at the viewpoint itself is no reading either: drivers write it where there was none.
+        Raises InputError when a shape or the units cannot be meant.
+        """
+        points = np.asarray(points_m, dtype=np.float64)
+        if points.ndim != 2 or points.shape[1] != 3:
+            raise InputError(f"points: found shape {points.shape}, expected (N, 3).")
+        viewpoint = np.asarray(viewpoint_m, dtype=np.float64)
+        if viewpoint.shape != (3,) or not np.isfinite(viewpoint).all():
+            raise InputError(f"viewpoint: found {viewpoint_m!r}, expected three finite numbers in metres.")
+        index = np.flatnonzero(np.isfinite(points).all(axis=1) & (points != viewpoint).any(axis=1))
+        points = points[index]
+        _check_metres(np.linalg.norm(points - viewpoint, axis=1), "points")
+        return cls(points, viewpoint, index, (len(points_m),), None, int(stamp_ns), frame_id)
+
+    def __len__(self) -> int:
+        return len(self.points_m)
+
+
+def checked_intrinsics(K: Array) -> Array:
+    """K as float64 [3, 3], or InputError that says what is wrong with it."""
+    K = np.asarray(K, dtype=np.float64)
+    if K.shape != (3, 3):
+        raise InputError(f"camera matrix K: found shape {K.shape}, expected (3, 3).")
+    if not np.isfinite(K).all() or K[0, 0] <= 0 or K[1, 1] <= 0:
+        raise InputError(
+            f"camera matrix K: found fx={K[0, 0]:g}, fy={K[1, 1]:g}, expected positive focal lengths in pixels "
+            "(an uncalibrated camera publishes zeros)."
+        )
+    if K[1, 0] != 0 or not np.array_equal(K[2], (0.0, 0.0, 1.0)):
+        raise InputError(f"camera matrix K: found rows {K[1:].tolist()}, expected [0, fy, cy] and [0, 0, 1].")
+    return K
+
+
+def _check_metres(ranges_m: Array, what: str) -> None:
+    if len(ranges_m) and (median := float(np.median(ranges_m))) > _FARTHEST_M:
+        raise InputError(f"{what}: found a median range of {median:.0f} m, expected metres (was it millimetres?).")

@@ -1,0 +1,150 @@
+"""All settings of the chain: one frozen dataclass per stage, one home per default, unknown keys refused.
+
+The node declares its ROS parameters from these classes, the command line reads YAML into them; neither states a
+default of its own. ``config/pose.yaml`` documents each field (a test holds the two together).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, is_dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, TypeVar, get_type_hints
+
+import yaml
+
+from pose_node.errors import ConfigError
+
+C = TypeVar("C")
+
+
+def bounded(default: float, low: float, high: float, doc: str) -> Any:
+    """A number field with its inclusive range and a sentence for users."""
+    return field(default=default, metadata={"range": (low, high), "doc": doc})
+
+
+def choice(default: str, options: tuple[str, ...], doc: str) -> Any:
+    """A text field with its allowed values."""
+    return field(default=default, metadata={"options": options, "doc": doc})
+
+
+def plain(default: Any, doc: str) -> Any:
+    """A field that any value of its type suits."""
+    return field(default=default, metadata={"doc": doc})
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentConfig:
+    """Where to look when nobody says where."""
+
+    near_m: float = bounded(0.1, 0.0, 100.0, "points nearer to the viewpoint are ignored")
+    far_m: float = bounded(3.0, 0.0, 100.0, "points farther from the viewpoint are ignored")
+    remove_plane: bool = plain(True, "remove the dominant support plane before clustering")
+    plane_distance_m: float = bounded(0.008, 0.0, 1.0, "points this near to the plane belong to it (grows with noise)")
+    plane_min_share: float = bounded(0.15, 0.0, 1.0, "a plane with a smaller share of the points is not a support")
+    cluster_gap_m: float = bounded(0.012, 0.0, 1.0, "points farther apart than this start another cluster")
+    max_segments: int = bounded(16, 1, 1000, "at most this many clusters are looked at, largest first")
+
+
+@dataclass(frozen=True, slots=True)
+class InferConfig:
+    """How the network runs."""
+
+    provider: str = choice("auto", ("auto", "cpu", "cuda", "tensorrt"), "ONNX Runtime execution provider")
+    require_gpu: bool = plain(False, "refuse to start rather than run on the CPU")
+    threads: int = bounded(1, 1, 256, "threads of ONNX Runtime; results are byte-equal for a fixed number")
+    min_points: int = bounded(60, 10, 100000, "a segment with fewer points is rejected")
+    max_hypotheses: int = bounded(48, 1, 1000, "at most this many hypotheses a segment and object, before confusions")
+
+
+@dataclass(frozen=True, slots=True)
+class RefineConfig:
+    """Point-to-plane ICP against the model's surface."""
+
+    points: int = bounded(800, 50, 100000, "measured points used by the last refinement")
+    max_iterations: int = bounded(40, 1, 1000, "iterations of the last refinement")
+    inlier_distance_rel: float = bounded(0.05, 0.001, 0.5, "final correspondence distance, share of the diameter")
+
+
+@dataclass(frozen=True, slots=True)
+class JudgeConfig:
+    """Which hypotheses live."""
+
+    shortlist: int = bounded(8, 1, 100, "hypotheses a segment and object that get the last refinement")
+    tolerance_m: float = bounded(0.005, 0.0, 0.1, "model and measurement agree within this at zero range")
+    tolerance_per_m2: float = bounded(0.004, 0.0, 0.1, "growth of the tolerance with the square of the range, 1/m")
+    min_score: float = bounded(0.5, 0.0, 1.0, "estimates below this score are rejected")
+    min_explained: float = bounded(0.3, 0.0, 1.0, "share of the visible model surface that must be confirmed")
+    alternatives_margin: float = bounded(0.05, 0.0, 1.0, "orientations this near to the best score stay as alternatives")
+    max_instances: int = bounded(10, 1, 1000, "at most this many estimates an object")
+
+
+@dataclass(frozen=True, slots=True)
+class PipelineConfig:
+    """One field per stage."""
+
+    segment: SegmentConfig = field(default_factory=SegmentConfig)
+    infer: InferConfig = field(default_factory=InferConfig)
+    refine: RefineConfig = field(default_factory=RefineConfig)
+    judge: JudgeConfig = field(default_factory=JudgeConfig)
+
+
+def from_mapping(cls: type[C], values: Mapping[str, Any], where: str = "config") -> C:
+    """Build a config dataclass from nested mappings; unknown keys, wrong types and values out of range raise ConfigError."""
+    if not isinstance(values, Mapping):
+        raise ConfigError(f"{where}: found {type(values).__name__}, expected a mapping of settings.")
+    hints = get_type_hints(cls)
+    known = {f.name: f for f in fields(cls)}  # type: ignore[arg-type]
+    kept: dict[str, Any] = {}
+    for key, value in values.items():
+        if key not in known:
+            near = get_close_matches(str(key), known, n=1)
+            meant = f" (did you mean {near[0]!r}?)" if near else ""
+            raise ConfigError(f"{where}: unknown key {key!r}{meant}; expected one of {', '.join(known)}.")
+        name = f"{where}.{key}"
+        kept[key] = (
+            from_mapping(hints[key], value, name)
+            if is_dataclass(hints[key])
+            else checked_value(value, hints[key], known[key].metadata, name)
+        )
+    return cls(**kept)
+
+
+def checked_value(value: Any, kind: type, metadata: Mapping[str, Any], name: str) -> Any:
+    """``value`` as ``kind``, within the field's range or options, or ConfigError."""
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        value = float(value)
+    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+        raise ConfigError(f"{name}: found {value!r}, expected {kind.__name__}.")
+    if "range" in metadata:
+        low, high = metadata["range"]
+        if not low <= value <= high:
+            raise ConfigError(f"{name}: found {value!r}, expected a number from {low:g} to {high:g}.")
+    if "options" in metadata and value not in metadata["options"]:
+        raise ConfigError(f"{name}: found {value!r}, expected one of {', '.join(metadata['options'])}.")
+    return value
+
+
+def load(path: str | Path | None) -> PipelineConfig:
+    """Read the pipeline's settings from YAML: either the bare stages, or a ROS 2 parameter file, whose node sections
+    (``<node>: ros__parameters:``) are searched for the stages; the node's own parameters in it are left to the node.
+
+    Raises ConfigError when the file is missing, is not YAML, or holds unknown settings.
+    """
+    if path is None:
+        return PipelineConfig()
+    try:
+        values = yaml.safe_load(Path(path).read_text()) or {}
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read ({error.strerror}), expected a YAML file of settings.") from error
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path}: is not YAML ({str(error).splitlines()[0]}).") from error
+    if not isinstance(values, Mapping):
+        raise ConfigError(f"{path}: found {type(values).__name__}, expected a mapping of settings.")
+    stages = {f.name for f in fields(PipelineConfig)}
+    for section in values.values():
+        if isinstance(section, Mapping) and "ros__parameters" in section:
+            values = {k: v for k, v in section["ros__parameters"].items() if k in stages}
+            break
+    return from_mapping(PipelineConfig, values, str(path))

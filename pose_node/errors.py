@@ -1,0 +1,27 @@
+"""The errors that users see. Each message is one sentence: the input, what was found, what was expected."""
+
+from __future__ import annotations
+
+
+class PoseNodeError(Exception):
+    """Base of all errors raised on purpose."""
+
+
+class InputError(PoseNodeError, ValueError):
+    """A cloud, image, camera, mask or pose given to us is not usable."""
+
+
+class ConfigError(PoseNodeError, ValueError):
+    """A configuration key or value is unknown or out of range."""
+
+
+class CardError(PoseNodeError, ValueError):
+    """An object folder is incomplete, inconsistent or corrupt."""
+
+
+class MeshError(PoseNodeError, ValueError):
+    """A mesh cannot be read or cannot be meant as given (units, size, emptiness)."""
+
+
+class ModelError(PoseNodeError, RuntimeError):
+    """A network file is missing, corrupt, of the wrong hash or shape, or its provider failed."""

@@ -1,0 +1,132 @@
+"""The values that travel along the chain: frozen, slotted, checked where they are made.
+
+Frames and units: every transform is named ``T_target_source`` (4x4, float64, metres); points are metres; angles are
+radians; stamps are integer nanoseconds. Covariances are 6x6 in ROS order (x, y, z, rx, ry, rz).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+Indices = NDArray[np.intp]
+Masks = Mapping[str, Sequence[NDArray[np.bool_]]]
+SegmentSource = Literal["mask", "box", "cluster", "votes"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Segment:
+    """The points that one instance may own.
+
+    indices:     [M] rows of ``Cloud.points_m``, in ascending order.
+    source:      how the segment was found; "mask" and "box" are the user's word, the others a guess.
+    object_name: the only object to look for here, or None when any may be.
+    """
+
+    indices: Indices
+    source: SegmentSource
+    object_name: str | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Hypothesis:
+    """A pose worth judging: ``T_camera_object`` [4, 4], where it came from, and the segment that it should explain.
+
+    ``confidence`` (0..1) is the proposer's own belief, comparable only within one proposer.
+    """
+
+    object_name: str
+    T_camera_object: Array
+    segment: Segment
+    source: Literal["rotation", "votes", "coordinates", "expected", "confusion"]
+    confidence: float = 1.0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Refined:
+    """A hypothesis after refinement, with the evidence that refinement leaves.
+
+    information:     [6, 6] Gauss-Newton matrix of the last step, in 1/m^2 and 1/rad^2, ordered and framed as covariances are.
+    covariance:      [6, 6] of the pose, see ``Estimate.covariance``.
+    inlier_fraction: share of the segment's points within the inlier distance of the model's surface.
+    rms_m:           root mean square point-to-plane distance of those inliers.
+    """
+
+    hypothesis: Hypothesis
+    T_camera_object: Array
+    information: Array
+    covariance: Array
+    inlier_fraction: float
+    rms_m: float
+    iterations: int
+    converged: bool
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Evidence:
+    """Why an estimate is believed. All are shares in [0, 1] but ``rms_m``.
+
+    explained:  expected visible model surface that the measurement confirms.
+    violated:   model surface that stands in measured free space.
+    occluded:   expected surface hidden by something nearer (it does not count against the pose).
+    covered:    points of the segment that the model accounts for.
+    """
+
+    explained: float
+    violated: float
+    occluded: float
+    covered: float
+    inlier_fraction: float
+    rms_m: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Estimate:
+    """One instance of an object, and all that is known of where it is.
+
+    T_camera_object: [4, 4], object frame to the cloud's frame.
+    score:           in [0, 1].
+    covariance:      [6, 6] ROS order, axes of the cloud's frame, at the object's origin, decoupled: t = t_hat + dt,
+                     R = Exp(dtheta) R_hat. Describes the leading mode.
+    alternatives:    other orientations at this place: ((T_camera_object, weight), ...), best first; the weights and the
+                     leading mode's own add up to one.
+    """
+
+    object_name: str
+    T_camera_object: Array
+    score: float
+    covariance: Array
+    evidence: Evidence
+    segment: Segment
+    alternatives: tuple[tuple[Array, float], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Rejected:
+    """What was looked at and refused, and why, as one short sentence. ``code`` is stable for counting."""
+
+    code: str
+    reason: str
+    object_name: str | None = None
+    segment: Segment | None = None
+    score: float | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Result:
+    """What ``Pipeline.estimate`` saw, in the order in which the chain made it.
+
+    stage_s: seconds spent in each stage: segment, infer, shortlist, refine, decide.
+    """
+
+    estimates: tuple[Estimate, ...]
+    rejected: tuple[Rejected, ...]
+    segments: tuple[Segment, ...] = ()
+    hypotheses: tuple[Hypothesis, ...] = ()
+    refined: tuple[Refined, ...] = ()
+    stage_s: Mapping[str, float] = field(default_factory=dict)
