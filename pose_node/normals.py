@@ -1,0 +1,46 @@
+"""Surface normals of measured points, from neighbourhoods sized to the noise and not to the point spacing.
+
+A rigid motion of points and viewpoint turns the normals with it to rounding, and the order of the points does not
+matter to the last bit: neighbours are taken from a canonical order, and each neighbour's weight falls smoothly to zero
+at the edge of its neighbourhood, so that no point enters or leaves with a jump.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.spatial import cKDTree
+
+from pose_node.types import Array
+
+_NEIGHBOURS = 48
+
+
+def noise_radius(range_m: float) -> float:
+    """A neighbourhood radius in metres that suits consumer depth cameras at ``range_m``."""
+    return 0.004 + 0.004 * range_m**2
+
+
+def normals(points_m: Array, query_m: Array, viewpoint_m: Array, radius_m: float) -> Array:
+    """Unit normals at ``query_m`` [Q, 3] from the plane through the points [N, 3] within ``radius_m``, [Q, 3].
+
+    They point to the viewpoint [3]. A query with fewer than three neighbours gets the direction to the viewpoint.
+    """
+    to_viewpoint = viewpoint_m - query_m
+    to_viewpoint = to_viewpoint / np.linalg.norm(to_viewpoint, axis=1, keepdims=True)
+    if len(points_m) < 3 or len(query_m) == 0:
+        return to_viewpoint
+    points = points_m[np.lexsort(points_m.T)]
+    k = min(_NEIGHBOURS, len(points))
+    distance, index = cKDTree(points).query(query_m, k=k, distance_upper_bound=radius_m)
+    found = np.isfinite(distance)
+    # Where more than k points lie within the radius, the k-th one closes the neighbourhood instead.
+    edge = np.where(found[:, -1], distance[:, -1], radius_m)[:, None]
+    weight = np.where(found, np.square(1.0 - np.square(np.where(found, distance, 0.0) / np.maximum(edge, 1e-12))), 0.0)
+    offset = points[np.where(found, index, 0)] - query_m[:, None]
+    total = np.maximum(weight.sum(axis=1), 1e-12)
+    centred = offset - (np.einsum("qk,qki->qi", weight, offset) / total[:, None])[:, None]
+    scatter = np.einsum("qki,qkj->qij", centred * weight[..., None], centred) / total[:, None, None]
+    normal = np.linalg.eigh(scatter)[1][..., 0]
+    towards = np.einsum("qi,qi->q", normal, to_viewpoint)
+    normal = np.where(towards[:, None] < 0.0, -normal, normal)
+    return np.where(((weight > 0.0).sum(axis=1) >= 3)[:, None], normal, to_viewpoint)
