@@ -8,7 +8,11 @@ class PoseNodeError(Exception):
 
 
 class InputError(PoseNodeError, ValueError):
-    """A cloud, image, camera, mask or pose given to us is not usable."""
+    """A cloud, image, camera, mask or pose given to us is not usable. ``code`` is stable, for counting."""
+
+    def __init__(self, message: str, code: str = "bad_input") -> None:
+        super().__init__(message)
+        self.code = code
 
 
 class ConfigError(PoseNodeError, ValueError):
