@@ -41,22 +41,30 @@ class Cloud:
         K:       [3, 3] pinhole intrinsics in pixels; a pixel's centre lies at integer (u, v).
         Raises InputError when a shape, the intrinsics or the units cannot be meant.
         """
-        depth = np.asarray(depth_m)
-        if depth.ndim != 2 or depth.size == 0:
-            raise InputError(f"depth image: found shape {depth.shape}, expected a non-empty (height, width).")
-        if not np.issubdtype(depth.dtype, np.floating):
-            raise InputError(f"depth image: found {depth.dtype}, expected floats in metres (divide 16UC1 by 1000).")
         K = checked_intrinsics(K)
-        flat = depth.astype(np.float64).ravel()
-        with np.errstate(invalid="ignore"):
-            index = np.flatnonzero(np.isfinite(flat) & (flat > 0.0))
-        z = flat[index]
-        _check_metres(z, "depth image")
-        v, u = np.divmod(index, depth.shape[1])
+        z, index, shape = _readings(depth_m)
+        v, u = np.divmod(index, shape[1])
         y = (v - K[1, 2]) / K[1, 1]
         x = (u - K[0, 2] - K[0, 1] * y) / K[0, 0]
         points = np.stack([x * z, y * z, z], axis=1)
-        return cls(points, np.zeros(3), index, depth.shape, K, int(stamp_ns), frame_id)
+        return cls(points, np.zeros(3), index, shape, K, int(stamp_ns), frame_id)
+
+    @classmethod
+    def from_rays(cls, depth_m: Array, rays: Array, stamp_ns: int = 0, frame_id: str = "") -> Cloud:
+        """Back-project a depth image of a camera that is no pinhole.
+
+        depth_m: [H, W] as for ``from_depth``.
+        rays:    [H, W, 2] where each pixel's ray meets the plane z = 1; NaN where the lens model has none.
+        The cloud carries no K: its pixels form no pinhole image.
+        """
+        z, index, shape = _readings(depth_m)
+        if np.shape(rays) != (*shape, 2):
+            raise InputError(f"rays: found shape {np.shape(rays)}, expected {(*shape, 2)}.")
+        xy = np.asarray(rays, dtype=np.float64).reshape(-1, 2)[index]
+        seen = np.isfinite(xy).all(axis=1)
+        z, xy, index = z[seen, None], xy[seen], index[seen]
+        points = np.concatenate([xy * z, z], axis=1)
+        return cls(points, np.zeros(3), index, shape, None, int(stamp_ns), frame_id)
 
     @classmethod
     def from_points(
@@ -94,13 +102,31 @@ def checked_intrinsics(K: Array) -> Array:
     if not np.isfinite(K).all() or K[0, 0] <= 0 or K[1, 1] <= 0:
         raise InputError(
             f"camera matrix K: found fx={K[0, 0]:g}, fy={K[1, 1]:g}, expected positive focal lengths in pixels "
-            "(an uncalibrated camera publishes zeros)."
+            "(an uncalibrated camera publishes zeros).",
+            "no_intrinsics",
         )
     if K[1, 0] != 0 or not np.array_equal(K[2], (0.0, 0.0, 1.0)):
         raise InputError(f"camera matrix K: found rows {K[1:].tolist()}, expected [0, fy, cy] and [0, 0, 1].")
     return K
 
 
+def _readings(depth_m: Array) -> tuple[Array, Indices, tuple[int, int]]:
+    """The readings of a depth image [H, W]: depths [N] in metres, their flat pixels [N], and (H, W)."""
+    depth = np.asarray(depth_m)
+    if depth.ndim != 2 or depth.size == 0:
+        raise InputError(f"depth image: found shape {depth.shape}, expected a non-empty (height, width).")
+    if not np.issubdtype(depth.dtype, np.floating):
+        raise InputError(f"depth image: found {depth.dtype}, expected floats in metres (divide 16UC1 by 1000).")
+    flat = depth.astype(np.float64).ravel()
+    with np.errstate(invalid="ignore"):
+        index = np.flatnonzero(np.isfinite(flat) & (flat > 0.0))
+    z = flat[index]
+    _check_metres(z, "depth image")
+    return z, index, (depth.shape[0], depth.shape[1])
+
+
 def _check_metres(ranges_m: Array, what: str) -> None:
     if len(ranges_m) and (median := float(np.median(ranges_m))) > _FARTHEST_M:
-        raise InputError(f"{what}: found a median range of {median:.0f} m, expected metres (was it millimetres?).")
+        raise InputError(
+            f"{what}: found a median range of {median:.0f} m, expected metres (was it millimetres?).", "not_metres"
+        )
