@@ -1,0 +1,345 @@
+"""The network, top to bottom: an SO(3)-equivariant point network with three pose heads.
+
+escnn gives the group, its irreps, the Clebsch-Gordan tensors and, through the irreps' endomorphisms, the linear maps that
+Schur's lemma allows. The point convolution is ours: dense gathers of nearest neighbours, no scatter, so that it exports.
+Features are [B, N, 9, C]: C channels of each of the degrees 0, 1 and 2 stacked on the third axis (1 + 3 + 5). The products
+of tensor field networks (Thomas et al. 2018) use all paths, also those that a reflection would flip (1 x 1 -> 1): the
+network is equivariant to rotations and not to mirror images, so it can tell a part from its mirror image.
+
+Points enter in object diameters about their mean, with the viewpoint in the same frame (``pose_node.prepare``), which takes
+care of translations. The ONNX contract is the docstring of ``PoseNetwork.forward``.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from escnn.group import SO3, so3_group
+from torch import Tensor, nn
+
+from pose_node.harmonics import COEFFICIENTS, MAX_DEGREE, solid_harmonics
+
+WIDTH = 16  # channels of the fine level
+COARSE_WIDTH = 24
+COARSE_CENTRES = 32
+NEIGHBOURS = 24
+POOL_WIDTH = 32  # channels of each degree of the global feature
+
+
+def degree_slices(degrees: list[int]) -> list[slice]:
+    """Where each degree lies when blocks of 2l + 1 components are stacked."""
+    ends = np.cumsum([2 * degree + 1 for degree in degrees])
+    return [slice(int(end) - 2 * degree - 1, int(end)) for degree, end in zip(degrees, ends, strict=True)]
+
+
+def group(max_degree: int) -> SO3:
+    return so3_group(max_degree)
+
+
+class Schur(nn.Module):
+    """Linear map between channels of each degree: by Schur's lemma weights times the irrep's endomorphisms.
+
+    [..., sum(2l + 1), C_in] -> [..., sum(2l + 1), C_out]. The irreps of SO(3) are of real type, so there is one
+    endomorphism, the identity (checked here), and one weight a channel pair.
+    """
+
+    def __init__(self, degrees: list[int], channels_in: int, channels_out: int) -> None:
+        super().__init__()
+        for degree in degrees:
+            basis = group(max(degrees)).irrep(degree).endomorphism_basis()
+            if not np.allclose(basis, np.eye(2 * degree + 1)[None]):
+                raise AssertionError(f"irrep {degree} of SO(3): expected the identity as its only endomorphism")
+        self.slices = degree_slices(degrees)
+        self.weights = nn.ParameterList(
+            [nn.Parameter(torch.randn(channels_in, channels_out) / channels_in**0.5) for _ in degrees]
+        )
+        self.bias = nn.Parameter(torch.zeros(channels_out))
+
+    def forward(self, features: Tensor) -> Tensor:
+        parts = [features[..., s, :] @ w for s, w in zip(self.slices, self.weights, strict=True)]
+        parts[0] = parts[0] + self.bias  # degree 0 comes first everywhere
+        return torch.cat(parts, dim=-2)
+
+
+class Coupling(nn.Module):
+    """Clebsch-Gordan products, then a linear mix of paths and channels: x (x) y -> degrees ``out``.
+
+    ``products`` [..., K, D_x * D_y] (any K kinds of product, already multiplied out) -> [..., sum(2l + 1), C_out].
+    """
+
+    tensor: Tensor
+
+    def __init__(self, left: list[int], right: list[int], out: list[int], kinds: int, channels_out: int) -> None:
+        super().__init__()
+        so3 = group(max(left + right + out))
+        columns: list[np.ndarray] = []
+        self.paths: list[int] = []
+        self.out = out
+        for j in out:
+            found = 0
+            for left_slice, a in zip(degree_slices(left), left, strict=True):
+                for right_slice, b in zip(degree_slices(right), right, strict=True):
+                    if not abs(a - b) <= j <= a + b:
+                        continue
+                    block = np.zeros((sum(2 * x + 1 for x in left), sum(2 * x + 1 for x in right), 2 * j + 1))
+                    # Component normalisation: products of unit-variance inputs keep unit variance.
+                    cg = so3._clebsh_gordan_coeff((a,), (b,), (j,))[:, :, 0, :]
+                    block[left_slice, right_slice] = cg * (2 * j + 1) ** 0.5 / np.linalg.norm(cg)
+                    columns.append(block.reshape(-1, 2 * j + 1))
+                    found += 1
+            self.paths.append(found)
+        self.register_buffer("tensor", torch.tensor(np.concatenate(columns, axis=1), dtype=torch.float32))
+        self.weights = nn.ParameterList(
+            [nn.Parameter(torch.randn(kinds * n, channels_out) / (kinds * n) ** 0.5) for n in self.paths]
+        )
+
+    def forward(self, products: Tensor) -> Tensor:
+        coupled = products @ self.tensor  # [..., K, sum(paths * (2l + 1))]
+        parts, start = [], 0
+        for degree, n, weight in zip(self.out, self.paths, self.weights, strict=True):
+            width = 2 * degree + 1
+            block = coupled[..., start : start + n * width].unflatten(-1, (n, width))  # [..., K, n, 2l + 1]
+            parts.append(block.flatten(-3, -2).transpose(-1, -2) @ weight)
+            start += n * width
+        return torch.cat(parts, dim=-2)
+
+
+class Norm(nn.Module):
+    """Root-mean-square norm over components and channels of each degree, with a learned scale."""
+
+    def __init__(self, degrees: list[int], channels: int) -> None:
+        super().__init__()
+        self.slices = degree_slices(degrees)
+        self.scale = nn.Parameter(torch.ones(len(degrees), channels))
+
+    def forward(self, features: Tensor) -> Tensor:
+        parts = []
+        for i, s in enumerate(self.slices):
+            block = features[..., s, :]
+            size = block.square().mean(dim=(-2, -1), keepdim=True)
+            parts.append(block * torch.rsqrt(size + 1e-4) * self.scale[i])
+        return torch.cat(parts, dim=-2)
+
+
+class Product(nn.Module):
+    """Residual block: norm, two linear maps, their Clebsch-Gordan product, gates from the invariant part."""
+
+    def __init__(self, degrees: list[int], channels: int) -> None:
+        super().__init__()
+        right = degrees[:3]  # degrees 0, 1 and 2 suffice to couple all others, at a fraction of the cost
+        self.dimension_right = sum(2 * degree + 1 for degree in right)
+        self.repeats = [2 * degree + 1 for degree in degrees[1:]]
+        self.norm = Norm(degrees, channels)
+        self.left = Schur(degrees, channels, channels)
+        self.right = Schur(right, channels, channels)
+        self.couple = Coupling(degrees, right, degrees, channels, channels)
+        self.linear = Schur(degrees, channels, channels)
+        self.gate = nn.Linear(channels, channels * (len(degrees) - 1))
+        self.channels = channels
+
+    def forward(self, features: Tensor) -> Tensor:
+        normed = self.norm(features)
+        left = self.left(normed).transpose(-1, -2)
+        right = self.right(normed[..., : self.dimension_right, :]).transpose(-1, -2)
+        products = (left.unsqueeze(-1) * right.unsqueeze(-2)).flatten(-2)  # [..., C, D * D_right]
+        update = self.couple(products) + self.linear(normed)
+        invariant = update[..., :1, :]
+        gates = torch.sigmoid(self.gate(invariant)).split(self.channels, dim=-1)
+        parts = [nn.functional.silu(invariant)]
+        for i, (gate, width) in enumerate(zip(gates, self.repeats, strict=True)):
+            start = 1 + sum(self.repeats[:i])
+            parts.append(update[..., start : start + width, :] * gate)
+        return features + torch.cat(parts, dim=-2)
+
+
+class PointConvolution(nn.Module):
+    """Features at ``sources`` gathered to ``targets``: radial functions times harmonics of the edge, coupled with features.
+
+    Weights fall smoothly to zero at the farthest of the K neighbours, so a neighbour that rounding swaps in or out weighs
+    nothing; their sum is one, so the density of the points cancels.
+    """
+
+    centres: Tensor
+
+    def __init__(
+        self,
+        degrees_in: list[int],
+        channels_in: int,
+        channels_out: int,
+        radius: float,
+        neighbours: int = NEIGHBOURS,
+        radial: int = 4,
+    ) -> None:
+        super().__init__()
+        self.neighbours, self.radius, self.radial = neighbours, radius, radial
+        self.register_buffer("centres", torch.linspace(0.0, 1.0, radial))
+        self.dimension_in = sum(2 * degree + 1 for degree in degrees_in)
+        self.channels_in = channels_in
+        self.couple = Coupling([0, 1, 2], degrees_in, [0, 1, 2], radial * channels_in, channels_out)
+
+    def forward(self, sources: Tensor, features: Tensor, targets: Tensor) -> Tensor:
+        """sources [B, N, 3], features [B, N, D, C], targets [B, M, 3] -> [B, M, 9, C_out]."""
+        index = nearest(sources, targets, self.neighbours)
+        edge = gather(sources, index) - targets.unsqueeze(2)  # [B, M, K, 3]
+        length2 = edge.square().sum(-1, keepdim=True)
+        reach2 = length2.amax(dim=2, keepdim=True) + 1e-6
+        weight = (1.0 - length2 / reach2).square()
+        weight = weight / weight.sum(dim=2, keepdim=True)
+        x, y, z = (edge * torch.rsqrt(length2 + 1e-6)).unbind(-1)
+        harmonics = torch.stack([c for row in solid_harmonics(x, y, z, 2) for c in row], dim=-1)
+        near = torch.sqrt(length2 + 1e-8) / self.radius
+        radial = torch.exp(-0.5 * (self.radial * (near - self.centres)).square()) * weight
+        filters = (radial.unsqueeze(-1) * harmonics.unsqueeze(-2)).flatten(-2)  # [B, M, K, radial * 9]
+        neighbours = gather(features.flatten(2), index)  # [B, M, K, D * C]
+        summed = filters.transpose(-1, -2) @ neighbours
+        summed = summed.unflatten(-1, (self.dimension_in, self.channels_in)).unflatten(2, (self.radial, 9))
+        # [B, M, radial, 9, D, C] -> [B, M, radial * C, 9 * D]
+        products = summed.permute(0, 1, 2, 5, 3, 4).flatten(4, 5).flatten(2, 3)
+        return self.couple(products)
+
+
+def nearest(sources: Tensor, targets: Tensor, count: int) -> Tensor:
+    """Rows [B, M, K] of the ``count`` sources nearest to each target."""
+    cross = targets @ sources.transpose(1, 2)
+    distance2 = sources.square().sum(-1).unsqueeze(1) - 2.0 * cross  # the target's own norm does not change the order
+    return distance2.topk(count, dim=2, largest=False, sorted=False).indices
+
+
+def gather(values: Tensor, index: Tensor) -> Tensor:
+    """values [B, N, F] at index [B, M, K] -> [B, M, K, F], through one flat gather, which runs fast when exported."""
+    batch, rows = values.shape[0], values.shape[1]
+    offset = torch.arange(batch, device=values.device).view(-1, *([1] * (index.dim() - 1))) * rows
+    flat = values.reshape(-1, values.shape[-1]).index_select(0, (index + offset).reshape(-1))
+    return flat.view(*index.shape, values.shape[-1])
+
+
+class GlobalFeature(nn.Module):
+    """The whole cloud as one feature with degrees 0..4: weighted moments of positions, of normals and of point features."""
+
+    def __init__(self, degrees: list[int]) -> None:
+        super().__init__()
+        self.weights = nn.Linear(WIDTH, 4 * WIDTH)
+        self.mix_low = Schur([0, 1, 2], WIDTH, POOL_WIDTH)
+        self.mix = Schur(degrees, 2 * WIDTH, POOL_WIDTH)
+        self.blocks = nn.Sequential(Product(degrees, POOL_WIDTH), Product(degrees, POOL_WIDTH))
+        self.norm = Norm(degrees, POOL_WIDTH)
+        self.low = 9
+
+    def forward(self, points: Tensor, normals: Tensor, features: Tensor) -> Tensor:
+        """points, normals [B, M, 3], features [B, M, 9, C] -> [B, 25, POOL_WIDTH]."""
+        weights = self.weights(features[:, :, 0])
+        attention = torch.softmax(weights[..., : 2 * WIDTH], dim=1)
+        amplitude = attention * weights[..., 2 * WIDTH :]
+        length = torch.sqrt(points.square().sum(-1, keepdim=True) + 1e-6)
+        at_points, at_normals = _harmonics(points / length), _harmonics(normals)  # [B, M, 25]
+        moments = torch.cat(
+            [
+                at_points.transpose(1, 2) @ (amplitude[..., :WIDTH] * length),
+                at_normals.transpose(1, 2) @ amplitude[..., WIDTH:],
+            ],
+            dim=-1,
+        )
+        pooled = (features * attention[..., :WIDTH].unsqueeze(2)).sum(1)
+        start = self.mix(3.0 * moments)
+        low = start[:, : self.low] + self.mix_low(pooled)
+        return self.norm(self.blocks(torch.cat([low, start[:, self.low :]], dim=1)))
+
+
+def _harmonics(directions: Tensor) -> Tensor:
+    x, y, z = directions.unbind(-1)
+    return torch.stack([c for row in solid_harmonics(x, y, z, MAX_DEGREE) for c in row], dim=-1)
+
+
+class PoseNetwork(nn.Module):
+    """Trunk, global feature, and three heads: a distribution over SO(3), votes of the points, canonical coordinates."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        low, high = [0, 1, 2], list(range(MAX_DEGREE + 1))
+        self.from_points = PointConvolution([0, 1], 2, WIDTH, radius=0.12)
+        self.from_centres = PointConvolution([0, 1], 2, WIDTH, radius=0.3)
+        self.fine = Product(low, WIDTH)
+        self.down = PointConvolution(low, WIDTH, COARSE_WIDTH, radius=0.4)
+        self.coarse = Product(low, COARSE_WIDTH)
+        self.around = PointConvolution(low, COARSE_WIDTH, COARSE_WIDTH, radius=1.0, neighbours=COARSE_CENTRES, radial=3)
+        self.around_blocks = nn.Sequential(Product(low, COARSE_WIDTH), Product(low, COARSE_WIDTH))
+        self.narrow = Schur(low, COARSE_WIDTH, WIDTH)
+        self.up = PointConvolution(low, WIDTH, WIDTH, radius=0.35, neighbours=16, radial=2)
+        self.skip = Schur(low, WIDTH, WIDTH)
+        self.up_block = Product(low, WIDTH)
+        self.norm = Norm(low, WIDTH)
+        self.pool = GlobalFeature(high)
+
+        invariants = 3 * WIDTH + POOL_WIDTH
+        self.read = nn.Sequential(nn.Linear(invariants, 96), nn.SiLU(), nn.Linear(96, 96), nn.SiLU())
+        self.objectness = nn.Linear(96, 1)
+        self.coordinates = nn.Linear(96, 3)
+        self.spread = nn.Linear(96, 1)
+        self.vector_gate = nn.Linear(96, WIDTH)
+        self.vectors = nn.Linear(WIDTH, 3, bias=False)  # offset and two axes, each a degree-1 channel
+        self.centre = nn.Linear(POOL_WIDTH, 1, bias=False)
+        self.rotation = nn.ParameterList(
+            [nn.Parameter(0.1 * torch.randn(POOL_WIDTH, 2 * degree + 1)) for degree in high]
+        )
+
+    def forward(
+        self, points: Tensor, normals: Tensor, viewpoint: Tensor, centres: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
+        """Lengths in object diameters. B clouds of N points, M centres among them in farthest-point order (M >= 32).
+
+        points [B, N, 3], normals [B, N, 3], viewpoint [B, 3], centres [B, M] int64 ->
+        objectness [B, M]      logit that the centre lies on the object               invariant
+        offsets [B, M, 3]      from the centre point to the object's centre            vectors
+        frames [B, M, 2, 3]    where the object's x and y axes point (not normalised)  vectors
+        coordinates [B, M, 3]  the point in the object frame about the object's centre invariant
+        spreads [B, M]         log of the expected error of the coordinates            invariant
+        centre [B, 3]          from the origin to the object's centre                  vector
+        rotation [B, 165]      coefficients of the log density over SO(3), see ``pose_node.harmonics``
+        """
+        towards = viewpoint.unsqueeze(1) - points
+        towards = towards * torch.rsqrt(towards.square().sum(-1, keepdim=True) + 1e-9)
+        facing = (towards * normals).sum(-1, keepdim=True)
+        ones = torch.ones_like(facing)
+        scalars = torch.stack([ones, facing], dim=-1)  # [B, N, 1, 2]
+        vectors = torch.stack([normals, towards], dim=-1)[..., [1, 2, 0], :]  # degree 1 is ordered (y, z, x)
+        signal = torch.cat([scalars, vectors], dim=2)  # [B, N, 4, 2]
+
+        fine_points = gather(points, centres.unsqueeze(-1)).squeeze(2)
+        fine_signal = gather(signal.flatten(2), centres.unsqueeze(-1)).squeeze(2).unflatten(-1, (4, 2))
+        fine_normals = fine_signal[..., [3, 1, 2], 0]
+        coarse_points = fine_points[:, :COARSE_CENTRES]
+
+        fine = self.from_points(points, signal, fine_points) + self.from_centres(fine_points, fine_signal, fine_points)
+        fine = self.fine(fine)
+        coarse = self.coarse(self.down(fine_points, fine, coarse_points))
+        coarse = self.around_blocks(coarse + self.around(coarse_points, coarse, coarse_points))
+        up = self.up_block(self.up(coarse_points, self.narrow(coarse), fine_points) + self.skip(fine))
+        features = self.norm(up)
+        whole = self.pool(fine_points, fine_normals, features)
+
+        lengths = [features[:, :, 0]]
+        for s in degree_slices([0, 1, 2])[1:]:
+            lengths.append(torch.sqrt(features[:, :, s].square().sum(2) + 1e-6))
+        shared = whole[:, 0].unsqueeze(1).expand(-1, features.shape[1], -1)
+        read = self.read(torch.cat([*lengths, shared], dim=-1))
+
+        steered = features[:, :, 1:4] * self.vector_gate(read).unsqueeze(2)
+        directed = self.vectors(steered)[:, :, [2, 0, 1]].transpose(-1, -2)  # [B, M, 3 vectors, (x, y, z)]
+        rotation = torch.cat(
+            [
+                (whole[:, s].transpose(1, 2).unsqueeze(2) * w.unsqueeze(-1)).sum(1).flatten(1)
+                for s, w in zip(degree_slices(list(range(MAX_DEGREE + 1))), self.rotation, strict=True)
+            ],
+            dim=1,
+        )
+        if rotation.shape[1] != COEFFICIENTS:
+            raise AssertionError(f"rotation head: found {rotation.shape[1]} coefficients, expected {COEFFICIENTS}")
+        return (
+            self.objectness(read).squeeze(-1),
+            directed[:, :, 0],
+            directed[:, :, 1:],
+            self.coordinates(read),
+            self.spread(read).squeeze(-1),
+            self.centre(whole[:, 1:4])[:, [2, 0, 1], 0],
+            rotation,
+        )

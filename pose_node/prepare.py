@@ -1,0 +1,96 @@
+"""Segment -> network input. The ONLY preparation code: learning imports it too, so training and running cannot drift.
+
+Each step keeps both symmetries. Points are first put into lexicographic order, so a permutation of the input gives the same
+bytes. Every choice after that is made by an invariant: subsets by the distance to the centroid, centres by farthest-point
+sampling whose near-ties are settled by that distance. A rigid motion of points and viewpoint therefore picks the same
+points, up to exact ties.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pose_node.normals import noise_radius
+from pose_node.normals import normals as estimate_normals
+from pose_node.types import Array, Indices
+
+POINTS = 1024  # the network's points, when the segment has as many
+CENTRES = 128  # those that carry features; the first 32 are the coarse level
+_POOL = 4096  # points that normals are estimated from
+_TIE_REL2 = 1e-9  # squared distances nearer than this, in squared diameters, are a tie
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Prepared:
+    """One segment as the network sees it, lengths in object diameters, origin at ``centre_m``.
+
+    points, normals: [N, 3] float32; viewpoint: [3] float32; centres: [M] int64, rows of ``points`` in farthest-point order.
+    centre_m: [3] the origin in the cloud's frame; scale_m: the diameter.
+    """
+
+    points: NDArray[np.float32]
+    normals: NDArray[np.float32]
+    viewpoint: NDArray[np.float32]
+    centres: NDArray[np.int64]
+    centre_m: Array
+    scale_m: float
+
+    def centres_m(self) -> Array:
+        """The centres [M, 3] in the cloud's frame."""
+        return self.points[self.centres].astype(np.float64) * self.scale_m + self.centre_m
+
+
+def prepare(points_m: Array, viewpoint_m: Array, diameter_m: float) -> Prepared:
+    """Prepare the points [M, 3] of a segment seen from ``viewpoint_m`` [3] for an object of ``diameter_m``."""
+    pool = even_subset(points_m, _POOL)
+    sample = pool[_stride(len(pool), POINTS)]
+    centre_m = sample.mean(axis=0)
+    normals = estimate_normals(pool, sample, viewpoint_m, noise_radius(float(np.linalg.norm(centre_m - viewpoint_m))))
+    points = (sample - centre_m) / diameter_m
+    return Prepared(
+        points.astype(np.float32),
+        normals.astype(np.float32),
+        ((viewpoint_m - centre_m) / diameter_m).astype(np.float32),
+        farthest_points(points, min(CENTRES, len(points))),
+        centre_m,
+        float(diameter_m),
+    )
+
+
+
+def even_subset(points_m: Array, count: int) -> Array:
+    """At most ``count`` of the points [N, 3], in canonical order: by distance to the centroid, every so many.
+
+    The order by an invariant makes the choice turn with the points; along it neighbours lie anywhere on the surface, so
+    the stride does not alias with the image grid.
+    """
+    points = points_m[np.lexsort(points_m.T[::-1])]
+    distance2 = np.sum((points - points.mean(axis=0)) ** 2, axis=1)
+    points = points[np.argsort(distance2, kind="stable")]
+    return points[_stride(len(points), count)]
+
+
+def _stride(length: int, count: int) -> Indices:
+    if length <= count:
+        return np.arange(length)
+    return np.linspace(0, length - 1, count).round().astype(np.intp)
+
+
+def farthest_points(points: Array, count: int) -> NDArray[np.int64]:
+    """Farthest-point sampling of points [N, 3] in diameters -> [count] rows, starting with the farthest from the centroid.
+
+    Rows must come ordered by distance to the centroid: among near-ties the first wins, so rounding cannot choose.
+    """
+    chosen = np.empty(count, dtype=np.int64)
+    x, y, z = np.ascontiguousarray(points.T)
+    nearest = x * x + y * y + z * z
+    for i in range(count):
+        row = int((nearest >= nearest.max() - _TIE_REL2).argmax())
+        chosen[i] = row
+        dx, dy, dz = x - x[row], y - y[row], z - z[row]
+        distance2 = dx * dx + dy * dy + dz * dz
+        nearest = distance2 if i == 0 else np.minimum(nearest, distance2)
+    return chosen
