@@ -1,0 +1,210 @@
+"""Depth as an ideal pinhole camera sees it: ray casting against meshes that never move.
+
+Every mesh keeps one static bounding-volume tree in its own frame; an instance is cast by moving the RAYS into that
+frame, and instances are merged by depth. So a new pose costs nothing but its rays, and only the rays of the crop around
+each instance are cast. Ray directions have z = 1, so the ray parameter at a hit IS the depth along the optical axis, in
+every frame.
+
+Camera frames are optical (x right, y down, z forward); a pixel's centre lies at integer (u, v); lengths are metres.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import open3d as o3d
+from numpy.typing import NDArray
+
+from pose_node.errors import InputError
+from pose_node.types import Array
+
+NOTHING = -1
+PLANE = -2
+_NEAR_M = 0.02  # nearer to the camera's centre than this a projection means nothing
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A rectangle of pixels: columns [u0, u0 + width), rows [v0, v0 + height). It may lie outside of any image."""
+
+    u0: int
+    v0: int
+    width: int
+    height: int
+
+    def intersect(self, other: Window) -> Window:
+        """The pixels in both (width or height 0 when there are none)."""
+        u0, v0 = max(self.u0, other.u0), max(self.v0, other.v0)
+        u1 = min(self.u0 + self.width, other.u0 + other.width)
+        v1 = min(self.v0 + self.height, other.v0 + other.height)
+        return Window(u0, v0, max(u1 - u0, 0), max(v1 - v0, 0))
+
+
+class Renderer:
+    """One mesh, ready to be cast at any pose and scale.
+
+    vertices_m: [V, 3] metres, object frame; faces: [F, 3] indices. Normals are faceted and taken without sign, so
+    meshes with inconsistent winding do.
+    """
+
+    def __init__(self, vertices_m: Array, faces: NDArray) -> None:
+        self.vertices_m = np.ascontiguousarray(vertices_m, dtype=np.float64)
+        self.faces = np.ascontiguousarray(faces, dtype=np.uint32)
+        if self.vertices_m.ndim != 2 or self.vertices_m.shape[1:] != (3,) or not len(self.faces):
+            raise InputError(
+                f"mesh to render: found vertices {self.vertices_m.shape} and faces {self.faces.shape}, expected (V, 3) and (F, 3)."
+            )
+        low, high = self.vertices_m.min(axis=0), self.vertices_m.max(axis=0)
+        self.centre_m = (low + high) / 2
+        self.radius_m = float(np.linalg.norm(self.vertices_m - self.centre_m, axis=1).max())
+        self._scene = o3d.t.geometry.RaycastingScene(nthreads=1)
+        self._scene.add_triangles(o3d.core.Tensor(self.vertices_m.astype(np.float32)), o3d.core.Tensor(self.faces))
+
+    def __reduce__(self):
+        # The tree cannot be pickled; a worker process builds its own.
+        return Renderer, (self.vertices_m, self.faces)
+
+    def cast(self, T_camera_object: Array, directions: NDArray[np.float32], scale: float = 1.0) -> tuple[NDArray, NDArray]:
+        """Depth [...] float32 (inf: no hit) and |cosine of incidence| [...] float32 along ``directions`` [..., 3], z = 1.
+
+        The object's vertices lie at ``T_camera_object @ (scale * vertex)``.
+        """
+        R = T_camera_object[:3, :3]
+        # Dividing origin and direction by the scale leaves the ray parameter, the depth, as it is.
+        rays = np.empty((*directions.shape[:-1], 6), np.float32)
+        rays[..., :3] = -(R.T @ T_camera_object[:3, 3]) / scale
+        local = rays[..., 3:]
+        np.matmul(directions, (R / scale).astype(np.float32), out=local)
+        hit = self._scene.cast_rays(o3d.core.Tensor(rays), nthreads=1)
+        cosine = np.abs(np.einsum("...i,...i->...", hit["primitive_normals"].numpy(), local))
+        cosine *= scale / np.sqrt(np.einsum("...i,...i->...", directions, directions))
+        return hit["t_hit"].numpy(), cosine
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Instance:
+    """A mesh in the scene: vertices at ``T_camera_object @ (scale * vertex)``."""
+
+    renderer: Renderer
+    T_camera_object: Array
+    scale: float = 1.0
+
+    @property
+    def centre_m(self) -> Array:
+        """[3] middle of the bounding sphere in the camera frame."""
+        return self.T_camera_object[:3, :3] @ (self.scale * self.renderer.centre_m) + self.T_camera_object[:3, 3]
+
+    @property
+    def radius_m(self) -> float:
+        return self.scale * self.renderer.radius_m
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Plane:
+    """An endless support plane: the points x with ``normal @ x == offset_m``, in the camera frame."""
+
+    normal: Array
+    offset_m: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Shot:
+    """What the ideal camera saw in a window.
+
+    depth_m: [h, w] float32 along the optical axis, 0 where there is nothing; ids: [h, w] int16, the row of the instance,
+    PLANE or NOTHING; cosine: [h, w] float32, |cosine| between ray and surface normal, 0 where there is nothing.
+    """
+
+    depth_m: NDArray[np.float32]
+    ids: NDArray[np.int16]
+    cosine: NDArray[np.float32]
+    window: Window
+
+
+def directions(K: Array, window: Window, stride: int = 1) -> NDArray[np.float32]:
+    """Ray directions [h, w, 3] with z = 1 through every ``stride``-th pixel centre of the window."""
+    u = np.arange(window.u0, window.u0 + window.width, stride)
+    v = np.arange(window.v0, window.v0 + window.height, stride)
+    out = np.ones((len(v), len(u), 3), np.float32)
+    y = (v - K[1, 2]) / K[1, 1]
+    out[..., 1] = y[:, None]
+    out[..., 0] = (u[None, :] - K[0, 2] - K[0, 1] * y[:, None]) / K[0, 0]
+    return out
+
+
+def sphere_window(centre_m: Array, radius_m: float, K: Array) -> Window:
+    """The smallest window that holds the projection of a sphere (exact, also far off the optical axis).
+
+    Raises InputError when the sphere reaches the camera's own plane.
+    """
+    if centre_m[2] - radius_m < _NEAR_M:
+        raise InputError(
+            f"sphere to project: found depth {centre_m[2]:.3f} m and radius {radius_m:.3f} m, expected it in front of the camera."
+        )
+    edges = []
+    for axis in (0, 1):
+        # Tangents from the camera's centre to the circle that the sphere shows in the (axis, z) plane.
+        middle = np.arctan2(centre_m[axis], centre_m[2])
+        half = np.arcsin(min(radius_m / np.hypot(centre_m[axis], centre_m[2]), 1.0))
+        edges.append(np.tan([middle - half, middle + half]))
+    (x0, x1), (y0, y1) = edges
+    skew = sorted((K[0, 1] * y0, K[0, 1] * y1))
+    u0, u1 = K[0, 0] * x0 + skew[0] + K[0, 2], K[0, 0] * x1 + skew[1] + K[0, 2]
+    v0, v1 = K[1, 1] * y0 + K[1, 2], K[1, 1] * y1 + K[1, 2]
+    u0, v0, u1, v1 = int(np.floor(u0)), int(np.floor(v0)), int(np.ceil(u1)), int(np.ceil(v1))
+    return Window(u0, v0, u1 - u0 + 1, v1 - v0 + 1)
+
+
+def render(instances: Sequence[Instance], K: Array, window: Window, plane: Plane | None = None, stride: int = 1) -> Shot:
+    """Cast every instance (and the plane) into the window and keep the nearest surface of each pixel.
+
+    With ``stride`` > 1 only every stride-th pixel is cast, and the shot is that much smaller: for cheap first looks.
+    """
+    rays = directions(K, window, stride)
+    depth = np.full(rays.shape[:2], np.inf, np.float32)
+    ids = np.full(rays.shape[:2], NOTHING, np.int16)
+    cosine = np.zeros(rays.shape[:2], np.float32)
+    if plane is not None:
+        slope = rays @ plane.normal.astype(np.float32)
+        with np.errstate(divide="ignore"):
+            t = np.float32(plane.offset_m) / slope
+        t[~(t > 0)] = np.inf
+        np.copyto(depth, t)
+        ids[np.isfinite(t)] = PLANE
+        np.divide(np.abs(slope), np.sqrt(np.einsum("hwi,hwi->hw", rays, rays)), out=cosine)
+        cosine[~np.isfinite(t)] = 0
+    for row, instance in enumerate(instances):
+        rows, columns = _patch(instance, K, window, stride)
+        part = rays[rows, columns]
+        if not part.size:
+            continue
+        near, near_cosine = instance.renderer.cast(instance.T_camera_object, part, instance.scale)
+        wins = near < depth[rows, columns]
+        np.copyto(depth[rows, columns], near, where=wins)
+        np.copyto(cosine[rows, columns], near_cosine, where=wins)
+        ids[rows, columns][wins] = row
+    depth[ids == NOTHING] = 0
+    return Shot(depth, ids, cosine, window)
+
+
+def _patch(instance: Instance, K: Array, window: Window, stride: int) -> tuple[slice, slice]:
+    """The rows and columns of the (strided) window that an instance can touch."""
+    if instance.centre_m[2] - instance.radius_m < _NEAR_M:
+        return slice(None), slice(None)
+    part = sphere_window(instance.centre_m, instance.radius_m, K).intersect(window)
+    v0, u0 = -(-(part.v0 - window.v0) // stride), -(-(part.u0 - window.u0) // stride)
+    v1, u1 = -(-(part.v0 + part.height - window.v0) // stride), -(-(part.u0 + part.width - window.u0) // stride)
+    return (slice(v0, v1), slice(u0, u1)) if part.width and part.height else (slice(0, 0), slice(0, 0))
+
+
+def render_depth(renderers: Sequence[Renderer], poses: Sequence[Array], K: Array, size: tuple[int, int]) -> Shot:
+    """A whole ideal image of ``size`` (width, height) with ``renderers`` at T_camera_object ``poses``."""
+    instances = [Instance(r, np.asarray(T, float)) for r, T in zip(renderers, poses)]
+    return render(instances, K, Window(0, 0, *size))
+
+
+def back_project(depth_m: NDArray, K: Array, window: Window) -> Array:
+    """Points [h, w, 3] float64 in the camera frame of a window's depths (z = 0 where there is none)."""
+    return directions(K, window).astype(np.float64) * depth_m[..., None]
