@@ -1,0 +1,171 @@
+"""Putting a measurement together from its messages, and handing the newest one to the worker. Attributes and times only."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict, deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+import numpy as np
+
+from pose_node import convert
+from pose_node.cloud import Cloud
+from pose_node.errors import InputError
+from pose_node.types import Masks
+
+T = TypeVar("T")
+
+_KEPT = 16  # camera infos and masks kept for a measurement that is still to come
+_WAITING = 8  # measurements that wait for their mask or camera info
+_WAITING_BYTES = 64 << 20
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One measurement, complete: a depth Image with its CameraInfo or a PointCloud2, and its mask where masks are sent."""
+
+    message: Any
+    arrived_s: float
+    info: Any = None
+    mask: Any = None
+
+    def cloud(self, rectified: bool) -> Cloud:
+        """The measured points; InputError when the messages cannot be meant."""
+        stamp_ns, frame_id = convert.stamp_ns(self.message), str(self.message.header.frame_id)
+        if self.info is None:
+            return Cloud.from_points(convert.points_from_cloud(self.message), stamp_ns=stamp_ns, frame_id=frame_id)
+        if self.info.header.frame_id != frame_id:
+            raise InputError(
+                f"camera info: found frame {self.info.header.frame_id!r}, expected the depth image's {frame_id!r}.",
+                "frame_mismatch",
+            )
+        camera = convert.camera_from_info(self.info, rectified)
+        return camera.cloud(convert.depth_from_image(self.message), stamp_ns, frame_id)
+
+    def masks(self, cloud: Cloud, names: dict[int, str], objects: tuple[str, ...]) -> Masks | None:
+        """The masks over ``cloud.shape``; None where no mask is sent. Labels: ``names``, or the only object for any label."""
+        if self.mask is None:
+            return None
+        labels = convert.labels_from_image(self.mask)
+        if not names and len(objects) == 1:
+            names = {int(label): objects[0] for label in np.unique(labels) if label}
+        elif not names:
+            raise InputError(
+                f"mask: found no mask_labels for {len(objects)} objects, expected the parameter mask_labels to name them.",
+                "mask_labels",
+            )
+        return convert.masks_from_labels(labels, names, cloud.shape)
+
+
+class Pairing:
+    """Finds the camera info and the mask of each measurement, by stamp. Memory is bounded, and the newest complete wins.
+
+    A depth image takes the camera info of its own stamp. Where infos come rarely, or with other stamps, the last one of
+    the same frame serves, after ``wait_s`` if stamps have matched before, else at once.
+    refuse: called with a stable code and a sentence for each measurement that waited in vain or was overtaken.
+    """
+
+    def __init__(self, wait_s: float, refuse: Callable[[str, str], None]) -> None:
+        self._wait_s = wait_s
+        self._refuse = refuse
+        self._waiting: deque[tuple[Any, bool, float]] = deque()  # message, is it depth, when it arrived
+        self._infos: OrderedDict[int, Any] = OrderedDict()
+        self._masks: OrderedDict[int, Any] = OrderedDict()
+        self._latest_info: Any = None
+        self._stamps_match = False
+
+    def add_measurement(self, message: Any, is_depth: bool, now_s: float) -> None:
+        """Take a depth Image or a PointCloud2."""
+        self._waiting.append((message, is_depth, now_s))
+        while len(self._waiting) > _WAITING or (len(self._waiting) > 1 and self._bytes() > _WAITING_BYTES):
+            self._waiting.popleft()
+            self._refuse("superseded", "measurement: a newer one came before its camera info or mask.")
+
+    def add_info(self, message: Any) -> None:
+        """Take a CameraInfo."""
+        self._latest_info = message
+        _remember(self._infos, message)
+
+    def add_mask(self, message: Any) -> None:
+        """Take a mask Image."""
+        _remember(self._masks, message)
+
+    def take(self, now_s: float, masked: bool) -> Frame | None:
+        """The newest complete frame, if any; older measurements are let go. masked: somebody publishes masks."""
+        for position in range(len(self._waiting) - 1, -1, -1):
+            frame = self._complete(*self._waiting[position], now_s, masked)
+            if frame is not None:
+                for _ in range(position):
+                    self._waiting.popleft()
+                    self._refuse("superseded", "measurement: a newer one was complete first.")
+                self._waiting.popleft()
+                return frame
+        while self._waiting and now_s - self._waiting[0][2] > self._wait_s:
+            message, is_depth, _ = self._waiting.popleft()
+            if is_depth and self._info_for(message, True) is None:
+                found = "none" if self._latest_info is None else f"frame {self._latest_info.header.frame_id!r}"
+                wanted = f"one of its stamp or of frame {message.header.frame_id!r}"
+                self._refuse("no_camera_info", f"depth image: found camera info {found}, expected {wanted}.")
+            else:
+                self._refuse("no_mask", f"mask: found none of the measurement's stamp within {self._wait_s:g} s.")
+        return None
+
+    def _complete(self, message: Any, is_depth: bool, arrived_s: float, now_s: float, masked: bool) -> Frame | None:
+        info = self._info_for(message, now_s - arrived_s >= self._wait_s) if is_depth else None
+        mask = self._masks.get(convert.stamp_ns(message)) if masked else None
+        if (is_depth and info is None) or (masked and mask is None):
+            return None
+        return Frame(message, arrived_s, info, mask)
+
+    def _info_for(self, message: Any, waited: bool) -> Any:
+        exact = self._infos.get(convert.stamp_ns(message))
+        if exact is not None:
+            self._stamps_match = True
+            return exact
+        latest = self._latest_info
+        usable = latest is not None and latest.header.frame_id == message.header.frame_id
+        return latest if usable and (waited or not self._stamps_match) else None
+
+    def _bytes(self) -> int:
+        return sum(len(message.data) for message, _, _ in self._waiting)
+
+
+class Mailbox(Generic[T]):
+    """One slot between two threads: what is put replaces what nobody took."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._item: T | None = None
+        self._closed = False
+
+    def put(self, item: T) -> bool:
+        """Leave ``item``; True when it replaced another."""
+        with self._changed:
+            replaced = self._item is not None
+            self._item = item
+            self._changed.notify()
+            return replaced
+
+    def get(self) -> T | None:
+        """Wait for an item; None once closed."""
+        with self._changed:
+            while self._item is None and not self._closed:
+                self._changed.wait()
+            item, self._item = self._item, None
+            return None if self._closed else item
+
+    def close(self) -> None:
+        """Wake the reader for the last time."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+
+
+def _remember(kept: OrderedDict[int, Any], message: Any) -> None:
+    stamp = convert.stamp_ns(message)
+    kept[stamp] = message
+    kept.move_to_end(stamp)
+    while len(kept) > _KEPT:
+        kept.popitem(last=False)

@@ -1,0 +1,463 @@
+"""The ROS 2 node: a lifecycle node around ``Pipeline.estimate``. The only module of the chain that imports rclpy.
+
+Two threads: the executor's takes messages and puts them together, the worker's estimates and publishes. Between them
+lies one slot, so the newest frame wins and memory is bounded whatever the rate of the camera.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+import rclpy
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from geometry_msgs.msg import PoseArray, PoseStamped, PoseWithCovarianceStamped
+from rcl_interfaces.msg import SetParametersResult
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.utilities import remove_ros_args
+from sensor_msgs.msg import CameraInfo, Image, PointCloud2
+from visualization_msgs.msg import MarkerArray
+
+from pose_node import convert, ros_messages, ros_parameters
+from pose_node.errors import ConfigError, InputError, PoseNodeError
+from pose_node.frames import Frame, Mailbox, Pairing
+from pose_node.objects import object_folders
+from pose_node.types import Rejected, Result
+
+_HOUSEKEEPING_S = 0.1
+_SOURCE_SILENT_S = 2.0  # with input "auto", the other source may take over after this silence
+_STOP_S = 3.0  # the worker's time to finish its frame
+_FAILED = (PoseNodeError, OSError)  # what configuring can meet in folders and settings
+
+
+class PoseNode(LifecycleNode):
+    """Subscribes to measurements, publishes poses. Raises ConfigError at once for parameters that cannot be meant."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__("pose_node", **kwargs)
+        ros_parameters.declare(self, self._parameter_overrides)
+        self.settings = ros_parameters.read(self)
+        self.add_on_set_parameters_callback(self._on_set_parameters)
+        self._pipeline: Any = None
+        self._meshes: dict[str, str] = {}
+        self._labels: dict[int, str] = {}
+        self._outputs: dict[str, Any] = {}
+        self._inputs: list[_Input] = []
+        self._pairing: Pairing | None = None
+        self._mailbox: Mailbox[Frame] | None = None
+        self._worker: threading.Thread | None = None
+        self._source: tuple[str, float] | None = None
+        self._status = _Status()
+        self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
+        self._timers_own = [
+            self.create_timer(_HOUSEKEEPING_S, self._keep_house),
+            self.create_timer(self.settings.node.diagnostics_period_s, self._report),
+        ]
+
+    # Lifecycle ------------------------------------------------------------------------------------------------------
+
+    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Load the objects and offer the outputs; on failure say why and stay unconfigured."""
+        try:
+            self.settings = ros_parameters.read(self)
+            self._load()
+        except _FAILED as error:
+            self._status.failed(_code(error), str(error))
+            self.get_logger().error(str(error))
+            return TransitionCallbackReturn.FAILURE
+        return super().on_configure(state)
+
+    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Subscribe, and start the worker."""
+        self._status.begin()
+        self._source = None
+        self._pairing = Pairing(self.settings.node.sync_wait_s, self._refuse)
+        self._mailbox = Mailbox()
+        self._worker = threading.Thread(target=self._work, args=(self._mailbox,), name="estimate", daemon=True)
+        self._worker.start()
+        self._inputs = self._subscribe()
+        return super().on_activate(state)
+
+    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Unsubscribe, and stop the worker; nothing is published after this."""
+        self._stop()
+        return super().on_deactivate(state)
+
+    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Forget the objects and the outputs."""
+        self._forget()
+        return TransitionCallbackReturn.SUCCESS
+
+    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Stop from any state."""
+        self._stop()
+        self._forget()
+        return TransitionCallbackReturn.SUCCESS
+
+    def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Back to unconfigured, from where the node can be configured again."""
+        self._stop()
+        self._forget()
+        return TransitionCallbackReturn.SUCCESS
+
+    def _load(self) -> None:
+        # Here and not above: a node that is refused its parameters need not load ONNX Runtime first.
+        from pose_node.pipeline import Pipeline
+
+        node = self.settings.node
+        folders = object_folders(node.models, node.objects)
+        self._labels = convert.parse_labels(node.mask_labels)
+        names = [folder.name for folder in folders]
+        for name in self._labels.values():
+            if name not in names:
+                raise ConfigError(f"parameter mask_labels: found object {name!r}, expected one of {', '.join(names)}.")
+        self._pipeline = Pipeline.load(folders, config=self.settings.pipeline)
+        self._meshes = {name: card.mesh_path.resolve().as_uri() for name, card in self._pipeline.cards.items()}
+        self._offer("~/poses", PoseArray)
+        self._offer("~/markers", MarkerArray)
+        for name in self._pipeline.cards:
+            self._offer(f"~/{name}/pose", PoseStamped)
+            self._offer(f"~/{name}/pose_with_covariance", PoseWithCovarianceStamped)
+        self._status.facts = {
+            "provider": self._pipeline.provider,
+            "objects": " ".join(self._pipeline.cards),
+            "threads": self.settings.pipeline.infer.threads,
+            "input": node.input,
+        }
+        told = ", ".join(f"{key} {value}" for key, value in self._status.facts.items())
+        self.get_logger().info(f"loaded: {told}")
+
+    def _offer(self, topic: str, kind: type) -> None:
+        self._outputs[topic] = self.create_lifecycle_publisher(kind, topic, 10)
+
+    def _forget(self) -> None:
+        for publisher in self._outputs.values():
+            self.destroy_lifecycle_publisher(publisher)
+        self._outputs = {}
+        self._pipeline = None
+
+    def _stop(self) -> None:
+        for source in self._inputs:
+            source.close()
+        self._inputs = []
+        self._pairing = None
+        if self._mailbox is not None and self._worker is not None:
+            self._mailbox.close()
+            self._worker.join(_STOP_S)
+        self._mailbox, self._worker = None, None
+
+    def _on_set_parameters(self, changes: Sequence[Any]) -> SetParametersResult:
+        try:
+            for change in changes:
+                ros_parameters.check(change.name, change.value)
+        except ConfigError as error:
+            return SetParametersResult(successful=False, reason=str(error))
+        own = {parameter.name for parameter in ros_parameters.parameters()}
+        if self._pipeline is not None and any(change.name in own for change in changes):
+            reason = "parameters hold from configure on: deactivate and clean up the node, then set them."
+            return SetParametersResult(successful=False, reason=reason)
+        return SetParametersResult(successful=True)
+
+    # The executor's thread: messages in ------------------------------------------------------------------------------
+
+    def _subscribe(self) -> list[_Input]:
+        wanted = self.settings.node.input
+        sources: list[_Input] = []
+        if wanted in ("auto", "depth"):
+            sources.append(_Input(self, Image, "depth/image_rect", 2, lambda m: self._on_measurement("depth", m)))
+            sources.append(_Input(self, CameraInfo, "depth/camera_info", 10, self._on_info))
+        if wanted in ("auto", "points"):
+            sources.append(_Input(self, PointCloud2, "points", 2, lambda m: self._on_measurement("points", m)))
+        sources.append(_Input(self, Image, "mask", 5, self._on_mask))
+        return sources
+
+    def _on_measurement(self, source: str, message: Any) -> None:
+        now_s = time.monotonic()
+        if self._pairing is None:
+            return
+        self._status.count("frames_received")
+        # With both sources connected, one of them serves: two would answer each moment twice.
+        if self._source is not None and self._source[0] != source and now_s - self._source[1] < _SOURCE_SILENT_S:
+            self._refuse("other_source", f"{source}: ignored while {self._source[0]} arrives; set the parameter input.")
+            return
+        self._source = (source, now_s)
+        self._pairing.add_measurement(message, source == "depth", now_s)
+        self._hand_over()
+
+    def _on_info(self, message: Any) -> None:
+        if self._pairing is not None:
+            self._pairing.add_info(message)
+            self._hand_over()
+
+    def _on_mask(self, message: Any) -> None:
+        if self._pairing is not None:
+            self._pairing.add_mask(message)
+            self._hand_over()
+
+    def _hand_over(self) -> None:
+        if self._pairing is None or self._mailbox is None:
+            return
+        frame = self._pairing.take(time.monotonic(), masked=self.count_publishers("mask") > 0)
+        if frame is not None and self._mailbox.put(frame):
+            self._refuse("superseded", "measurement: a newer one came before the worker was free.")
+
+    def _keep_house(self) -> None:
+        for source in self._inputs:
+            source.follow(self.settings.node.reliability)
+        self._hand_over()
+
+    # The worker's thread: poses out ----------------------------------------------------------------------------------
+
+    def _work(self, mailbox: Mailbox[Frame]) -> None:
+        while (frame := mailbox.get()) is not None:
+            try:
+                self._answer(frame)
+            except PoseNodeError as error:
+                self._refuse(_code(error), str(error))
+            except Exception as error:  # the last line of defence: one frame may fail, the node may not
+                if not self.context.ok():
+                    return
+                self._status.failed("internal", f"{type(error).__name__}: {error}")
+                self.get_logger().error(f"frame failed: {type(error).__name__}: {error}", throttle_duration_sec=5.0)
+
+    def _answer(self, frame: Frame) -> None:
+        pipeline = self._pipeline
+        if pipeline is None:
+            return
+        started_s = time.monotonic()
+        cloud = frame.cloud(self.settings.node.rectified)
+        masks = frame.masks(cloud, self._labels, tuple(pipeline.cards))
+        converted_s = time.monotonic()
+        if len(cloud):
+            result = pipeline.estimate(cloud, masks=masks)
+        else:
+            result = Result((), (Rejected("no_points", "the measurement holds no reading."),))
+        estimates = [estimate for estimate in result.estimates if ros_messages.is_publishable(estimate)]
+        self._publish(frame.message.header, estimates)
+        done_s = time.monotonic()
+        stages = {"convert": converted_s - started_s, **result.stage_s}
+        rejected = [r.code for r in result.rejected]
+        rejected += ["not_finite"] * (len(result.estimates) - len(estimates))
+        self._status.answered(len(estimates), rejected, stages, done_s - started_s, done_s - frame.arrived_s)
+        self._warn_of_header(frame.message.header)
+
+    def _publish(self, header: Any, estimates: Sequence[Any]) -> None:
+        self._send("~/poses", ros_messages.pose_array(header, estimates))
+        self._send("~/markers", ros_messages.markers(header, estimates, self._meshes))
+        best = {estimate.object_name: estimate for estimate in reversed(estimates)}
+        for name, estimate in best.items():
+            self._send(f"~/{name}/pose", ros_messages.pose_stamped(header, estimate))
+            self._send(f"~/{name}/pose_with_covariance", ros_messages.pose_with_covariance(header, estimate))
+
+    def _send(self, topic: str, message: Any) -> None:
+        publisher = self._outputs.get(topic)
+        if publisher is not None:
+            publisher.publish(message)
+
+    def _warn_of_header(self, header: Any) -> None:
+        """A pose without a time or a frame is right, yet of little use: say so, and go on."""
+        if not header.frame_id:
+            self._status.warn("no_frame_id", "header: found an empty frame_id; the poses carry it on.")
+        if header.stamp.sec == 0 and header.stamp.nanosec == 0:
+            self._status.warn("no_stamp", "header: found stamp 0; the poses carry it on.")
+
+    # Diagnostics -----------------------------------------------------------------------------------------------------
+
+    def _refuse(self, code: str, sentence: str) -> None:
+        self._status.refused(code, sentence)
+        if code not in ("superseded", "other_source"):
+            self.get_logger().warning(f"{code}: {sentence}", throttle_duration_sec=5.0)
+
+    def _report(self) -> None:
+        state = self._state_machine.current_state[1]
+        level, summary, values = self._status.report(state)
+        connected = {s.topic: self.count_publishers(s.topic) for s in self._inputs}
+        values.update({f"publishers.{topic}": number for topic, number in connected.items()})
+        stamp = self.get_clock().now().to_msg()
+        self._diagnostics.publish(
+            ros_messages.diagnostics(stamp, self.get_fully_qualified_name(), level, summary, values)
+        )
+
+    def close(self) -> None:
+        """Stop the worker and give back all that ROS lent."""
+        self._stop()
+        self.destroy_node()
+
+
+class _Input:
+    """A subscription that takes on the reliability (and durability) of its publishers once they appear.
+
+    A reliable subscription gets nothing from a best-effort driver, and a best-effort one loses the large messages of a
+    reliable publisher, so neither serves everybody.
+    """
+
+    def __init__(self, node: PoseNode, kind: type, topic: str, depth: int, callback: Any) -> None:
+        self.topic = topic
+        self._node, self._kind, self._depth, self._callback = node, kind, depth, callback
+        self._qos = self._profile(node.settings.node.reliability == "reliable", False)
+        self._subscription = node.create_subscription(kind, topic, callback, self._qos)
+
+    def follow(self, reliability: str) -> None:
+        """Subscribe anew when the publishers offer something else than what was asked for."""
+        offers = [e.qos_profile for e in self._node.get_publishers_info_by_topic(self._subscription.topic_name)]
+        if reliability != "auto" or not offers:
+            return
+        reliable = all(offer.reliability == ReliabilityPolicy.RELIABLE for offer in offers)
+        latched = all(offer.durability == DurabilityPolicy.TRANSIENT_LOCAL for offer in offers)
+        wanted = self._profile(reliable, latched)
+        if wanted != self._qos:
+            self.close()
+            self._qos = wanted
+            self._subscription = self._node.create_subscription(self._kind, self.topic, self._callback, wanted)
+
+    def close(self) -> None:
+        """Unsubscribe."""
+        self._node.destroy_subscription(self._subscription)
+
+    def _profile(self, reliable: bool, latched: bool) -> QoSProfile:
+        return QoSProfile(
+            history=HistoryPolicy.KEEP_LAST,
+            depth=self._depth,
+            reliability=ReliabilityPolicy.RELIABLE if reliable else ReliabilityPolicy.BEST_EFFORT,
+            durability=DurabilityPolicy.TRANSIENT_LOCAL if latched else DurabilityPolicy.VOLATILE,
+        )
+
+
+class _Status:
+    """What the diagnostics tell: facts, counts since activation, and the last frame's times. Safe between threads."""
+
+    def __init__(self) -> None:
+        self.facts: dict[str, Any] = {}
+        self._lock = threading.Lock()
+        self.begin()
+
+    def begin(self) -> None:
+        """Count from zero."""
+        with self._lock:
+            self._counts: Counter[str] = Counter(
+                {"frames_received": 0, "frames_processed": 0, "frames_refused": 0, "frames_superseded": 0, "poses": 0}
+            )
+            self._times: dict[str, float] = {}
+            self._last_refusal = ""
+            self._news: tuple[bytes, str] | None = None  # the worst since the last report
+            self._seen = 0
+
+    def count(self, key: str) -> None:
+        """One more of ``key``."""
+        with self._lock:
+            self._counts[key] += 1
+
+    def refused(self, code: str, sentence: str) -> None:
+        """A frame was not used."""
+        with self._lock:
+            if code == "superseded":
+                self._counts["frames_superseded"] += 1
+                return
+            self._counts["frames_refused"] += 1
+            self._counts[f"refused.{code}"] += 1
+            self._last_refusal = f"{code}: {sentence}"
+            if code != "other_source":
+                self._tell(DiagnosticStatus.WARN, self._last_refusal)
+
+    def warn(self, code: str, sentence: str) -> None:
+        """A frame was used, with a reservation."""
+        with self._lock:
+            self._counts[f"warned.{code}"] += 1
+            self._tell(DiagnosticStatus.WARN, f"{code}: {sentence}")
+
+    def failed(self, code: str, sentence: str) -> None:
+        """Something went wrong that no input explains."""
+        with self._lock:
+            self._counts["frames_refused"] += 1
+            self._counts[f"refused.{code}"] += 1
+            self._last_refusal = f"{code}: {sentence}"
+            self._tell(DiagnosticStatus.ERROR, self._last_refusal)
+
+    def answered(
+        self, poses: int, rejected: Sequence[str], stages: dict[str, float], total_s: float, latency_s: float
+    ) -> None:
+        """A frame went through the chain."""
+        with self._lock:
+            self._counts["frames_processed"] += 1
+            self._counts["poses"] += poses
+            for code in rejected:
+                self._counts[f"rejected.{code}"] += 1
+            self._times = {f"stage_ms.{name}": 1000.0 * seconds for name, seconds in stages.items()}
+            self._times["total_ms"] = 1000.0 * total_s
+            self._times["latency_ms"] = 1000.0 * latency_s
+
+    def report(self, state: str) -> tuple[bytes, str, dict[str, Any]]:
+        """Level, one line, and all values; asking clears what was new."""
+        with self._lock:
+            news, self._news = self._news, None
+            arrived = self._counts["frames_received"] > self._seen
+            self._seen = self._counts["frames_received"]
+            values = {
+                "state": state,
+                **self.facts,
+                **dict(sorted(self._counts.items())),
+                **self._times,
+                "last_refusal": self._last_refusal,
+            }
+        if news is not None:
+            return (*news, values)
+        if state == "active" and not arrived:
+            return DiagnosticStatus.WARN, "no measurement arrived since the last report", values
+        return DiagnosticStatus.OK, state, values
+
+    def _tell(self, level: bytes, summary: str) -> None:
+        if self._news is None or self._news[0] <= level:
+            self._news = (level, summary)
+
+
+def _code(error: Exception) -> str:
+    return error.code if isinstance(error, InputError) else type(error).__name__.removesuffix("Error").lower()
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the node until it is told to stop. Exit code 0, or 2 when it cannot start as it was told to."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    stray = remove_ros_args(["pose_node", *arguments])[1:]
+    if stray:
+        print(f"pose_node: unknown arguments {' '.join(stray)}; expected none but --ros-args ...", file=sys.stderr)
+        return 2
+    # A shell starts background programs with SIGINT ignored; a launch file's Ctrl-C must still reach the node.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    rclpy.init(args=arguments)
+    try:
+        return _run()
+    except (KeyboardInterrupt, ExternalShutdownException):
+        return 0
+    finally:
+        rclpy.try_shutdown()
+
+
+def _run() -> int:
+    try:
+        node = PoseNode()
+    except ConfigError as error:
+        print(f"pose_node: {error}", file=sys.stderr)
+        return 2
+    executor = SingleThreadedExecutor()
+    executor.add_node(node)
+    try:
+        if node.settings.node.autostart:
+            if node.trigger_configure() != TransitionCallbackReturn.SUCCESS:
+                return 2
+            node.trigger_activate()
+            node.get_logger().info("active")
+        executor.spin()
+    finally:
+        node.close()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,100 @@
+"""Results -> ROS messages. The header of each is the measurement's own, so stamps and frames pass through untouched."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from builtin_interfaces.msg import Duration
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from geometry_msgs.msg import Point, Pose, PoseArray, PoseStamped, PoseWithCovarianceStamped, Quaternion, Vector3
+from scipy.spatial.transform import Rotation
+from std_msgs.msg import ColorRGBA
+from visualization_msgs.msg import Marker, MarkerArray
+
+from pose_node.types import Array, Estimate
+
+_MARKER_LIFE = Duration(sec=2)  # a silent node leaves no poses standing in the picture
+
+
+def is_publishable(estimate: Estimate) -> bool:
+    """True when every number is finite: what is not never leaves the node."""
+    return bool(np.isfinite(estimate.T_camera_object).all() and np.isfinite(estimate.covariance).all())
+
+
+def pose(T_camera_object: Array) -> Pose:
+    """[4, 4] -> Pose with a unit quaternion."""
+    x, y, z = (float(value) for value in T_camera_object[:3, 3])
+    quaternion = Rotation.from_matrix(T_camera_object[:3, :3]).as_quat()
+    qx, qy, qz, qw = (float(value) for value in quaternion / np.linalg.norm(quaternion))
+    return Pose(position=Point(x=x, y=y, z=z), orientation=Quaternion(x=qx, y=qy, z=qz, w=qw))
+
+
+def pose_array(header: Any, estimates: Sequence[Estimate]) -> PoseArray:
+    """All instances of all objects, best first."""
+    return PoseArray(header=header, poses=[pose(estimate.T_camera_object) for estimate in estimates])
+
+
+def pose_stamped(header: Any, estimate: Estimate) -> PoseStamped:
+    """One instance."""
+    return PoseStamped(header=header, pose=pose(estimate.T_camera_object))
+
+
+def pose_with_covariance(header: Any, estimate: Estimate) -> PoseWithCovarianceStamped:
+    """One instance with its 6x6 covariance, row by row."""
+    message = PoseWithCovarianceStamped(header=header)
+    message.pose.pose = pose(estimate.T_camera_object)
+    message.pose.covariance = estimate.covariance.astype(np.float64).ravel()
+    return message
+
+
+def markers(header: Any, estimates: Sequence[Estimate], meshes: Mapping[str, str]) -> MarkerArray:
+    """The estimates as meshes with names and scores; the first marker clears those of the frame before.
+
+    meshes: object name -> URI of its mesh in metres.
+    """
+    array = MarkerArray(markers=[Marker(header=header, action=Marker.DELETEALL)])
+    for number, estimate in enumerate(estimates):
+        place = pose(estimate.T_camera_object)
+        array.markers.append(
+            Marker(
+                header=header,
+                ns=estimate.object_name,
+                id=2 * number,
+                type=Marker.MESH_RESOURCE,
+                mesh_resource=meshes[estimate.object_name],
+                pose=place,
+                scale=Vector3(x=1.0, y=1.0, z=1.0),
+                color=_colour(estimate.score),
+                lifetime=_MARKER_LIFE,
+            )
+        )
+        array.markers.append(
+            Marker(
+                header=header,
+                ns=estimate.object_name,
+                id=2 * number + 1,
+                type=Marker.TEXT_VIEW_FACING,
+                text=f"{estimate.object_name} {estimate.score:.2f}",
+                pose=Pose(position=place.position),
+                scale=Vector3(z=0.03),
+                color=ColorRGBA(r=1.0, g=1.0, b=1.0, a=1.0),
+                lifetime=_MARKER_LIFE,
+            )
+        )
+    return array
+
+
+def diagnostics(stamp: Any, name: str, level: bytes, summary: str, values: Mapping[str, Any]) -> DiagnosticArray:
+    """One status with its key-value pairs; floats with three digits behind the point."""
+    pairs = [KeyValue(key=key, value=f"{v:.3f}" if isinstance(v, float) else str(v)) for key, v in values.items()]
+    status = DiagnosticStatus(level=level, name=name, message=summary, hardware_id="pose_node", values=pairs)
+    array = DiagnosticArray(status=[status])
+    array.header.stamp = stamp
+    return array
+
+
+def _colour(score: float) -> ColorRGBA:
+    """From amber to green as the score grows."""
+    return ColorRGBA(r=float(1.0 - score), g=0.8, b=0.2, a=0.7)

@@ -1,0 +1,133 @@
+"""ROS parameters from the config dataclasses: one namespace a stage, one home per default, unknown names refused."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, fields, is_dataclass
+from difflib import get_close_matches
+from typing import Any, get_type_hints
+
+from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
+
+from pose_node.config import PipelineConfig, bounded, checked_value, choice, from_mapping, plain
+from pose_node.errors import ConfigError
+
+# rclpy declares these itself, and a launch file may set them for any node.
+_FOREIGN = ("use_sim_time", "start_type_description_service", "qos_overrides.")
+
+
+@dataclass(frozen=True)
+class NodeConfig:
+    """The node's own settings, beside the stages'."""
+
+    autostart: bool = plain(True, "configure and activate at start, without a lifecycle manager")
+    models: str = plain("", "folder of object folders; empty: ./models, else the installed share")
+    objects: tuple[str, ...] = plain(("",), "names of the objects to look for; empty: all in the models folder")
+    input: str = choice("auto", ("auto", "depth", "points"), "subscribe to depth images, to point clouds, or to both")
+    rectified: bool = plain(True, "depth images are rectified: P of the camera info holds; false: K and D hold")
+    mask_labels: tuple[str, ...] = plain(("",), "'LABEL:OBJECT' for the mask image; empty: with one object any label")
+    sync_wait_s: float = bounded(0.5, 0.0, 10.0, "a measurement waits this long for its camera info and mask")
+    reliability: str = choice(
+        "auto", ("auto", "reliable", "best_effort"), "of the subscriptions; auto: as each publisher offers"
+    )
+    diagnostics_period_s: float = bounded(1.0, 0.05, 60.0, "time between two messages on /diagnostics")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All that the node can be told."""
+
+    node: NodeConfig = field(default_factory=NodeConfig)
+    pipeline: PipelineConfig = field(default_factory=PipelineConfig)
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One parameter as the dataclasses state it."""
+
+    name: str
+    kind: type
+    default: Any
+    metadata: Mapping[str, Any]
+
+    def checked(self, value: Any) -> Any:
+        """``value`` in this parameter's type, within its range or options, or ConfigError."""
+        if self.kind is not tuple:
+            return checked_value(value, self.kind, self.metadata, f"parameter {self.name}")
+        if isinstance(value, str) or not all(isinstance(text, str) for text in value or ()):
+            raise ConfigError(f"parameter {self.name}: found {value!r}, expected a list of texts.")
+        return tuple(value or ("",))  # ROS cannot tell the type of an empty list: one empty text stands for it
+
+    def descriptor(self) -> ParameterDescriptor:
+        """What ``ros2 param describe`` shows."""
+        described = ParameterDescriptor(description=self.metadata["doc"])
+        if "options" in self.metadata:
+            described.additional_constraints = f"one of {', '.join(self.metadata['options'])}"
+        if "range" in self.metadata:
+            low, high = self.metadata["range"]
+            if self.kind is int:
+                described.integer_range = [IntegerRange(from_value=int(low), to_value=int(high), step=1)]
+            else:
+                described.floating_point_range = [FloatingPointRange(from_value=float(low), to_value=float(high))]
+        return described
+
+
+def parameters() -> Iterator[Parameter]:
+    """Every parameter of the node, the stages' as ``<stage>.<field>``."""
+    yield from _parameters(NodeConfig, "")
+    yield from _parameters(PipelineConfig, "")
+
+
+def declare(node: Any, overrides: Mapping[str, Any]) -> None:
+    """Declare all parameters on ``node`` with the values of ``overrides`` where given.
+
+    overrides: name -> rclpy Parameter, as the command line and YAML files gave them.
+    Raises ConfigError with one sentence for an unknown name, a wrong type or a value out of range.
+    """
+    known = {parameter.name: parameter for parameter in parameters()}
+    for name in overrides:
+        if name not in known and not name.startswith(_FOREIGN):
+            near = get_close_matches(name, known, n=1)
+            meant = f" (did you mean {near[0]!r}?)" if near else ""
+            raise ConfigError(f"parameter {name}: unknown{meant}; config/pose.yaml names all parameters.")
+    for parameter in known.values():
+        value = overrides[parameter.name].value if parameter.name in overrides else parameter.default
+        value = parameter.checked(value)
+        node.declare_parameter(
+            parameter.name,
+            list(value) if parameter.kind is tuple else value,
+            parameter.descriptor(),
+            ignore_override=True,
+        )
+
+
+def read(node: Any) -> Settings:
+    """The node's parameters as config dataclasses; ConfigError when one has no place in them."""
+    own: dict[str, Any] = {}
+    stages: dict[str, dict[str, Any]] = {}
+    for parameter in parameters():
+        value = parameter.checked(node.get_parameter(parameter.name).value)
+        stage, _, key = parameter.name.rpartition(".")
+        if stage:
+            stages.setdefault(stage, {})[key] = value
+        else:
+            own[key] = tuple(text for text in value if text) if parameter.kind is tuple else value
+    return Settings(NodeConfig(**own), from_mapping(PipelineConfig, stages, "parameters"))
+
+
+def check(name: str, value: Any) -> None:
+    """Raise ConfigError when ``value`` does not suit the parameter ``name``; names of others pass."""
+    for parameter in parameters():
+        if parameter.name == name:
+            parameter.checked(value)
+
+
+def _parameters(cls: type, prefix: str) -> Iterator[Parameter]:
+    hints = get_type_hints(cls)
+    for entry in fields(cls):
+        kind = hints[entry.name]
+        if is_dataclass(kind):
+            yield from _parameters(kind, f"{prefix}{entry.name}.")
+        else:
+            kind = kind if isinstance(kind, type) and kind in (bool, int, float, str) else tuple
+            yield Parameter(prefix + entry.name, kind, entry.default, entry.metadata)
