@@ -62,6 +62,8 @@ class InferConfig:
 class RefineConfig:
     """Point-to-plane ICP against the model's surface."""
 
+    coarse_points: int = bounded(256, 20, 100000, "measured points used while there are many hypotheses")
+    coarse_iterations: int = bounded(8, 1, 100, "iterations while there are many hypotheses")
     points: int = bounded(800, 50, 100000, "measured points used by the last refinement")
     max_iterations: int = bounded(40, 1, 1000, "iterations of the last refinement")
     inlier_distance_rel: float = bounded(0.05, 0.001, 0.5, "final correspondence distance, share of the diameter")
@@ -135,10 +137,10 @@ def load(path: str | Path | None) -> PipelineConfig:
     if path is None:
         return PipelineConfig()
     try:
-        values = yaml.safe_load(Path(path).read_text()) or {}
+        values = yaml.safe_load(Path(path).read_text(encoding="utf-8")) or {}
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read ({error.strerror}), expected a YAML file of settings.") from error
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: is not YAML ({str(error).splitlines()[0]}).") from error
     if not isinstance(values, Mapping):
         raise ConfigError(f"{path}: found {type(values).__name__}, expected a mapping of settings.")

@@ -1,0 +1,198 @@
+"""Imports point inward: the core stands alone, and the sides know the core but never each other.
+
+Once by reading every import of the sources, once by importing each side where the other sides' packages do not exist.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).resolve().parents[2] / "pose_node"
+
+CORE_PACKAGES = {"numpy", "scipy", "yaml"}
+MESSAGES = {
+    "action_msgs",
+    "builtin_interfaces",
+    "diagnostic_msgs",
+    "geometry_msgs",
+    "lifecycle_msgs",
+    "rcl_interfaces",
+    "sensor_msgs",
+    "std_msgs",
+    "std_srvs",
+    "tf2_msgs",
+    "vision_msgs",
+    "visualization_msgs",
+}
+ROS_PACKAGES = {"rclpy", "ament_index_python", *MESSAGES}
+LEARNING_PACKAGES = {"torch", "escnn", "open3d", "trimesh", "onnx", "onnxscript", "tqdm", "sklearn"}
+EVALUATION_PACKAGES = {"rosbags", "matplotlib"}
+
+
+def side_of(module: str) -> str:
+    """The side that a module of ours belongs to: core, cli, ros, demo, learning or evaluation."""
+    inner = module.split(".")[1:] or [""]
+    if inner[0] in ("learning", "evaluation", "demo", "cli"):
+        return inner[0]
+    return "ros" if inner[0] == "node" or inner[0].startswith("ros_") else "core"
+
+
+def module_name(path: Path) -> str:
+    parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def sources(*sides: str) -> list[Path]:
+    return [p for p in sorted(PACKAGE.rglob("*.py")) if side_of(module_name(p)) in sides]
+
+
+def imports(path: Path) -> Iterator[tuple[str, bool]]:
+    """Every absolute import of a file: (module, whether it stands inside a function)."""
+    tree = ast.parse(path.read_text(encoding="utf-8"), str(path))
+    functions = [n for n in ast.walk(tree) if isinstance(n, (ast.FunctionDef, ast.AsyncFunctionDef))]
+    inside = {id(n) for function in functions for n in ast.walk(function)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path.name}:{node.lineno}: relative import; the house writes absolute ones"
+            ours = node.module == "pose_node"
+            names = [f"pose_node.{a.name}" for a in node.names] if ours else [str(node.module)]
+        else:
+            continue
+        for name in names:
+            yield name, id(node) in inside
+
+
+def is_standard(name: str) -> bool:
+    return name in sys.stdlib_module_names
+
+
+def named(paths: list[Path]):
+    return pytest.mark.parametrize("path", paths, ids=lambda p: str(p.relative_to(PACKAGE)))
+
+
+@named(sources("core"))
+def test_core_knows_numpy_scipy_and_yaml(path):
+    for name, lazy in imports(path):
+        top = name.split(".")[0]
+        if top == "pose_node":
+            assert side_of(name) == "core", f"{path.name} imports {name}"
+        elif top == "onnxruntime":
+            assert path.name == "infer.py", f"{path.name} imports onnxruntime; infer.py alone may"
+        elif top == "PIL":
+            assert lazy, f"{path.name} imports PIL at the top; the core does so inside functions"
+        else:
+            assert is_standard(top) or top in CORE_PACKAGES, f"{path.name} imports {name}"
+
+
+@named(sources("cli"))
+def test_the_command_imports_sides_inside_its_subcommands(path):
+    for name, lazy in imports(path):
+        top = name.split(".")[0]
+        if not lazy:
+            light = (
+                top in CORE_PACKAGES or is_standard(top) or (top == "pose_node" and side_of(name) in ("core", "cli"))
+            )
+            assert light, f"{path.name} imports {name} at the top"
+
+
+@named(sources("ros", "demo"))
+def test_ros_side_knows_core_and_ros(path):
+    for name, _ in imports(path):
+        top = name.split(".")[0]
+        if top == "pose_node":
+            assert side_of(name) in ("core", "ros", "demo"), f"{path.name} imports {name}"
+        elif top == "rclpy":
+            assert path.name == "node.py" or side_of(module_name(path)) == "demo", f"{path.name} imports rclpy"
+        else:
+            allowed = is_standard(top) or top in CORE_PACKAGES | ROS_PACKAGES | {"PIL"}
+            assert allowed, f"{path.name} imports {name}"
+
+
+@named(sources("learning"))
+def test_learning_knows_core_and_learning(path):
+    for name, _ in imports(path):
+        top = name.split(".")[0]
+        assert top != "pose_node" or side_of(name) in ("core", "learning"), f"{path.name} imports {name}"
+        assert top not in ROS_PACKAGES | {"rosbags"}, f"{path.name} imports {name}"
+
+
+@named(sources("evaluation"))
+def test_evaluation_knows_core_and_evaluation(path):
+    for name, _ in imports(path):
+        top = name.split(".")[0]
+        assert top != "pose_node" or side_of(name) in ("core", "evaluation"), f"{path.name} imports {name}"
+        assert top not in ROS_PACKAGES | LEARNING_PACKAGES, f"{path.name} imports {name}"
+
+
+BLOCKED_IMPORT = """
+import importlib, sys
+
+class Missing:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in BLOCKED:
+            raise ModuleNotFoundError(f"blocked by the test: {name}", name=name)
+
+BLOCKED, modules = set(sys.argv[1].split(",")), sys.argv[2].split(",")
+sys.meta_path.insert(0, Missing())
+for module in modules:
+    importlib.import_module(module)
+loaded = BLOCKED & {name.split(".")[0] for name in sys.modules}
+assert not loaded, f"already loaded: {loaded}"
+"""
+
+
+def import_without(blocked: set[str], modules: list[str]) -> None:
+    """Import the modules in a fresh interpreter in which the blocked packages do not exist."""
+    done = subprocess.run(
+        [sys.executable, "-c", BLOCKED_IMPORT, ",".join(sorted(blocked)), ",".join(modules)],
+        cwd=PACKAGE.parent,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, f"without {', '.join(sorted(blocked))}:\n{done.stderr}"
+
+
+def names(*sides: str) -> list[str]:
+    """Modules of these sides; ``__main__`` runs when imported, so it stays out."""
+    return [m for m in map(module_name, sources(*sides)) if not m.endswith("__main__")]
+
+
+def need(package: str) -> None:
+    if importlib.util.find_spec(package) is None:
+        pytest.skip(f"{package} is not installed")
+
+
+def test_core_and_command_import_alone():
+    import_without(ROS_PACKAGES | LEARNING_PACKAGES | EVALUATION_PACKAGES | {"cv2", "pandas"}, names("core", "cli"))
+
+
+def test_the_package_itself_is_light():
+    import_without(ROS_PACKAGES | LEARNING_PACKAGES | EVALUATION_PACKAGES | {"onnxruntime", "PIL"}, ["pose_node"])
+
+
+@pytest.mark.ros
+def test_ros_side_imports_without_learning_and_evaluation():
+    need("rclpy")
+    import_without(LEARNING_PACKAGES | EVALUATION_PACKAGES | {"cv2", "pandas"}, names("core", "cli", "ros", "demo"))
+
+
+@pytest.mark.learning
+def test_learning_imports_without_ros_and_evaluation():
+    need("torch")
+    need("open3d")
+    import_without(ROS_PACKAGES | {"rosbags"}, names("learning"))
+
+
+def test_evaluation_imports_without_ros_and_learning():
+    need("rosbags")
+    import_without(ROS_PACKAGES | LEARNING_PACKAGES, names("evaluation"))
