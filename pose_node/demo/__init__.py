@@ -1,0 +1,1 @@
+"""The demo: a recording replayed over DDS into the node, watched and drawn."""
