@@ -1,0 +1,81 @@
+"""How sure a refined pose is: from the curvature of the fit, the sensor's noise, and what the object's shape hides."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from pose_node.card import Axis, ObjectCard
+from pose_node.se3 import rotate_covariance
+from pose_node.types import Array
+
+UNIFORM_RAD2 = np.pi**2 / 3.0  # variance of an angle about which nothing is known
+_CORRELATION_M = 0.006  # residuals nearer to each other than this err together: the sensor's window, the mesh's dents
+_NORMAL_SIGMA_RAD = 0.03  # roughness of mesh and samples, which fakes curvature about a round axis
+_FLOOR_M = 0.0005  # calibration and mesh are not better than this, plus _FLOOR_PER_M a metre of range
+_FLOOR_PER_M = 0.001
+_FLOOR_RAD = 0.004
+
+
+def noise_sigma(range_m: float) -> float:
+    """Axial noise in metres of a consumer depth camera at ``range_m``."""
+    return 0.0005 + 0.0015 * range_m**2
+
+
+def pose_covariance(
+    T: Array, x: Array, gradient: Array, weight: Array, sigma_m: float, count: int, range_m: float, card: ObjectCard
+) -> tuple[Array, Array]:
+    """Information and covariance, both [6, 6] in the cloud's axes at the object's origin (see ``types.Estimate``).
+
+    T: [4, 4]. x, gradient: [N, 3] points and surface normals in the object frame; weight: [N] in [0, 1].
+    sigma_m: noise of one point. count: points of the segment, of which x is a sample, seen from ``range_m``.
+    """
+    # Points count once for each patch of the correlation length, however dense the sensor is: as many patches as the
+    # sampled points' own neighbourhoods would fill, and never more than there were points.
+    area = _area(x, card.diameter_m)
+    independent = float(np.clip(area / _CORRELATION_M**2, 6.0, max(count, 6)))
+    share = independent / len(x)
+    J = np.concatenate([gradient, np.cross(x, gradient)], axis=1)  # for a step of the object, up to the sign
+    information = (J * weight[:, None]).T @ J * (share / sigma_m**2)
+    # What normals that err at random would show about an axis that the shape does not fix.
+    r2 = np.einsum("n,ni,ni->", weight, x, x)
+    fake = (r2 * np.eye(3) - np.einsum("n,ni,nj->ij", weight, x, x)) * (share / sigma_m**2 * _NORMAL_SIGMA_RAD**2)
+    known = information.copy()
+    known[3:, 3:] -= fake
+    covariance = _invert(known, card)
+    covariance[:3, :3] += np.eye(3) * (_FLOOR_M + _FLOOR_PER_M * range_m) ** 2
+    covariance[3:, 3:] += np.eye(3) * _FLOOR_RAD**2
+    return rotate_covariance(T[:3, :3], information), rotate_covariance(T[:3, :3], covariance)
+
+
+def widen(covariance: Array, T: Array, axis: Axis, variance_rad2: float) -> Array:
+    """``covariance`` with turns about ``axis`` (object frame) known to ``variance_rad2`` and no better."""
+    direction = T[:3, :3] @ axis.direction
+    arm = T[:3, :3] @ axis.origin_m
+    mode = np.concatenate([np.cross(arm, direction), direction])  # dt keeps the points of the axis where they are
+    have = direction @ covariance[3:, 3:] @ direction
+    more = max(min(variance_rad2, UNIFORM_RAD2) - have, 0.0)
+    return covariance + more * np.outer(mode, mode)
+
+
+def _invert(information: Array, card: ObjectCard) -> Array:
+    """Covariance in the object frame; rotations that nothing fixes get the uniform variance and the shift that follows."""
+    prior_t = np.eye(3) / (0.5 * card.diameter_m) ** 2
+    A_tt = information[:3, :3] + prior_t
+    A_tr = information[:3, 3:]
+    inverse_tt = np.linalg.inv(A_tt)
+    S = information[3:, 3:] - A_tr.T @ inverse_tt @ A_tr
+    value, vector = np.linalg.eigh((S + S.T) / 2.0)
+    variance = 1.0 / np.maximum(value, 1.0 / UNIFORM_RAD2)
+    C_rr = (vector * variance) @ vector.T
+    G = -inverse_tt @ A_tr
+    C = np.block([[inverse_tt + G @ C_rr @ G.T, G @ C_rr], [C_rr @ G.T, C_rr]])
+    for axis in card.symmetry.axes:
+        C = widen(C, np.eye(4), axis, UNIFORM_RAD2)
+    return C
+
+
+def _area(x: Array, diameter_m: float) -> float:
+    """Rough area in square metres that the points [N, 3] cover: occupied cells of the object frame."""
+    cell = diameter_m / 20.0
+    keys = np.unique(np.floor(x / cell).astype(np.int64), axis=0)
+    return len(keys) * cell * cell

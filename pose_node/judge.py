@@ -1,0 +1,212 @@
+"""Which hypotheses live: coarse scores for many, fine scores for few, one estimate for each place, a reason for each refusal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from pose_node.card import ObjectCard
+from pose_node.config import JudgeConfig
+from pose_node.covariance import widen
+from pose_node.refine import Refiner
+from pose_node.scene import Scene, View
+from pose_node.symmetry import rotation_error, translation_error, turn
+from pose_node.types import Array, Estimate, Evidence, Hypothesis, Indices, Refined, Rejected, Segment
+from pose_node.visibility import Scores, Visibility, tolerance
+
+_SAME_RAD, _SAME_REL = np.deg2rad(8.0), 0.05  # coarse hypotheses nearer than this (and this share of the diameter) are one
+_PLACE_REL = 0.25  # poses whose centres are nearer than this share of the diameter stand at one place
+_EXPANDED = 4  # best hypotheses whose look-alikes are tried
+_TURNS = 12  # turns about an axis of confusion
+_PROFILE_STEPS = 48
+_BEHIND = 0.15  # a coarse score this far below the best will not win
+_MIN_SEEN = 0.08  # share of the visible surface that must be neither hole nor occluded
+_CLAIM_OVERLAP = 0.3  # two estimates that share more of the smaller one's points than this exclude each other
+
+
+class Judge:
+    """Judges the hypotheses of all objects. ``refiners`` has one for each card."""
+
+    def __init__(self, cards: Mapping[str, ObjectCard], config: JudgeConfig, refiners: Mapping[str, Refiner]) -> None:
+        self.cards, self.config, self.refiners = cards, config, refiners
+        self.visibility = {name: Visibility(card, refiners[name].lookup, config) for name, card in cards.items()}
+
+    def shortlist(self, hypotheses: Sequence[Hypothesis], scene: Scene) -> list[Hypothesis]:
+        """The hypotheses worth the last refinement: refined roughly, scored, merged, with the best ones' look-alikes added.
+
+        At most ``config.shortlist`` for each segment and object, best first; ``confidence`` becomes the coarse score.
+        """
+        out: list[Hypothesis] = []
+        for group in _by_segment_and_object(hypotheses):
+            out.extend(self._shortlist(group, scene.view(group[0].segment)))
+        return out
+
+    def decide(self, refined: Sequence[Refined], scene: Scene) -> tuple[list[Estimate], list[Rejected]]:
+        """One estimate for each place that holds an object, best first, and why the others were refused."""
+        found: list[Estimate] = []
+        rejected: list[Rejected] = []
+        for group in _by_segment_and_object(refined, key=lambda r: r.hypothesis):
+            result = self._decide(group, scene.view(group[0].hypothesis.segment))
+            (found if isinstance(result, Estimate) else rejected).append(result)
+        found.sort(key=lambda e: -e.score)
+        kept: list[tuple[Estimate, Indices]] = []
+        for estimate in found:
+            claim = self._claim(estimate, scene)
+            reason = self._conflict(estimate, claim, kept)
+            if reason is None:
+                kept.append((estimate, claim))
+            else:
+                rejected.append(Rejected("taken", reason, estimate.object_name, estimate.segment, estimate.score))
+        return [e for e, _ in kept], rejected
+
+    def _shortlist(self, group: Sequence[Hypothesis], view: View) -> list[Hypothesis]:
+        name = group[0].object_name
+        card, refiner, visibility = self.cards[name], self.refiners[name], self.visibility[name]
+        T = refiner.coarse_poses(np.stack([h.T_camera_object for h in group]), view)
+        score = visibility.score(T, view).score
+        kept = self._distinct(T, score, card, _EXPANDED * 4)
+        T, score, origin = T[kept], score[kept], [group[i] for i in kept]
+
+        alike = _look_alikes(card)
+        if len(alike):
+            best = min(_EXPANDED, len(T))
+            turned = (T[:best, None] @ alike[None]).reshape(-1, 4, 4)
+            turned = refiner.coarse_poses(turned, view, iterations=4, first_rel=0.05)
+            T = np.concatenate([T, turned])
+            score = np.concatenate([score, visibility.score(turned, view).score])
+            origin += [replace(h, source="confusion") for h in origin[:best] for _ in range(len(alike))]
+        kept = self._distinct(T, score, card, self.config.shortlist)
+        kept = [i for i in kept if score[i] >= score[kept[0]] - _BEHIND]
+        return [replace(origin[i], T_camera_object=T[i], confidence=float(score[i])) for i in kept]
+
+    def _distinct(self, T: Array, score: Array, card: ObjectCard, count: int) -> list[int]:
+        """Rows of T [B, 4, 4], best first, no two equal up to symmetry."""
+        order = np.argsort(-score, kind="stable")
+        kept: list[int] = []
+        alive = np.ones(len(order), dtype=bool)
+        for place, i in enumerate(order):
+            if not alive[place]:
+                continue
+            kept.append(int(i))
+            if len(kept) == count:
+                break
+            rest = np.flatnonzero(alive[place + 1 :]) + place + 1
+            alive[rest[self._same(T[i], T[order[rest]], card)]] = False
+        return kept
+
+    def _same(self, T: Array, others: Array, card: ObjectCard) -> Array:
+        near = translation_error(T, others, card.symmetry, card.centre_m) < _SAME_REL * card.diameter_m
+        return near & (rotation_error(T, others, card.symmetry) < _SAME_RAD)
+
+    def _decide(self, group: Sequence[Refined], view: View) -> Estimate | Rejected:
+        name = group[0].hypothesis.object_name
+        card, segment = self.cards[name], group[0].hypothesis.segment
+        T = np.stack([r.T_camera_object for r in group])
+        scores = self.visibility[name].score(T, view, samples=2048, points=len(view.points_m))
+        best = int(np.argmax(scores.score))
+        refusal = self._refusal(scores[best], name)
+        if refusal is not None:
+            return Rejected(*refusal, name, segment, float(scores.score[best]))
+        kept = self._distinct(T, scores.score, card, len(T))
+        centre = T[:, :3, :3] @ card.centre_m + T[:, :3, 3]
+        kept = [
+            i
+            for i in kept
+            if scores.score[i] >= scores.score[best] - self.config.alternatives_margin
+            and np.linalg.norm(centre[i] - centre[best]) < _PLACE_REL * card.diameter_m
+        ]
+        weight = np.exp((scores.score[kept] - scores.score[best]) / (0.5 * self.config.alternatives_margin + 1e-12))
+        weight /= weight.sum()
+        lead = group[best]
+        return Estimate(
+            object_name=name,
+            T_camera_object=lead.T_camera_object,
+            score=float(scores.score[best]),
+            covariance=self._covariance(lead, float(scores.score[best]), view),
+            evidence=Evidence(
+                *(float(getattr(scores, f)[best]) for f in ("explained", "violated", "occluded", "covered")),
+                lead.inlier_fraction,
+                lead.rms_m,
+            ),
+            segment=segment,
+            alternatives=tuple((T[i], float(w)) for i, w in zip(kept[1:], weight[1:])),
+        )
+
+    def _refusal(self, scores: Scores, name: str) -> tuple[str, str] | None:
+        if scores.seen < _MIN_SEEN:
+            return "not_visible", f"{name}: only {scores.seen:.0%} of its visible surface could be checked."
+        if scores.explained < self.config.min_explained:
+            return "low_explained", (
+                f"{name}: {scores.explained:.0%} of its visible surface is confirmed, "
+                f"expected at least {self.config.min_explained:.0%}."
+            )
+        if scores.score < self.config.min_score:
+            return "low_score", f"{name}: score {scores.score:.2f}, expected at least {self.config.min_score:.2f}."
+        return None
+
+    def _covariance(self, refined: Refined, score: float, view: View) -> Array:
+        """The fit's covariance, widened about each axis of confusion by the turns that the view cannot tell from this one."""
+        name = refined.hypothesis.object_name
+        T, covariance = refined.T_camera_object, refined.covariance
+        angles = np.linspace(-np.pi, np.pi, _PROFILE_STEPS, endpoint=False)
+        for axis in self.cards[name].confusion_axes:
+            profile = self.visibility[name].score(T @ turn(axis, angles), view, samples=1024, points=512).score
+            zero = _PROFILE_STEPS // 2
+            free = profile >= profile[zero] - self.config.alternatives_margin
+            free = _connected(free, zero)
+            if free.sum() > 1:
+                step = 2.0 * np.pi / _PROFILE_STEPS
+                covariance = widen(covariance, T, axis, float(np.mean(angles[free] ** 2) + step**2 / 12.0))
+        return covariance
+
+    def _claim(self, estimate: Estimate, scene: Scene) -> Indices:
+        """Points of the segment that lie on the estimate's surface: ascending rows of the cloud."""
+        lookup = self.refiners[estimate.object_name].lookup
+        T, index = estimate.T_camera_object, estimate.segment.indices
+        index = index[:: max(len(index) // 4000, 1)] if estimate.segment.source == "mask" else index
+        points = scene.cloud.points_m[index]
+        x = (points - T[:3, 3]) @ T[:3, :3]
+        allowed = tolerance(np.linalg.norm(points - scene.cloud.viewpoint_m, axis=1), self.config)
+        return index[lookup.distance_bound(x) < 2.0 * allowed + lookup.table_error_m]
+
+    def _conflict(self, estimate: Estimate, claim: Indices, kept: Sequence[tuple[Estimate, Indices]]) -> str | None:
+        card = self.cards[estimate.object_name]
+        if sum(e.object_name == estimate.object_name for e, _ in kept) >= self.config.max_instances:
+            return f"{card.name}: more than {self.config.max_instances} instances were found."
+        centre = estimate.T_camera_object[:3, :3] @ card.centre_m + estimate.T_camera_object[:3, 3]
+        for other, other_claim in kept:
+            T = other.T_camera_object
+            if other.object_name == card.name:
+                if np.linalg.norm(T[:3, :3] @ card.centre_m + T[:3, 3] - centre) < _PLACE_REL * card.diameter_m:
+                    return f"{card.name}: a better estimate stands at the same place."
+            elif estimate.segment.object_name and other.segment.object_name:
+                continue  # the user named both
+            shared = np.intersect1d(claim, other_claim, assume_unique=True).size
+            if shared > _CLAIM_OVERLAP * max(min(len(claim), len(other_claim)), 1):
+                return f"{card.name}: its points belong to {other.object_name}, which explains them better."
+        return None
+
+
+def _by_segment_and_object(items: Sequence, key=lambda h: h) -> list[list]:
+    """Groups in the order of their first member."""
+    groups: dict[tuple[int, str], list] = {}
+    for item in items:
+        hypothesis: Hypothesis = key(item)
+        groups.setdefault((id(hypothesis.segment), hypothesis.object_name), []).append(item)
+    return list(groups.values())
+
+
+def _look_alikes(card: ObjectCard) -> Array:
+    """Motions [E, 4, 4] in the object frame after which the object looks much the same."""
+    turns = [turn(axis, np.arange(1, _TURNS) * (2.0 * np.pi / _TURNS)) for axis in card.confusion_axes]
+    return np.concatenate([np.asarray(card.confusions, float).reshape(-1, 4, 4), *turns])
+
+
+def _connected(free: Array, start: int) -> Array:
+    """The run of true values around ``start`` on a circle."""
+    rolled = np.roll(free, -start)
+    ahead = np.logical_and.accumulate(rolled)
+    back = np.logical_and.accumulate(np.roll(rolled[::-1], 1))
+    return np.roll(ahead | np.roll(back[::-1], 1), start)

@@ -1,0 +1,118 @@
+"""How well a pose explains a view: the model's visible surface against the measured rays, and the segment against the model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+import numpy as np
+
+from pose_node.card import ObjectCard
+from pose_node.config import JudgeConfig
+from pose_node.lookup import Lookup
+from pose_node.scene import View
+from pose_node.types import Array, Indices
+
+_SIGMA = 0.4  # standard deviation of agreement, share of the tolerance
+_GRAZING = 4.0  # along the ray a point may lie this many times farther off than across the surface
+_VIOLATION_COST = 0.5
+_BORDER_FREE = 1.5  # a segment point this many tolerances off is as bad as one far away
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Scores:
+    """Figures of a batch of poses, each [B] in [0, 1]; names as in ``types.Evidence``. ``seen``: share of the surface
+    turned to the viewpoint about which the measurement says anything (neither hole nor occluded)."""
+
+    score: Array
+    explained: Array
+    violated: Array
+    occluded: Array
+    covered: Array
+    seen: Array
+
+    def __getitem__(self, index: Indices | slice | int) -> Scores:
+        return Scores(*(getattr(self, f.name)[index] for f in fields(self)))
+
+
+def tolerance(range_m: Array, config: JudgeConfig) -> Array:
+    """Distance in metres within which model and measurement agree at ``range_m``."""
+    return config.tolerance_m + config.tolerance_per_m2 * np.square(range_m)
+
+
+class Visibility:
+    """Scores poses of one object. The samples are the first of the surface's, which cover it evenly."""
+
+    def __init__(self, card: ObjectCard, lookup: Lookup, config: JudgeConfig) -> None:
+        self.card, self.lookup, self.config = card, lookup, config
+        self._visible = np.asarray(card.surface.visible, dtype=bool)
+
+    def score(self, T: Array, view: View, samples: int = 512, points: int = 256) -> Scores:
+        """Scores of poses T [B, 4, 4] with ``samples`` of the model's surface and ``points`` of the segment."""
+        explained, violated, occluded, seen = self._model_to_rays(T, view, samples)
+        covered = self._points_to_model(T, view, points)
+        power = 1.0 if view.trusted else 0.5
+        score = np.clip(explained - _VIOLATION_COST * violated, 0.0, 1.0) * covered**power
+        return Scores(score, explained, violated, occluded, covered, seen)
+
+    def _model_to_rays(self, T: Array, view: View, samples: int) -> tuple[Array, Array, Array, Array]:
+        surface = self.card.surface
+        samples = min(samples, self._visible.shape[1])
+        R = T[:, :3, :3]
+        eye = np.einsum("bji,bj->bi", R, view.viewpoint_m - T[:, :3, 3])  # viewpoint in the object frame
+        towards = eye - self.card.centre_m
+        nearest = np.argmax(towards @ np.asarray(surface.view_directions).T, axis=1)
+        model = surface.points_m[:samples]
+        normal = surface.normals[:samples]
+        to_eye = eye[:, None] - model
+        range_m = np.sqrt(np.einsum("bsi,bsi->bs", to_eye, to_eye))
+        facing = np.einsum("bsi,si->bs", to_eye, normal) / range_m
+        # A sample counts as much as the image area that it stands for.
+        weight = np.where(self._visible[nearest, :samples], np.maximum(facing, 0.0), 0.0)
+
+        relative = model @ np.swapaxes(R, -1, -2) + (T[:, :3, 3] - view.viewpoint_m)[:, None]
+        turned = normal @ np.swapaxes(R, -1, -2)
+        cell, inside = view.cells(relative)
+        ray = view.rays[:, cell]  # [2, B, S]
+        hit = (ray >= 0) & inside
+        gap = np.where(hit, view.ray_range_m[ray] - range_m, np.inf)
+        across = np.abs(np.einsum("cbsi,bsi->cbs", view.ray_points_m[ray] - relative, turned))
+        miss = np.maximum(across, np.abs(gap) / _GRAZING)
+        better = (miss[1] < miss[0]).astype(np.intp)[None]
+        gap, miss, ray, hit = (np.take_along_axis(a, better, axis=0)[0] for a in (gap, miss, ray, hit))
+        own = view.ray_inside[ray]
+
+        allowed = tolerance(range_m, self.config)
+        agree = np.where(hit, np.exp(-0.5 * np.square(miss / (_SIGMA * allowed))), 0.0)
+        behind = gap < 0.0  # the model lies behind the measurement
+        # Agreement outside the segment: at its border the mask may be wrong; farther off, and in a segment that nobody
+        # vouches for, it is no evidence either way.
+        neutral = np.where(own, 0.0, agree if not view.trusted else agree * view.border[cell])
+        # Hidden behind something that is not part of the segment. Behind points of its border the mask decides nothing.
+        neutral = np.where(behind & ~own, np.maximum(neutral, 1.0 - agree), neutral)
+        neutral = np.where(hit, neutral, 1.0)
+        agree = np.where(own, agree, 0.0)
+        violated = np.where(hit & ~behind, 1.0 - np.exp(-0.5 * np.square(miss / allowed)), 0.0) * (1.0 - neutral)
+
+        total = np.maximum(weight.sum(axis=1), 1e-12)
+        counted = np.einsum("bs,bs->b", weight, 1.0 - neutral)
+        occluded = np.einsum("bs,bs->b", weight, np.where(hit & behind & ~own, 1.0 - agree, 0.0)) / total
+        basis = np.maximum(counted, 0.05 * total)
+        explained = np.einsum("bs,bs->b", weight, agree) / basis
+        return explained, np.einsum("bs,bs->b", weight, violated) / basis, occluded, counted / total
+
+    def _points_to_model(self, T: Array, view: View, points: int) -> Array:
+        pick = np.linspace(0, len(view.points_m) - 1, min(points, len(view.points_m))).round().astype(np.intp)
+        measured, normal = view.points_m[pick], view.normals[pick]
+        R = T[:, :3, :3]
+        x = (measured - T[:, None, :3, 3]) @ R
+        turned = normal @ R
+        near = self.lookup.nearest(x, turned)
+        offset = x - self.lookup.points_m[near]
+        model_normal = self.lookup.normals[near]
+        across = np.einsum("bpi,bpi->bp", offset, model_normal)
+        distance = np.sqrt(np.einsum("bpi,bpi->bp", offset, offset))
+        allowed = tolerance(np.linalg.norm(measured - view.viewpoint_m, axis=1), self.config)
+        beyond = np.maximum(distance - self.lookup.table_error_m, 0.0) / _BORDER_FREE
+        miss = np.maximum(np.abs(across), beyond)
+        facing = np.clip(1.5 * np.einsum("bpi,bpi->bp", turned, model_normal) - 0.2, 0.0, 1.0)
+        return (np.exp(-0.5 * np.square(miss / (_SIGMA * allowed))) * facing).mean(axis=1)
