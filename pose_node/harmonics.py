@@ -81,21 +81,3 @@ def rotation_basis(R: Array) -> Array:
         stacked = np.stack(row, axis=-1)[: 2 * degree + 1]  # [j, ..., m]
         parts.append(np.moveaxis(stacked, 0, -2).reshape(*R.shape[:-2], -1))
     return np.concatenate(parts, axis=-1)
-
-
-@lru_cache(maxsize=4)
-def rotation_grid(count: int) -> Array:
-    """``count`` rotations [count, 3, 3] spread evenly over SO(3): super-Fibonacci spirals (Alexa, CVPR 2022)."""
-    phi, psi = 2.0**0.5, 1.533751168755204288118041
-    s = np.arange(count) + 0.5
-    r, R = np.sqrt(s / count), np.sqrt(1.0 - s / count)
-    alpha, beta = 2.0 * np.pi * s / phi, 2.0 * np.pi * s / psi
-    x, y, z, w = r * np.sin(alpha), r * np.cos(alpha), R * np.sin(beta), R * np.cos(beta)
-    return np.stack(
-        [
-            np.stack([1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)], -1),
-            np.stack([2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)], -1),
-            np.stack([2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)], -1),
-        ],
-        axis=-2,
-    )

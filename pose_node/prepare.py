@@ -17,7 +17,7 @@ from pose_node.normals import noise_radius
 from pose_node.normals import normals as estimate_normals
 from pose_node.types import Array, Indices
 
-POINTS = 1024  # the network's points, when the segment has as many
+POINTS = 1024  # the network's points; a smaller segment's are repeated in turn, so that clouds can be batched
 CENTRES = 128  # those that carry features; the first 32 are the coarse level
 _POOL = 4096  # points that normals are estimated from
 _TIE_REL2 = 1e-9  # squared distances nearer than this, in squared diameters, are a tie
@@ -27,7 +27,8 @@ _TIE_REL2 = 1e-9  # squared distances nearer than this, in squared diameters, ar
 class Prepared:
     """One segment as the network sees it, lengths in object diameters, origin at ``centre_m``.
 
-    points, normals: [N, 3] float32; viewpoint: [3] float32; centres: [M] int64, rows of ``points`` in farthest-point order.
+    points, normals: [POINTS, 3] float32; viewpoint: [3] float32; centres: [CENTRES] int64, rows of ``points`` in
+    farthest-point order (repeated where there are fewer points).
     centre_m: [3] the origin in the cloud's frame; scale_m: the diameter.
     """
 
@@ -37,6 +38,10 @@ class Prepared:
     centres: NDArray[np.int64]
     centre_m: Array
     scale_m: float
+
+    def inputs(self) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32], NDArray[np.int64]]:
+        """The arrays that the network takes, in its order."""
+        return self.points, self.normals, self.viewpoint, self.centres
 
     def centres_m(self) -> Array:
         """The centres [M, 3] in the cloud's frame."""
@@ -50,11 +55,12 @@ def prepare(points_m: Array, viewpoint_m: Array, diameter_m: float) -> Prepared:
     centre_m = sample.mean(axis=0)
     normals = estimate_normals(pool, sample, viewpoint_m, noise_radius(float(np.linalg.norm(centre_m - viewpoint_m))))
     points = (sample - centre_m) / diameter_m
+    rows = np.resize(np.arange(len(points)), POINTS)
     return Prepared(
-        points.astype(np.float32),
-        normals.astype(np.float32),
+        points.astype(np.float32)[rows],
+        normals.astype(np.float32)[rows],
         ((viewpoint_m - centre_m) / diameter_m).astype(np.float32),
-        farthest_points(points, min(CENTRES, len(points))),
+        farthest_points(points, CENTRES),
         centre_m,
         float(diameter_m),
     )
@@ -88,7 +94,7 @@ def farthest_points(points: Array, count: int) -> NDArray[np.int64]:
     x, y, z = np.ascontiguousarray(points.T)
     nearest = x * x + y * y + z * z
     for i in range(count):
-        row = int((nearest >= nearest.max() - _TIE_REL2).argmax())
+        row = int((nearest >= nearest.max() - _TIE_REL2).argmax())  # with fewer points than ``count``, row 0 again
         chosen[i] = row
         dx, dy, dz = x - x[row], y - y[row], z - z[row]
         distance2 = dx * dx + dy * dy + dz * dz

@@ -207,8 +207,9 @@ def nearest(sources: Tensor, targets: Tensor, count: int) -> Tensor:
 
 def gather(values: Tensor, index: Tensor) -> Tensor:
     """values [B, N, F] at index [B, M, K] -> [B, M, K, F], through one flat gather, which runs fast when exported."""
-    batch, rows = values.shape[0], values.shape[1]
-    offset = torch.arange(batch, device=values.device).view(-1, *([1] * (index.dim() - 1))) * rows
+    # Which cloud each row belongs to, counted by a running sum: the tracer would freeze an arange at its length.
+    cloud = torch.ones_like(index[:, :1, :1]).cumsum(0) - 1
+    offset = cloud * values.shape[1]
     flat = values.reshape(-1, values.shape[-1]).index_select(0, (index + offset).reshape(-1))
     return flat.view(*index.shape, values.shape[-1])
 
@@ -320,7 +321,7 @@ class PoseNetwork(nn.Module):
         lengths = [features[:, :, 0]]
         for s in degree_slices([0, 1, 2])[1:]:
             lengths.append(torch.sqrt(features[:, :, s].square().sum(2) + 1e-6))
-        shared = whole[:, 0].unsqueeze(1).expand(-1, features.shape[1], -1)
+        shared = whole[:, :1] + 0.0 * features[:, :, 0, :1]  # a copy a centre; expand() would fix their number at export
         read = self.read(torch.cat([*lengths, shared], dim=-1))
 
         steered = features[:, :, 1:4] * self.vector_gate(read).unsqueeze(2)

@@ -1,0 +1,263 @@
+"""Segment -> hypotheses: the only import of onnxruntime.
+
+The network speaks through three heads; each becomes a handful of poses by an exactly equivariant route:
+votes:        every point's own frame and centre is a full pose; the densest of them, up to symmetry, are kept.
+coordinates:  point pairs (seen point, its place on the object) agree or not with each point's frame; the best-supported
+              frames are polished by weighted, trimmed Kabsch fits.
+rotation:     the peaks of the density over SO(3), by ascent from a fixed grid.
+Which of them is right is not decided here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+
+import numpy as np
+import onnxruntime as ort
+
+from pose_node.card import ObjectCard
+from pose_node.config import InferConfig
+from pose_node.errors import ModelError
+from pose_node.harmonics import COEFFICIENTS, rotation_basis
+from pose_node.prepare import Prepared, prepare
+from pose_node.se3 import exp_so3, project_so3, transform
+from pose_node.symmetry import nearest_symmetric, rotation_grid
+from pose_node.types import Array, Hypothesis, Segment
+
+INPUTS = ("points", "normals", "viewpoint", "centres")
+OUTPUTS = ("objectness", "offsets", "frames", "coordinates", "spreads", "centre", "rotation")
+_PROVIDERS = {
+    "cpu": ("CPUExecutionProvider",),
+    "cuda": ("CUDAExecutionProvider", "CPUExecutionProvider"),
+    "tensorrt": ("TensorrtExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider"),
+}
+_GRID = 2304
+_ASCENT_STEPS = 12
+_SAME_RAD = np.deg2rad(20.0)  # peaks nearer than this are one
+_AGREE_REL = 0.08  # a correspondence agrees with a frame within this share of the diameter
+_FITS = 10
+
+
+class Network:
+    """One object's network, and the way from its outputs to poses."""
+
+    def __init__(self, card: ObjectCard, config: InferConfig) -> None:
+        """Load and check ``card.network``; raises ModelError when the file or the provider is not as stated."""
+        self.card, self.config = card, config
+        self.session = open_session(card, config)
+        self.provider: str = self.session.get_providers()[0]
+        grid = rotation_grid(_GRID)
+        self._grid, self._grid_basis = grid, rotation_basis(grid)
+
+    def hypotheses(self, points_m: Array, viewpoint_m: Array, segment: Segment) -> tuple[list[Hypothesis], Array, Prepared]:
+        """Poses [at most ``max_hypotheses``] for the object in these points [M, 3].
+
+        Also returns the points' objectness in [0, 1] at the prepared cloud's centres, and that cloud.
+        """
+        prepared = prepare(points_m, viewpoint_m, self.card.diameter_m)
+        outputs = self.run(prepared)
+        on_object = 1.0 / (1.0 + np.exp(-outputs["objectness"]))
+        poses = self._poses(prepared, outputs, on_object)
+        found = [Hypothesis(self.card.name, T, segment, source, confidence) for T, source, confidence in poses]
+        return found[: self.config.max_hypotheses], on_object, prepared
+
+    def run(self, prepared: Prepared) -> dict[str, Array]:
+        """The network's outputs for one cloud as float64, batch dimension dropped; see ``PoseNetwork.forward``."""
+        feeds = {name: value[None] for name, value in zip(INPUTS, prepared.inputs())}
+        try:
+            outputs = self.session.run(list(OUTPUTS), feeds)
+        except Exception as error:  # onnxruntime raises its own kinds of Exception, all of which mean this
+            raise ModelError(f"{self.card.name}: {self.provider} failed while running ({error}).") from error
+        return {name: value[0].astype(np.float64) for name, value in zip(OUTPUTS, outputs)}
+
+    def _poses(self, prepared: Prepared, outputs: dict[str, Array], on_object: Array) -> list[tuple[Array, str, float]]:
+        points = prepared.points[prepared.centres].astype(np.float64)
+        frames = frames_to_rotations(outputs["frames"])
+        weight = on_object * np.exp(-np.clip(outputs["spreads"], -6.0, 6.0))
+        weight = weight / max(weight.sum(), 1e-12)
+        centre = weighted_centre(points + outputs["offsets"], on_object)
+        found: list[tuple[Array, str, float]] = []
+        for R, t, support in consensus(points, outputs["coordinates"], frames, weight):
+            found.append((transform(R, t), "coordinates", support))
+        for R, share in densest(frames, on_object, self.card, _FITS):
+            found.append((transform(R, centre), "votes", share))
+        for R, share in self._peaks(outputs["rotation"]):
+            found.append((transform(R, centre), "rotation", share))
+        return [(self._to_camera(T, prepared), source, confidence) for T, source, confidence in found]
+
+    def _to_camera(self, T_cloud_centre: Array, prepared: Prepared) -> Array:
+        """From the prepared cloud's units and the object's centre to metres and the object's origin."""
+        R = T_cloud_centre[:3, :3]
+        t = T_cloud_centre[:3, 3] * prepared.scale_m + prepared.centre_m
+        return transform(R, t - R @ self.card.centre_m)
+
+    def _peaks(self, coefficients: Array) -> list[tuple[Array, float]]:
+        """Local maxima of the density over SO(3), by Newton-free ascent from the best cells of the grid."""
+        density = self._grid_basis @ coefficients
+        starts: list[int] = []
+        for cell in np.argsort(-density, kind="stable")[:400]:
+            R = self._grid[cell]
+            if all(np.trace(R.T @ self._grid[s]) < 1.0 + 2.0 * np.cos(_SAME_RAD) for s in starts):
+                starts.append(int(cell))
+            if len(starts) == _FITS:
+                break
+        R = ascend(self._grid[starts], coefficients)
+        height = rotation_basis(R) @ coefficients
+        order = np.argsort(-height, kind="stable")
+        share = np.exp(height[order] - height[order[0]])
+        return [(R[i], float(s)) for i, s in zip(order, share)]
+
+
+def ascend(R: Array, coefficients: Array) -> Array:
+    """Climb the density from rotations [P, 3, 3]: finite-difference Newton steps, bounded, so that the grid is forgotten."""
+    h = 1e-3
+    turns = np.concatenate([np.eye(3), -np.eye(3)]) * h
+    pairs = np.array([(0, 1), (0, 2), (1, 2)])
+    mixed = np.array([(np.eye(3)[a] + np.eye(3)[b]) * h for a, b in pairs])
+    nudges = exp_so3(np.concatenate([np.zeros((1, 3)), turns, mixed]))
+    for _ in range(_ASCENT_STEPS):
+        value = rotation_basis(nudges[None] @ R[:, None]) @ coefficients  # [P, 10]
+        gradient = (value[:, 1:4] - value[:, 4:7]) / (2.0 * h)
+        curvature = np.zeros((len(R), 3, 3))
+        for i in range(3):
+            curvature[:, i, i] = (value[:, 1 + i] - 2.0 * value[:, 0] + value[:, 4 + i]) / h**2
+        for k, (a, b) in enumerate(pairs):
+            cross = (value[:, 7 + k] - value[:, 1 + a] - value[:, 1 + b] + value[:, 0]) / h**2
+            curvature[:, a, b] = curvature[:, b, a] = cross
+        size, axes = np.linalg.eigh(curvature)
+        # Along every axis move uphill; flat or upward-curved axes get a bounded gradient step.
+        along = np.einsum("pij,pi->pj", axes, gradient)
+        step = along / np.maximum(np.abs(size), 1e-3 * (1.0 + np.abs(size).max(axis=1, keepdims=True)))
+        step = np.einsum("pij,pj->pi", axes, step)
+        length = np.linalg.norm(step, axis=1, keepdims=True)
+        R = exp_so3(step * np.minimum(1.0, 0.2 / np.maximum(length, 1e-12))) @ R
+    return R
+
+
+def frames_to_rotations(frames: Array) -> Array:
+    """The rotations [M, 3, 3] nearest to predicted x and y axes [M, 2, 3] (their cross product stands for z)."""
+    x, y = np.swapaxes(frames, 0, 1)
+    return project_so3(np.stack([x, y, np.cross(x, y)], axis=-1))
+
+
+def weighted_centre(votes: Array, weight: Array) -> Array:
+    """Robust mean of votes [M, 3]: iteratively reweighted (Weiszfeld), continuous in its input."""
+    weight = weight + 1e-9
+    centre = np.average(votes, axis=0, weights=weight)
+    for _ in range(8):
+        pull = weight / np.sqrt(np.sum((votes - centre) ** 2, axis=1) + 0.02**2)
+        centre = np.average(votes, axis=0, weights=pull)
+    return centre
+
+
+def consensus(points: Array, coordinates: Array, R: Array, weight: Array) -> list[tuple[Array, Array, float]]:
+    """Poses (R, t, support) on which most correspondences agree: points [M, 3] seen, coordinates [M, 3] on the object.
+
+    One correspondence with its frame R [M, 3, 3] is a full pose, so each proposes one and all vote (softly, so that a
+    vote at the border cannot flip); the best, apart from one another, are fitted to their supporters.
+    """
+    t = points - np.einsum("mij,mj->mi", R, coordinates)
+    support = _support(R, t, points, coordinates, weight)
+    fits: list[tuple[Array, Array, float]] = [_fit(points, coordinates, weight)]
+    seeds: list[int] = []
+    for seed in np.argsort(-support, kind="stable"):
+        if all(np.trace(R[seed].T @ R[s]) < 1.0 + 2.0 * np.cos(_SAME_RAD) for s in seeds):
+            seeds.append(int(seed))
+            fits.append(_polish(R[seed], t[seed], points, coordinates, weight))
+        if len(seeds) == _FITS:
+            break
+    return sorted(fits, key=lambda fit: -fit[2])
+
+
+def _support(R: Array, t: Array, points: Array, coordinates: Array, weight: Array) -> Array:
+    miss = np.einsum("sij,mj->smi", R, coordinates) + t[:, None] - points
+    return np.exp(-np.sum(miss**2, axis=-1) / _AGREE_REL**2) @ weight
+
+
+def _polish(R: Array, t: Array, points: Array, coordinates: Array, weight: Array) -> tuple[Array, Array, float]:
+    for _ in range(4):
+        miss2 = np.sum((coordinates @ R.T + t - points) ** 2, axis=1)
+        R, t, _ = _fit(points, coordinates, weight * np.exp(-miss2 / _AGREE_REL**2))
+    return R, t, float(_support(R[None], t[None], points, coordinates, weight)[0])
+
+
+def _fit(points: Array, coordinates: Array, weight: Array) -> tuple[Array, Array, float]:
+    """Weighted Kabsch fit (Kabsch 1976)."""
+    w = (weight + 1e-12) / (weight + 1e-12).sum()
+    seen, known = w @ points, w @ coordinates
+    R = project_so3((w[:, None] * (points - seen)).T @ (coordinates - known))
+    t = seen - R @ known
+    return R, t, float(_support(R[None], t[None], points, coordinates, weight)[0])
+
+
+def densest(R: Array, weight: Array, card: ObjectCard, count: int) -> list[tuple[Array, float]]:
+    """The densest rotations among votes [M, 3, 3], up to symmetry, each the mean of the votes that it gathers."""
+    total = max(weight.sum(), 1e-12)
+    T = transform(R, np.zeros(3))
+    found: list[tuple[Array, float]] = []
+    left = weight.copy()
+    kernel = _kernel(T, card)
+    for _ in range(count):
+        gathered = kernel @ left
+        best = int(np.argmax(gathered))
+        if gathered[best] < 0.02 * total:
+            break
+        near = nearest_symmetric(T[best], T, card.symmetry)[:, :3, :3]
+        mean = project_so3(np.einsum("m,mij->ij", kernel[best] * left + 1e-12, near))
+        found.append((mean, float(gathered[best] / total)))
+        left = left * (1.0 - kernel[best])
+    return found
+
+
+def _kernel(T: Array, card: ObjectCard) -> Array:
+    """Likeness [M, M] in [0, 1] of rotations up to symmetry."""
+    near = nearest_symmetric(T[:, None], T[None], card.symmetry)[..., :3, :3]
+    chordal2 = np.sum((near - T[:, None, :3, :3]) ** 2, axis=(-2, -1))  # 8 sin^2(angle / 2)
+    return np.exp(-chordal2 / (2.0 * _SAME_RAD**2))
+
+
+def open_session(card: ObjectCard, config: InferConfig) -> ort.InferenceSession:
+    """ONNX Runtime's session for ``card.network``; raises ModelError in one sentence for whatever is wrong."""
+    if card.network is None:
+        raise ModelError(f"{card.name}: the card names no network; train and export the object first.")
+    path = card.folder / str(card.network["file"])
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise ModelError(f"{path}: cannot be read ({error.strerror}), expected the exported network.") from error
+    digest = hashlib.sha256(content).hexdigest()
+    if digest != card.network["sha256"]:
+        raise ModelError(f"{path}: found sha256 {digest[:12]}..., expected {str(card.network['sha256'])[:12]}... as on the card.")
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = config.threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    try:
+        session = ort.InferenceSession(content, options, providers=list(providers(config)))
+    except Exception as error:  # onnxruntime raises its own kinds of Exception, all of which mean this
+        raise ModelError(f"{path}: ONNX Runtime cannot load it ({str(error).splitlines()[0]}).") from error
+    _check_contract(session, path.name)
+    return session
+
+
+def providers(config: InferConfig) -> Sequence[str]:
+    """The execution providers to ask for; raises ModelError when the GPU is required and not to be had."""
+    available = ort.get_available_providers()
+    wanted = _PROVIDERS.get(config.provider)
+    if wanted is None:
+        wanted = _PROVIDERS["cuda"] if "CUDAExecutionProvider" in available else _PROVIDERS["cpu"]
+    if wanted[0] not in available and config.provider != "auto":
+        raise ModelError(f"infer.provider {config.provider!r}: found {', '.join(available)}, expected {wanted[0]} among them.")
+    if config.require_gpu and wanted[0] == "CPUExecutionProvider":
+        raise ModelError(f"infer.require_gpu: found only {', '.join(available)}, expected a GPU provider.")
+    return wanted
+
+
+def _check_contract(session: ort.InferenceSession, name: str) -> None:
+    found_inputs = tuple(i.name for i in session.get_inputs())
+    found_outputs = {o.name: o.shape for o in session.get_outputs()}
+    if found_inputs != INPUTS or tuple(found_outputs) != OUTPUTS:
+        raise ModelError(f"{name}: found inputs {found_inputs} and outputs {tuple(found_outputs)}, expected {INPUTS} and {OUTPUTS}.")
+    if found_outputs["rotation"][-1] != COEFFICIENTS:
+        raise ModelError(f"{name}: found {found_outputs['rotation'][-1]} rotation coefficients, expected {COEFFICIENTS}.")

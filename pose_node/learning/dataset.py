@@ -1,0 +1,94 @@
+"""Rendered views as training samples: sample i depends on (seed, i) alone, so any run can be resumed exactly."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from scipy.spatial import cKDTree
+from torch.utils.data import Dataset
+
+from pose_node.card import ObjectCard
+from pose_node.harmonics import rotation_basis
+from pose_node.learning.loss import Truth
+from pose_node.learning.views import View, ViewSampler
+from pose_node.prepare import prepare
+from pose_node.se3 import apply, invert, transform
+from pose_node.symmetry import symmetry_motions
+from pose_node.types import Array
+
+_NEGATIVE_SHARE = 0.12  # segments without the object: they teach objectness to say no
+_AXIS_STEPS = 24
+_STREAM = 1_000_003  # distance between the seeds of two streams of views
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One view as tensors: the network's inputs, and the truth in the network's own units."""
+
+    points: torch.Tensor
+    normals: torch.Tensor
+    viewpoint: torch.Tensor
+    centres: torch.Tensor
+    truth: Truth
+
+
+class Views(Dataset):  # type: ignore[type-arg]
+    """``count`` samples of one object; ``stream`` separates training from held-out views."""
+
+    def __init__(self, card: ObjectCard, sampler: ViewSampler, count: int, seed: int, stream: int = 0) -> None:
+        self.card, self.sampler, self.count = card, sampler, count
+        self.base = (seed * 1000 + stream) * _STREAM
+        self.copies = symmetry_motions(card.symmetry, _AXIS_STEPS)
+        # Copies as motions about the object's centre, in diameters: what frames and coordinates see.
+        about = transform(np.eye(3), card.centre_m)
+        copies = invert(about) @ self.copies @ about
+        copies[:, :3, 3] /= card.diameter_m
+        self.copies_centred = copies
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __getitem__(self, index: int) -> Sample:
+        seed = self.base + index
+        absent = np.random.default_rng(seed).random() < _NEGATIVE_SHARE
+        return self.sample(self.sampler.negative(seed) if absent else self.sampler.view(seed))
+
+    def sample(self, view: View) -> Sample:
+        """A view as a training sample; in a view without the object the pose's labels mean nothing."""
+        prepared = prepare(view.points_m, view.viewpoint_m, self.card.diameter_m)
+        centres_m = prepared.centres_m()
+        present = view.T_camera_object is not None
+        T_camera_object = view.T_camera_object if present else transform(np.eye(3), prepared.centre_m)
+        T_camera_centre = T_camera_object @ transform(np.eye(3), self.card.centre_m)
+        on_object = _labels(view, centres_m) if present else np.zeros(len(centres_m))
+        centre = (T_camera_centre[:3, 3] - prepared.centre_m) / prepared.scale_m
+        canonical = apply(invert(T_camera_centre), centres_m) / prepared.scale_m
+        R = T_camera_centre[:3, :3] @ self.copies_centred[:, :3, :3]
+        truth = Truth(
+            on_object=_float(on_object),
+            present=_float(float(present)),
+            offsets=_float((T_camera_centre[:3, 3] - centres_m) / prepared.scale_m),
+            centre=_float(centre),
+            frames=_float(np.swapaxes(R, -1, -2)[:, :2]),
+            coordinates=_float(apply(invert(self.copies_centred), canonical[None])),
+            basis=_float(rotation_basis(R)),
+        )
+        return Sample(*(torch.from_numpy(a) for a in prepared.inputs()), truth)
+
+
+def collate(samples: Sequence[Sample]) -> Sample:
+    """Stack samples into a batch."""
+    truth = Truth(*(torch.stack([getattr(s.truth, name) for s in samples]) for name in Truth.__dataclass_fields__))
+    return Sample(*(torch.stack([getattr(s, name) for s in samples]) for name in ("points", "normals", "viewpoint", "centres")), truth)
+
+
+def _labels(view: View, centres_m: Array) -> Array:
+    """Whether each centre, one of the view's points, lies on the object."""
+    return view.on_object[cKDTree(view.points_m).query(centres_m)[1]].astype(float)
+
+
+def _float(values: Array | float) -> torch.Tensor:
+    return torch.tensor(np.asarray(values), dtype=torch.float32)
