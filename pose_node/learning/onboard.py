@@ -1,0 +1,228 @@
+"""``pose_node add-object``: a mesh file becomes an object folder that the chain can load and ``train`` can work on."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+from pose_node.card import (
+    CARD_FILE,
+    MESH_FILE,
+    SURFACE_FILE,
+    ObjectCard,
+    Symmetry,
+    check_name,
+    load_card,
+    parse_axes,
+    parse_motions,
+    save_card,
+    save_surface,
+)
+from pose_node.errors import CardError, MeshError
+from pose_node.learning.mesh import Mesh, load_mesh, save_mesh
+from pose_node.learning.picture import draw_onboarding
+from pose_node.learning.similarity import Similarity, describe, find_similarity
+from pose_node.learning.surface import sample_surface
+from pose_node.se3 import apply
+from pose_node.types import Array
+
+PICTURE_FILE, README_FILE = "onboarding.png", "README.md"
+_OURS = {CARD_FILE, MESH_FILE, SURFACE_FILE, PICTURE_FILE, README_FILE}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Onboarded:
+    """The new card, what was found, and sentences for the user to read."""
+
+    card: ObjectCard
+    similarity: Similarity
+    notes: tuple[str, ...]
+
+
+def add_object(
+    mesh_path: str | Path,
+    name: str,
+    models: str | Path = "models",
+    units: str | None = None,
+    bop_id: int | None = None,
+    symmetry: str = "auto",
+    force: bool = False,
+) -> Onboarded:
+    """Make ``models/name`` from a mesh file, whole or not at all.
+
+    symmetry: "auto" searches it, "none" declares that there is none, anything else is a YAML file with
+              ``discrete`` (4x4 motions, metres, mesh frame) and ``axes`` ({direction, origin_m}).
+    force:    replace an existing folder. A network in it is kept only if mesh, centre and symmetry come out the same.
+    Raises MeshError (the mesh) or CardError (the name, the symmetry file, the folder).
+    """
+    check_name(name)
+    folder = Path(models) / name
+    if folder.exists() and not force:
+        raise CardError(f"{folder}: the object exists already; pass --force to replace it, or choose another name.")
+    declared = _declared_symmetry(symmetry)
+    mesh = load_mesh(mesh_path, units)
+    surface = sample_surface(mesh)
+    similarity = find_similarity(mesh, surface, declared)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    part = Path(tempfile.mkdtemp(prefix=f".{name}.", dir=folder.parent))
+    try:
+        home = part / name  # the card refuses a folder of another name
+        home.mkdir()
+        card = ObjectCard(
+            name=name,
+            folder=home,
+            diameter_m=mesh.diameter_m,
+            centre_m=_centre(surface.points_m, similarity.symmetry),
+            symmetry=similarity.symmetry,
+            confusions=np.array([m.T for m in similarity.confusions]).reshape(-1, 4, 4),
+            confusion_axes=similarity.confusion_axes,
+            surface=surface,
+            mesh_path=home / MESH_FILE,
+            bop_id=bop_id,
+        )
+        save_mesh(home / MESH_FILE, mesh)
+        save_surface(home / SURFACE_FILE, surface)
+        notes = list(mesh.notes)
+        card = _carry_over(folder, card, notes)
+        save_card(card)
+        draw_onboarding(home / PICTURE_FILE, mesh, card, similarity)
+        (home / README_FILE).write_text(readme(card, mesh, similarity, Path(mesh_path).name, units))
+        load_card(home)  # what is written must be readable
+        os.chmod(home, 0o755)
+        _swap(home, folder, part)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+    return Onboarded(load_card(folder), similarity, tuple(notes))
+
+
+def readme(card: ObjectCard, mesh: Mesh, similarity: Similarity, source: str, units: str | None) -> str:
+    """The folder's README: what the object is, in words and numbers a person can check against the part."""
+    low, high = mesh.vertices_m.min(axis=0), mesh.vertices_m.max(axis=0)
+
+    def millimetres(values: Any) -> str:
+        return " x ".join(f"{1000 * v:.1f}" for v in values)
+
+    rows = [
+        ("diameter", f"{1000 * card.diameter_m:.1f} mm"),
+        ("size along x, y, z", f"{millimetres(high - low)} mm"),
+        ("centre in the object frame", f"({', '.join(f'{1000 * v:.1f}' for v in card.centre_m)}) mm"),
+        ("mesh", f"{source}, {len(mesh.faces)} faces, read as {units or 'm'}; the object frame is the mesh's own"),
+        ("symmetry", "; ".join(symmetry_words(similarity)) or "none"),
+        ("may be confused with", "; ".join(confusion_words(similarity)) or "nothing found"),
+        ("BOP id", "none" if card.bop_id is None else str(card.bop_id)),
+        ("network", "none yet: `pose_node train`, then `pose_node export`" if card.network is None else "see card.yaml"),
+    ]
+    table = "\n".join(f"| {key} | {value} |" for key, value in rows)
+    return (
+        f"# {card.name}\n\n![{card.name} with its frame]({PICTURE_FILE})\n\n| fact | value |\n|---|---|\n{table}\n\n"
+        "Look at the picture first: a wrong origin, axis or unit shows there. All facts that the chain uses are in\n"
+        "[card.yaml](card.yaml); this page is written once, by `pose_node add-object`.\n"
+    )
+
+
+def symmetry_words(similarity: Similarity) -> list[str]:
+    """Each symmetry in words."""
+    axes = similarity.symmetry.axes
+    if len(axes) > 1:
+        return ["a ball: any rotation about its centre"]
+    words = [f"any turn about {_line(a.direction)}" for a in axes]
+    return words + [describe(T) for T in similarity.symmetry.discrete[1:]]
+
+
+def confusion_words(similarity: Similarity) -> list[str]:
+    """Each confusion in words, with the share of the surface that it keeps."""
+    words = [f"any turn about {_line(a.direction)}" for a in similarity.confusion_axes]
+    return words + [f"{describe(m.T)} ({100 * m.overlap:.0f} % of the surface)" for m in similarity.confusions]
+
+
+def _line(direction: Array) -> str:
+    return f"({', '.join(f'{x + 0.0:.2f}' for x in direction)})"
+
+
+def _centre(points: Array, symmetry: Symmetry) -> Array:
+    """The mean of the visible surface, moved to where the symmetry leaves it in place."""
+    centre = points.mean(axis=0)
+    for axis in symmetry.axes:
+        centre = axis.origin_m + ((centre - axis.origin_m) @ axis.direction) * axis.direction
+    return apply(symmetry.discrete, centre[None]).mean(axis=0)[0]
+
+
+def _declared_symmetry(symmetry: str) -> Symmetry | None:
+    if symmetry == "auto":
+        return None
+    if symmetry == "none":
+        return Symmetry(np.eye(4)[None])
+    try:
+        values = yaml.safe_load(Path(symmetry).read_text())
+    except OSError as error:
+        raise CardError(f"--symmetry: found {symmetry!r}, expected auto, none or a readable YAML file.") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise CardError(f"{symmetry}: is not YAML ({str(error).splitlines()[0]}).") from error
+    if not isinstance(values, Mapping) or not values or set(values) - {"discrete", "axes"}:
+        raise CardError(f"{symmetry}: expected a mapping with discrete (4x4 motions), axes, or both.")
+    motions = parse_motions(values.get("discrete") or [], f"{symmetry}: discrete")
+    motions = motions[[not np.allclose(T, np.eye(4), atol=1e-6) for T in motions]] if len(motions) else motions
+    axes = parse_axes(values.get("axes") or [], f"{symmetry}: axes")
+    return Symmetry(np.concatenate([np.eye(4)[None], motions]), axes)
+
+
+def _carry_over(folder: Path, card: ObjectCard, notes: list[str]) -> ObjectCard:
+    """Keep the training of a folder about to be replaced, if it still holds for the new card; say what happened."""
+    others = sorted(p for p in folder.iterdir() if p.name not in _OURS) if folder.is_dir() else []
+    try:
+        old = load_card(folder) if folder.is_dir() else None
+    except CardError as error:
+        notes.append(f"the old card could not be read and is gone: {error}")
+        old = None
+    if old is None or (old.network is None and not others):
+        return card
+    same = (
+        (folder / MESH_FILE).read_bytes() == (card.folder / MESH_FILE).read_bytes()
+        and np.allclose(old.centre_m, card.centre_m, atol=1e-5)
+        and old.symmetry.discrete.shape == card.symmetry.discrete.shape
+        and np.allclose(old.symmetry.discrete, card.symmetry.discrete, atol=1e-4)
+        and len(old.symmetry.axes) == len(card.symmetry.axes)
+        and all(
+            np.allclose(a.direction, b.direction, atol=1e-4) and np.allclose(a.origin_m, b.origin_m, atol=1e-5)
+            for a, b in zip(old.symmetry.axes, card.symmetry.axes)
+        )
+    )
+    names = ", ".join(p.name for p in others)
+    if not same:
+        notes.append(
+            f"mesh, centre or symmetry changed: the old training is dropped{f' ({names})' if names else ''}; train again"
+        )
+        return card
+    for path in others:
+        copy = shutil.copytree if path.is_dir() else shutil.copy2
+        copy(path, card.folder / path.name)
+    notes.append(f"mesh, centre and symmetry are the same: the old training is kept{f' ({names})' if names else ''}")
+    return replace(
+        card,
+        network=old.network,
+        training=old.training,
+        scores=old.scores,
+        meshes_seen=old.meshes_seen,
+        bop_id=old.bop_id if card.bop_id is None else card.bop_id,
+    )
+
+
+def _swap(new: Path, folder: Path, part: Path) -> None:
+    """Put ``new`` where ``folder`` is; the old one leaves only when the new one stands."""
+    old = part / "old"
+    if folder.exists():
+        folder.rename(old)
+    try:
+        new.rename(folder)
+    except OSError as error:
+        if old.exists():
+            old.rename(folder)
+        raise MeshError(f"{folder}: could not be written ({error.strerror}).") from error

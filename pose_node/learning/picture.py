@@ -1,0 +1,147 @@
+"""The onboarding picture: the mesh from three sides with its frame, size and symmetry, so that a wrong one is seen at once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pose_node.card import ObjectCard
+from pose_node.learning.mesh import Mesh
+from pose_node.learning.similarity import Similarity, describe
+from pose_node.se3 import log_so3
+from pose_node.types import Array
+
+_COLOURS = ("#d62728", "#2ca02c", "#1f77b4")
+_SYMMETRY_COLOUR, _CONFUSION_COLOUR = "#b000b0", "#e08a00"
+_PIXELS = 420
+# mostly along one axis each, tilted so that all three axes can be seen
+_SIDES = {"from +x": (1.0, 0.45, 0.4), "from -y": (0.4, -1.0, 0.45), "from +z": (0.3, -0.35, 1.0)}
+
+
+def draw_onboarding(path: Path, mesh: Mesh, card: ObjectCard, similarity: Similarity) -> None:
+    """Write a PNG: three shaded views with the object frame (x red, y green, z blue), and the facts in words."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(13.5, 6.2), dpi=90)
+    FigureCanvasAgg(figure)
+    grid = figure.add_gridspec(2, 3, height_ratios=(4.6, 1.25), left=0.01, right=0.99, top=0.93, bottom=0.02, wspace=0.02)
+    figure.suptitle(f"{card.name}: diameter {1000 * card.diameter_m:.1f} mm", fontsize=15, weight="bold")
+    for column, (title, side) in enumerate(_SIDES.items()):
+        axes = figure.add_subplot(grid[0, column])
+        _draw_side(axes, mesh, card, similarity, np.asarray(side))
+        axes.set_title(title, fontsize=10, color="#555555", pad=2)
+    words = figure.add_subplot(grid[1, :])
+    words.axis("off")
+    words.text(0.01, 0.95, _facts(mesh, card), va="top", fontsize=10, family="monospace", linespacing=1.5)
+    words.text(0.40, 0.95, _symmetry_facts(similarity), va="top", fontsize=10, linespacing=1.5, color=_SYMMETRY_COLOUR)
+    words.text(0.66, 0.95, _confusion_facts(similarity), va="top", fontsize=10, linespacing=1.5, color=_CONFUSION_COLOUR)
+    figure.savefig(path, metadata={"Software": None})
+
+
+def _draw_side(axes: Any, mesh: Mesh, card: ObjectCard, similarity: Similarity, side: Array) -> None:
+    forward = -side / np.linalg.norm(side)
+    up = np.array([0.0, 0.0, 1.0]) if abs(forward[2]) < 0.8 else np.array([0.0, 1.0, 0.0])
+    right = np.cross(forward, up)
+    right /= np.linalg.norm(right)
+    project = np.stack([right, np.cross(right, forward)])  # [2, 3]: picture right and up
+    length = _nice(0.45 * card.diameter_m)
+    middle = 0.5 * (mesh.vertices_m.min(axis=0) + mesh.vertices_m.max(axis=0))
+    # an origin far from the object must come into view: that is what the picture is for
+    frame = project @ np.vstack([np.zeros(3), 1.2 * length * np.eye(3)]).T
+    body = project @ np.array([middle + s * 0.56 * card.diameter_m * a for a in (right, project[1]) for s in (-1, 1)]).T
+    both = np.hstack([frame, body])
+    centre = 0.5 * (both.min(axis=1) + both.max(axis=1))
+    half = 0.53 * float(np.ptp(both, axis=1).max())
+    extent = (centre[0] - half, centre[0] + half, centre[1] - half, centre[1] + half)
+    axes.imshow(_shade(mesh, project, forward, extent), extent=extent, cmap="gray", vmin=0.0, vmax=1.0, origin="upper")
+    for axis in card.symmetry.axes:
+        _line(axes, project, axis.origin_m, axis.direction, 0.6 * card.diameter_m, _SYMMETRY_COLOUR, "round")
+    for label, point, direction in _fold_axes(card):
+        _line(axes, project, point, direction, 0.6 * card.diameter_m, _SYMMETRY_COLOUR, label)
+    for axis in similarity.confusion_axes:
+        _line(axes, project, axis.origin_m, axis.direction, 0.6 * card.diameter_m, _CONFUSION_COLOUR, "nearly round")
+    for i, colour in enumerate(_COLOURS):
+        tip = project @ (length * np.eye(3)[i])
+        arrow = {"arrowstyle": "-|>", "color": colour, "lw": 2.2, "shrinkA": 0, "shrinkB": 0}
+        axes.annotate("", xy=tip, xytext=(0.0, 0.0), arrowprops=arrow, zorder=5)
+        text = f"{'xyz'[i]} {1000 * length:g} mm"
+        place = {"ha": "center", "va": "center", "fontsize": 9, "weight": "bold", "color": colour, "zorder": 6}
+        axes.text(*(tip * 1.12), text, bbox={"fc": "white", "ec": "none", "alpha": 0.7, "pad": 1}, **place)
+    axes.plot(0.0, 0.0, "o", color="black", ms=5, zorder=7)
+    axes.set_xlim(extent[0], extent[1])
+    axes.set_ylim(extent[2], extent[3])
+    axes.axis("off")
+
+
+def _shade(mesh: Mesh, project: Array, forward: Array, extent: tuple[float, ...]) -> Array:
+    """Grey values [H, W] of parallel rays through the picture; white where there is nothing."""
+    import open3d as o3d
+
+    scene = o3d.t.geometry.RaycastingScene(nthreads=1)
+    scene.add_triangles(mesh.vertices_m.astype(np.float32), mesh.faces.astype(np.uint32))
+    u, v = np.meshgrid(np.linspace(extent[0], extent[1], _PIXELS), np.linspace(extent[3], extent[2], _PIXELS))
+    behind = (mesh.vertices_m @ forward).min() - mesh.diameter_m
+    start = u[..., None] * project[0] + v[..., None] * project[1] + behind * forward
+    rays = np.concatenate([start, np.broadcast_to(forward, start.shape)], -1).astype(np.float32)
+    hit = scene.cast_rays(rays, nthreads=1)
+    normals = hit["primitive_normals"].numpy()
+    light = -forward + 0.5 * project[1] - 0.35 * project[0]
+    light /= np.linalg.norm(light)
+    facing = np.abs(normals @ light)
+    return np.where(np.isfinite(hit["t_hit"].numpy()), 0.25 + 0.65 * facing, 1.0)
+
+
+def _fold_axes(card: ObjectCard) -> list[tuple[str, Array, Array]]:
+    """The lines of the discrete symmetry with the highest order about each: ("2-fold", point, direction)."""
+    found: list[tuple[float, Array, Array]] = []
+    for T in card.symmetry.discrete[1:]:
+        w = log_so3(T[:3, :3])
+        turn_rad = float(np.linalg.norm(w))
+        d = w / turn_rad
+        point = np.linalg.lstsq(np.eye(3) - T[:3, :3], T[:3, 3], rcond=None)[0]
+        point = point + ((card.centre_m - point) @ d) * d
+        for i, (other_rad, _, other) in enumerate(found):
+            if abs(other @ d) > 0.999:
+                found[i] = (min(other_rad, turn_rad), point, d)
+                break
+        else:
+            found.append((turn_rad, point, d))
+    return [(f"{round(2 * np.pi / turn_rad)}-fold", point, d) for turn_rad, point, d in found]
+
+
+def _line(axes: Any, project: Array, point: Array, direction: Array, reach: float, colour: str, label: str) -> None:
+    ends = (project @ np.stack([point - reach * direction, point + reach * direction]).T).T
+    axes.plot(*ends.T, "--", color=colour, lw=1.5, zorder=4)
+    place = {"ha": "center", "va": "center", "fontsize": 8.5, "zorder": 6, "color": colour}
+    axes.text(*ends[0], label, bbox={"fc": "white", "ec": "none", "alpha": 0.8, "pad": 1}, **place)
+
+
+def _nice(length: float) -> float:
+    """The largest of 1, 2, 5 times a power of ten that is not longer."""
+    power = 10.0 ** np.floor(np.log10(length))
+    return float(max(step * power for step in (1, 2, 5) if step * power <= length * (1 + 1e-9)))
+
+
+def _facts(mesh: Mesh, card: ObjectCard) -> str:
+    low, high = 1000 * mesh.vertices_m.min(axis=0), 1000 * mesh.vertices_m.max(axis=0)
+    spans = "\n".join(f"{'xyz'[i]}: {low[i]:8.1f} .. {high[i]:7.1f} mm   ({high[i] - low[i]:.1f} mm)" for i in range(3))
+    return f"{spans}\n{len(mesh.faces)} faces; black dot: origin"
+
+
+def _symmetry_facts(similarity: Similarity) -> str:
+    axes, discrete = similarity.symmetry.axes, similarity.symmetry.discrete[1:]
+    if len(axes) > 1:
+        return "symmetry: a ball"
+    lines = ["any turn about the dashed axis"] * len(axes) + [describe(T) for T in discrete[:4]]
+    more = [f"and {len(discrete) - 4} more"] if len(discrete) > 4 else []
+    return "\n".join(["symmetry:" if lines else "symmetry: none", *lines, *more])
+
+
+def _confusion_facts(similarity: Similarity) -> str:
+    lines = ["any turn about the dashed axis"] * len(similarity.confusion_axes)
+    lines += [f"{describe(m.T)}, {100 * m.overlap:.0f} %" for m in similarity.confusions[:4]]
+    more = [f"and {len(similarity.confusions) - 4} more"] if len(similarity.confusions) > 4 else []
+    return "\n".join(["may be confused with:" if lines else "confusions: none found", *lines, *more])

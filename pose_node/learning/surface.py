@@ -1,0 +1,116 @@
+"""Mesh -> surface samples that a camera can see, with outward normals, in farthest-point order, and from where each is seen."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from pose_node.card import Surface
+from pose_node.errors import MeshError
+from pose_node.learning.mesh import Mesh
+from pose_node.types import Array
+
+CANDIDATES = 40_000
+SAMPLES = 8192
+VISIBLE_SAMPLES = 2048
+VIEW_SUBDIVISIONS = 3  # 642 directions
+VIEW_DISTANCE_REL = 5.0
+_LIFT_REL = 2e-4  # rays start this far off the surface, in diameters
+_SEARCH_SUBDIVISIONS = 2  # 162 directions tell what can be seen at all
+_MIN_VIEWS = 2  # of 162: less is a crack in the mesh, not a surface that a camera meets
+_NORMAL_WEIGHT_REL = 0.05  # keeps the two sides of a thin wall apart when samples are spread
+
+
+def sample_surface(mesh: Mesh, seed: int = 0) -> Surface:
+    """Samples of what can be seen from outside: 8192 of them, the first 2048 with their visibility from 642 directions.
+
+    Which side of a triangle is outside is decided by looking, not by the mesh's winding; a sheet seen from both sides
+    gets samples on both. Interior surface is left out. Raises MeshError when nothing can be seen.
+    """
+    points, normals = _area_samples(mesh, CANDIDATES, np.random.default_rng(seed))
+    centre = 0.5 * (mesh.vertices_m.min(axis=0) + mesh.vertices_m.max(axis=0))
+    directions = icosphere(VIEW_SUBDIVISIONS)
+    distance_m = VIEW_DISTANCE_REL * mesh.diameter_m
+    points = np.concatenate([points, points])
+    normals = np.concatenate([normals, -normals])
+    seen = _seen_often(mesh, points, normals, centre + distance_m * icosphere(_SEARCH_SUBDIVISIONS))
+    if seen.sum() < 100:
+        raise MeshError("mesh: hardly any of its surface can be seen from outside, expected an object.")
+    points, normals = points[seen], normals[seen]
+    order = farthest_point_order(
+        np.concatenate([points, _NORMAL_WEIGHT_REL * mesh.diameter_m * normals], axis=1), min(SAMPLES, len(points))
+    )
+    # what is stored is float32: the visibility must be that of the stored points
+    points, normals = points[order].astype(np.float32).astype(float), normals[order].astype(np.float32).astype(float)
+    scene = _scene(mesh)
+    first = slice(0, VISIBLE_SAMPLES)
+    lift = _LIFT_REL * mesh.diameter_m
+    visible = np.stack([_visible(scene, points[first], normals[first], centre + distance_m * d, lift) for d in directions])
+    return Surface(points, normals, directions, visible)
+
+
+def icosphere(subdivisions: int) -> Array:
+    """Directions [10 * 4**n + 2, 3] spread evenly over the sphere."""
+    import trimesh
+
+    return np.asarray(trimesh.creation.icosphere(subdivisions=subdivisions).vertices, dtype=np.float64)
+
+
+def farthest_point_order(features: Array, count: int) -> Any:
+    """Indices [count]: each next row of ``features`` [N, F] is the one farthest from those before it.
+
+    Starts at the row farthest from the mean; ties go to the lowest index.
+    """
+    features = np.ascontiguousarray(features, dtype=np.float32)
+    nearest = np.full(len(features), np.inf, dtype=np.float32)
+    order = np.empty(count, dtype=np.intp)
+    order[0] = np.argmax(np.sum((features - features.mean(axis=0)) ** 2, axis=1))
+    for i in range(1, count):
+        gap = features - features[order[i - 1]]
+        np.minimum(nearest, np.einsum("ij,ij->i", gap, gap), out=nearest)
+        order[i] = np.argmax(nearest)
+    return order
+
+
+def _area_samples(mesh: Mesh, count: int, rng: np.random.Generator) -> tuple[Array, Array]:
+    """Points [count, 3] spread by area, stratified over the triangles, with the triangles' normals."""
+    corners = mesh.vertices_m[mesh.faces]
+    normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    double_area = np.linalg.norm(normals, axis=1)
+    share = np.cumsum(double_area) / double_area.sum()
+    face = np.minimum(np.searchsorted(share, (np.arange(count) + rng.random(count)) / count), len(share) - 1)
+    u, v = rng.random((2, count))
+    u, v = np.where(u + v > 1, 1 - u, u), np.where(u + v > 1, 1 - v, v)
+    a, b, c = (corners[face, i] for i in range(3))
+    return a + u[:, None] * (b - a) + v[:, None] * (c - a), normals[face] / double_area[face, None]
+
+
+def _scene(mesh: Mesh) -> Any:
+    import open3d as o3d
+
+    scene = o3d.t.geometry.RaycastingScene(nthreads=1)
+    scene.add_triangles(mesh.vertices_m.astype(np.float32), mesh.faces.astype(np.uint32))
+    return scene
+
+
+def _visible(scene: Any, points: Array, normals: Array, viewpoint: Array, lift: float) -> Any:
+    """Which points [N] face ``viewpoint`` with nothing in between."""
+    ray = viewpoint - points
+    facing = np.einsum("ij,ij->i", ray, normals) > 0
+    start = points[facing] + lift * normals[facing]
+    free = ~scene.test_occlusions(np.concatenate([start, viewpoint - start], axis=1).astype(np.float32), tfar=1.0).numpy()
+    visible = np.zeros(len(points), dtype=bool)
+    visible[facing] = free
+    return visible
+
+
+def _seen_often(mesh: Mesh, points: Array, normals: Array, viewpoints: Array) -> Any:
+    """Which points [N] are seen from ``_MIN_VIEWS`` viewpoints or more; those that are need no further looks."""
+    scene = _scene(mesh)
+    lift = _LIFT_REL * mesh.diameter_m
+    count = np.zeros(len(points), dtype=int)
+    for viewpoint in viewpoints[np.random.default_rng(0).permutation(len(viewpoints))]:
+        open_ = np.flatnonzero(count < _MIN_VIEWS)
+        count[open_] += _visible(scene, points[open_], normals[open_], viewpoint, lift)
+    return count >= _MIN_VIEWS
