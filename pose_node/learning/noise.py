@@ -57,24 +57,27 @@ class StructuredLight:
 
     baseline_focal:  px m of the sensor's own grid (580 px x 75 mm).
     disparity_px:    standard deviation of the disparity error before quantisation.
-    correlation_px:  length over which that error is one patch (the matching window).
+    correlation_px:  length over which that error is one patch (the matching window); a part of it reaches three times as far.
     white:           share of the error's variance that is independent from pixel to pixel.
     step_px:         disparity quantum.
     jitter_px:       standard deviation of the sideways wobble of edges.
     grazing_deg:     incidence from which on readings go missing.
-    speckle:         share of pixels that go missing anywhere, in small patches.
-    edge_loss:       share of the pixels beside a depth step that go missing.
+    speckle:         share of pixels that go missing anywhere, in small patches; dropout: in large ones (dark, shiny).
+    window_px:       half the width of the matching window, which rounds ridges and creases.
+    edge_loss_px:    readings go missing up to about this far from a depth step, unevenly.
     """
 
     baseline_focal: Range = (43.5, 42.0, 45.0)
-    disparity_px: Range = (0.045, 0.025, 0.09)
-    correlation_px: Range = (4.0, 2.5, 6.0)
-    white: Range = (0.15, 0.05, 0.3)
+    disparity_px: Range = (0.06, 0.03, 0.1)
+    correlation_px: Range = (3.5, 2.5, 5.0)
+    white: Range = (0.12, 0.0, 0.25)
     step_px: Range = (0.125, 0.125, 0.125)
-    jitter_px: Range = (0.6, 0.3, 1.0)
+    jitter_px: Range = (0.8, 0.4, 1.3)
     grazing_deg: Range = (77.0, 72.0, 82.0)
-    speckle: Range = (0.004, 0.0, 0.015)
-    edge_loss: Range = (0.3, 0.1, 0.6)
+    speckle: Range = (0.002, 0.0, 0.01)
+    window_px: Range = (2.0, 1.0, 3.0)
+    dropout: Range = (0.01, 0.0, 0.1)
+    edge_loss_px: Range = (0.65, 0.2, 2.0)
     calibration: Calibration = Calibration()
     focal_px: float = 575.0
     baseline_m: float = 0.075
@@ -90,13 +93,17 @@ class StructuredLight:
         z, cosine = _wobble(depth_m, cosine, p["jitter_px"] * grid * self.strength, max(1.5 * grid, 1.0), rng)
         lost = _shadow(depth_m, K[0, 0] * self.baseline_m, mirrored)
         lost |= _grazing(cosine, p["grazing_deg"], rng)
-        lost |= _edges(z, 0.02) & (rng.random(z.shape, dtype=np.float32) < p["edge_loss"] * min(self.strength, 1.0))
+        lost |= _frayed(_edges(z, 0.02), p["edge_loss_px"] * grid * min(self.strength, 1.0), 5.0 * grid, rng)
         lost |= _patches(z.shape, p["speckle"] * self.strength, 1.5 * grid, rng)
+        lost |= _patches(z.shape, p["dropout"] * self.strength, 10.0 * grid, rng)
         fb = np.float32(p["baseline_focal"])
+        z = _smooth(z, np.float32(1.0), max(int(round(p["window_px"] * grid * min(self.strength, 1.0))), 1))
         with np.errstate(divide="ignore"):
             disparity = fb / z
-        error = np.sqrt(1 - p["white"]) * field(z.shape, p["correlation_px"] * grid, rng)
-        error += np.sqrt(p["white"]) * _white(z.shape, rng)
+        near, far = np.sqrt((1 - p["white"]) * np.float32([0.7, 0.3]))
+        error = near * field(z.shape, p["correlation_px"] * grid, rng)
+        error += far * field(z.shape, 3 * p["correlation_px"] * grid, rng)
+        error += np.float32(np.sqrt(p["white"])) * _white(z.shape, rng)
         # Slanted surfaces shear the pattern inside of the matching window, and the match suffers.
         error *= (p["disparity_px"] * self.strength) / np.maximum(cosine, np.float32(0.35))
         step = np.float32(p["step_px"])
@@ -104,6 +111,8 @@ class StructuredLight:
         disparity = (np.round((disparity + error) / step + phase) - phase) * step
         with np.errstate(divide="ignore", invalid="ignore"):
             z = np.where((z > 0) & ~lost & (disparity > step), fb / disparity, np.float32(0))
+        if grid > 1.4:  # registered to a finer camera, by interpolation
+            z = _smooth(z, np.float32(1.0))
         return self.calibration.apply(z, self.strength, rng)
 
 
@@ -188,10 +197,9 @@ class ActiveStereo:
         grid = K[0, 0] / self.focal_px
         lost = _shadow(depth_m, K[0, 0] * self.baseline_m, False) | _grazing(cosine, p["grazing_deg"], rng)
         lost |= _patches(depth_m.shape, p["hole_share"] * self.strength, 6.0 * grid, rng)
-        z = depth_m.astype(np.float32)
-        lost |= _edges(z, 0.02) & (rng.random(z.shape, dtype=np.float32) < p["edge_loss"] * min(self.strength, 1.0))
-        z, swollen = _fatten(z, p["fattening_px"] * grid * self.strength, rng)
+        z, swollen = _fatten(depth_m.astype(np.float32), p["fattening_px"] * grid * self.strength, rng)
         lost &= ~swollen
+        lost |= _edges(z, 0.02) & (rng.random(z.shape, dtype=np.float32) < p["edge_loss"] * min(self.strength, 1.0))
         fb = np.float32(p["baseline_focal"])
         with np.errstate(divide="ignore"):
             disparity = np.where(z > 0, fb / z, np.float32(0))
@@ -241,9 +249,10 @@ def _spline(length: int, spacing: float, phase: float) -> Image:
     """Weights [length, knots] of a uniform cubic B-spline, each row scaled to unit energy."""
     at = np.arange(length, dtype=np.float32) / np.float32(spacing) + np.float32(phase)
     distance = np.abs(at[:, None] - (np.arange(int(at[-1]) + 4, dtype=np.float32) - 1)[None, :])
-    inner = (4 - 6 * distance**2 + 3 * distance**3) / 6
-    weights = np.where(distance < 1, inner, np.maximum(2 - distance, 0) ** 3 / 6)
-    return weights / np.sqrt((weights**2).sum(axis=1, keepdims=True))
+    # The cubic B-spline as a difference of two truncated cubes: (2 - d)^3 / 6 - 4 (1 - d)^3 / 6.
+    outer, inner = np.maximum(2 - distance, 0), np.maximum(1 - distance, 0)
+    weights = outer * outer * outer - 4 * inner * inner * inner
+    return weights / np.sqrt(np.einsum("nk,nk->n", weights, weights))[:, None]
 
 
 def _white(shape: tuple[int, int], rng: np.random.Generator) -> Image:
@@ -302,6 +311,16 @@ def _edges(depth: Image, step_m: float, reach: int = 1) -> NDArray[np.bool_]:
     return edge
 
 
+def _frayed(edge: NDArray[np.bool_], reach_px: float, patch_px: float, rng: np.random.Generator) -> NDArray[np.bool_]:
+    """The pixels within an uneven distance of about ``reach_px`` (up to three times that) of an edge."""
+    uneven = field(edge.shape, patch_px, rng) * np.float32(reach_px) + np.float32(reach_px)
+    lost = edge & (uneven > 0.5)
+    for step in range(1, int(np.ceil(3 * reach_px))):
+        edge = dilate(edge)
+        lost |= edge & (uneven > step + 0.5)
+    return lost
+
+
 def dilate(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """A mask grown by one pixel to its eight neighbours."""
     wide = mask.copy()
@@ -347,15 +366,18 @@ def _fatten(depth: Image, reach_px: float, rng: np.random.Generator) -> tuple[Im
     return np.where(swollen, near, depth), swollen
 
 
-def _smooth(depth: Image, amount: np.float32) -> Image:
-    """The driver's spatial filter: a 3 x 3 mean that does not cross steps or holes."""
-    total, count = np.zeros_like(depth), np.zeros_like(depth)
-    band = np.float32(0.015) * depth
-    padded = np.pad(depth, 1)
-    for dv in range(3):
-        for du in range(3):
-            near = padded[dv : dv + depth.shape[0], du : du + depth.shape[1]]
-            alike = (np.abs(near - depth) < band).astype(np.float32)
-            total += near * alike
-            count += alike
-    return np.where(count > 0, depth + amount * (total / np.maximum(count, 1) - depth), depth)
+def _smooth(depth: Image, amount: np.float32, reach: int = 1) -> Image:
+    """A mean of three pixels ``reach`` apart along rows, then columns, that does not cross steps or holes."""
+    for axis in (1, 0):
+        lines = depth if axis == 1 else depth.T
+        near, far = lines[:, :-reach], lines[:, reach:]
+        # A step is a change that a slope of 75 degrees at these ranges would not make within the window.
+        band = np.float32(0.004 + 0.006 * reach) * near
+        step = far - near
+        step[(np.abs(step) > band) | (near <= 0) | (far <= 0)] = 0
+        out = lines.copy()
+        share = amount / np.float32(3)
+        out[:, :-reach] += share * step
+        out[:, reach:] -= share * step
+        depth = out if axis == 1 else out.T
+    return np.ascontiguousarray(depth)

@@ -23,6 +23,7 @@ from pose_node.types import Array
 NOTHING = -1
 PLANE = -2
 _NEAR_M = 0.02  # nearer to the camera's centre than this a projection means nothing
+_FAR_M = 10.0  # a support plane ends where a depth camera does
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,12 +158,27 @@ def sphere_window(centre_m: Array, radius_m: float, K: Array) -> Window:
     return Window(u0, v0, u1 - u0 + 1, v1 - v0 + 1)
 
 
-def render(instances: Sequence[Instance], K: Array, window: Window, plane: Plane | None = None, stride: int = 1) -> Shot:
-    """Cast every instance (and the plane) into the window and keep the nearest surface of each pixel.
+@dataclass(frozen=True, slots=True, eq=False)
+class Layer:
+    """One instance as seen alone: depth (inf: no hit) and cosine in the ``rows`` and ``columns`` of the window it can touch."""
 
-    With ``stride`` > 1 only every stride-th pixel is cast, and the shot is that much smaller: for cheap first looks.
-    """
-    rays = directions(K, window, stride)
+    rows: slice
+    columns: slice
+    depth_m: NDArray[np.float32]
+    cosine: NDArray[np.float32]
+
+
+def cast(instance: Instance, rays: NDArray[np.float32], K: Array, window: Window, stride: int = 1) -> Layer:
+    """Cast one instance into a window whose ``rays`` come from ``directions(K, window, stride)``."""
+    rows, columns = _patch(instance, K, window, stride)
+    part = rays[rows, columns]
+    if not part.size:
+        return Layer(rows, columns, part[..., 0], part[..., 0])
+    return Layer(rows, columns, *instance.renderer.cast(instance.T_camera_object, part, instance.scale))
+
+
+def compose(layers: Sequence[Layer], rays: NDArray[np.float32], window: Window, plane: Plane | None = None) -> Shot:
+    """The nearest surface of each pixel, of all layers and the plane; ids are rows of ``layers``."""
     depth = np.full(rays.shape[:2], np.inf, np.float32)
     ids = np.full(rays.shape[:2], NOTHING, np.int16)
     cosine = np.zeros(rays.shape[:2], np.float32)
@@ -170,23 +186,27 @@ def render(instances: Sequence[Instance], K: Array, window: Window, plane: Plane
         slope = rays @ plane.normal.astype(np.float32)
         with np.errstate(divide="ignore"):
             t = np.float32(plane.offset_m) / slope
-        t[~(t > 0)] = np.inf
-        np.copyto(depth, t)
-        ids[np.isfinite(t)] = PLANE
-        np.divide(np.abs(slope), np.sqrt(np.einsum("hwi,hwi->hw", rays, rays)), out=cosine)
-        cosine[~np.isfinite(t)] = 0
-    for row, instance in enumerate(instances):
-        rows, columns = _patch(instance, K, window, stride)
-        part = rays[rows, columns]
-        if not part.size:
-            continue
-        near, near_cosine = instance.renderer.cast(instance.T_camera_object, part, instance.scale)
-        wins = near < depth[rows, columns]
-        np.copyto(depth[rows, columns], near, where=wins)
-        np.copyto(cosine[rows, columns], near_cosine, where=wins)
-        ids[rows, columns][wins] = row
+        below = (t > 0) & (t < _FAR_M)
+        np.copyto(depth, t, where=below)
+        ids[below] = PLANE
+        np.copyto(cosine, np.abs(slope) / np.sqrt(np.einsum("hwi,hwi->hw", rays, rays)), where=below)
+    for row, layer in enumerate(layers):
+        at = (layer.rows, layer.columns)
+        wins = layer.depth_m < depth[at]
+        np.copyto(depth[at], layer.depth_m, where=wins)
+        np.copyto(cosine[at], layer.cosine, where=wins)
+        ids[at][wins] = row
     depth[ids == NOTHING] = 0
     return Shot(depth, ids, cosine, window)
+
+
+def render(instances: Sequence[Instance], K: Array, window: Window, plane: Plane | None = None, stride: int = 1) -> Shot:
+    """Cast every instance (and the plane) into the window and keep the nearest surface of each pixel.
+
+    With ``stride`` > 1 only every stride-th pixel is cast, and the shot is that much smaller: for cheap first looks.
+    """
+    rays = directions(K, window, stride)
+    return compose([cast(i, rays, K, window, stride) for i in instances], rays, window, plane)
 
 
 def _patch(instance: Instance, K: Array, window: Window, stride: int) -> tuple[slice, slice]:

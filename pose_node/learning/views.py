@@ -18,7 +18,7 @@ from scipy.spatial.transform import Rotation
 from pose_node import se3
 from pose_node.errors import InputError
 from pose_node.learning import noise as noise_models
-from pose_node.learning.render import NOTHING, Instance, Plane, Renderer, Shot, Window, directions, render, sphere_window
+from pose_node.learning.render import NOTHING, Instance, Plane, Renderer, Shot, Window, cast, compose, directions, sphere_window
 from pose_node.types import Array
 
 Mesh = tuple[str, Array, NDArray]
@@ -49,7 +49,7 @@ class ViewSettings:
     distance_m: tuple[float, float] = (0.4, 1.4)
     K: Array | None = None
     focal_px: tuple[float, float] = (450.0, 1100.0)
-    most_px: int | None = 150
+    most_px: int | None = 125
     visible_share: tuple[float, float] = (0.4, 1.0)
     clutter_count: tuple[int, int] = (0, 4)
     support_share: float = 0.75
@@ -189,13 +189,16 @@ class ViewSampler:
         best, best_share = (first,), 1.0
         window = sphere_window(middle, reach, K)
         stride = max(max(window.width, window.height) // 24, 1)
-        alone = (render([first], K, window, None, stride).ids == OBJECT).sum()
+        rays = directions(K, window, stride)
+        own = cast(first, rays, K, window, stride)
+        alone = (compose([own], rays, window).ids == OBJECT).sum()
         for attempt in range(8):
             # Fewer bodies when nothing fits; none in the end is in range by itself.
             around = self._surround(first, body, plane, max(count - attempt // 3, min(count, low)), rng)
             if not around:
                 break
-            share = float((render([first, *around], K, window, plane, stride).ids == OBJECT).sum() / max(alone, 1))
+            layers = [own, *(cast(i, rays, K, window, stride) for i in around)]
+            share = float((compose(layers, rays, window, plane).ids == OBJECT).sum() / max(alone, 1))
             inside = s.visible_share[0] + 0.03 <= share <= s.visible_share[1]
             if inside and (len(best) == 1 or abs(share - wanted) < abs(best_share - wanted)):
                 best, best_share = (first, *around), share
@@ -211,12 +214,12 @@ class ViewSampler:
         if moved:
             scene = _seen_from(scene, np.asarray(T_new_old, float))
         K, window = _binned(scene, s)
-        shot = render(scene.instances, K, window, scene.plane)
+        rays = directions(K, window)
+        layers = [cast(i, rays, K, window) for i in scene.instances]
+        shot, alone = compose(layers, rays, window, scene.plane), compose(layers[:1], rays, window)
         first = scene.instances[OBJECT]
-        alone = render([first], K, window)
         mine = shot.ids == OBJECT
         total = int((alone.ids == OBJECT).sum())
-        rays = directions(K, window)
         depth = scene.sensor.apply(
             self._bent(shot, mine, first, rays, scene) if s.mesh_error_m else shot.depth_m, shot.ids, shot.cosine, K, rng
         )
@@ -339,10 +342,11 @@ class ViewSampler:
 
         clutter = ids[foreign] > OBJECT
         pool = foreign[clutter] if clutter.any() and (s.foreign_clutter or rng.random() < 0.5) else foreign
-        seed = places(own[rng.integers(len(own), size=1)])
         spots = places(pool)
-        # From an arbitrary point of the object to the nearest foreign surface, and grow from there.
-        start = spots[np.argmin(((spots - seed) ** 2).sum(axis=1))]
+        # Clusters leak where things touch: grow from the foreign spot that lies nearest to any of a few object points.
+        seeds = places(own[rng.integers(len(own), size=16)])
+        apart = (spots**2).sum(axis=1)[:, None] - 2 * spots @ seeds.T + (seeds**2).sum(axis=1)[None, :]
+        start = spots[np.argmin(apart.min(axis=1))]
         reach = ((spots - start) ** 2).sum(axis=1)
         near = pool[np.argpartition(reach, wanted - 1)[:wanted]] if wanted < len(pool) else pool
         added[near] = True
