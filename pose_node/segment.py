@@ -1,0 +1,296 @@
+"""Which points may belong to one instance: the user's masks and boxes, or what stands on the support plane.
+
+Masks are cut by distances alone, so a rigid motion of the cloud changes nothing. Without masks, images are clustered on
+their own pixel grid and bare clouds by nearest neighbours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import coo_matrix
+from scipy.sparse.csgraph import connected_components
+from scipy.spatial import cKDTree
+
+from pose_node.card import ObjectCard
+from pose_node.cloud import Cloud
+from pose_node.config import SegmentConfig
+from pose_node.errors import InputError
+from pose_node.prepare import even_subset
+from pose_node.types import Array, Indices, Masks, Rejected, Segment, SegmentSource
+
+_MIN_POINTS = 30  # fewer say nothing about any object
+_BODY_SUBSET = 1500  # points of a mask that its bodies are told apart with
+_BODY_SHARE = 0.03  # a smaller piece of a mask is flying pixels
+_MOST_PIXELS = 320 * 480  # clustering uses at most as many pixels of an image
+_MOST_POINTS = 20000  # and as many points of a bare cloud
+_PLANE_SUBSET = 1500
+_PLANE_TRIALS = 256
+_PLANES = 2
+_NOISE_PER_M2 = 0.003  # growth of distances with the square of the range, 1/m
+_FITS_REL = (0.08, 0.62)  # radius of an object's visible points about their centroid, in diameters
+_BALLS = 8  # pieces that a cluster too large for one object is looked at in
+_BOX_CLUSTERS = 3  # clusters in a box that may be the object
+
+
+def segments(
+    cloud: Cloud,
+    masks: Masks | None,
+    cards: Mapping[str, ObjectCard],
+    config: SegmentConfig,
+    boxes: Masks | None = None,
+) -> tuple[list[Segment], list[Rejected]]:
+    """Segments of the cloud, and what was asked for but cannot be one.
+
+    masks: {object name: [bool, of the source's shape, ...]}, each one instance. boxes: the same, but holding background
+    too. With neither, the support plane is removed and clusters whose size fits an object are returned, largest first.
+    Raises InputError for an unknown object or a mask of another shape.
+    """
+    if not masks and not boxes:
+        return _free_segments(cloud, cards, config)
+    found: list[Segment] = []
+    rejected: list[Rejected] = []
+    for name, index in _checked(masks or {}, cloud, cards):
+        kept = _main_bodies(cloud, index, cards[name].diameter_m, config)
+        _keep(found, rejected, kept, "mask", name)
+    for name, index in _checked(boxes or {}, cloud, cards):
+        inside = _in_box(cloud, index, cards[name], config)
+        if not inside:
+            _keep(found, rejected, index[:0], "box", name)
+        found.extend(inside)
+    return found, rejected
+
+
+def _keep(found: list[Segment], rejected: list[Rejected], index: Indices, source: SegmentSource, name: str) -> None:
+    segment = Segment(index, source, name)
+    if len(index) >= _MIN_POINTS:
+        found.append(segment)
+    else:
+        reason = f"{name}: its {source} holds {len(index)} measured points, expected at least {_MIN_POINTS}."
+        rejected.append(Rejected("too_few_points", reason, name, segment))
+
+
+def _checked(masks: Masks, cloud: Cloud, cards: Mapping[str, ObjectCard]) -> list[tuple[str, Indices]]:
+    """(object name, rows of the cloud) of each mask."""
+    out = []
+    for name, instances in masks.items():
+        if name not in cards:
+            raise InputError(f"masks: found object {name!r}, expected one of {', '.join(sorted(cards))}.", "unknown_object")
+        if isinstance(instances, np.ndarray) and instances.shape == cloud.shape:
+            instances = [instances]  # a single mask, not wrapped in a list
+        for i, mask in enumerate(instances):
+            mask = np.asarray(mask)
+            if mask.shape != cloud.shape:
+                raise InputError(f"mask {i} of {name}: found shape {mask.shape}, expected {cloud.shape}.", "mask_shape")
+            if mask.dtype != bool and not np.issubdtype(mask.dtype, np.integer):
+                raise InputError(f"mask {i} of {name}: found {mask.dtype}, expected bool.", "mask_type")
+            out.append((name, np.flatnonzero(mask.astype(bool).ravel()[cloud.source_index])))
+    return out
+
+
+def _main_bodies(cloud: Cloud, index: Indices, diameter_m: float, config: SegmentConfig) -> Indices:
+    """The points of a mask without what bled in from far behind or before the object, and without flying pixels."""
+    if len(index) < _MIN_POINTS:
+        return index
+    points = cloud.points_m[index]
+    subset = even_subset(points, _BODY_SUBSET)
+    gap_m = _gap(float(np.linalg.norm(subset.mean(axis=0) - cloud.viewpoint_m)), config)
+    label, spacing_m = _components(subset, gap_m)
+    size = np.bincount(label)
+    main = int(size.argmax())
+    if size[main] == len(subset):
+        return index
+    centre = np.array([subset[label == i].mean(axis=0) for i in range(len(size))])
+    # A part that an occluder cut off lies within the object's reach of the main body.
+    keep = (size >= _BODY_SHARE * len(subset)) & (np.linalg.norm(centre - centre[main], axis=1) < diameter_m)
+    distance, nearest = cKDTree(subset).query(points)
+    return index[keep[label[nearest]] & (distance < max(gap_m, 2.0 * spacing_m))]
+
+
+def _components(points: Array, gap_m: float) -> tuple[Indices, float]:
+    """Labels [N] of the pieces that gaps of ``gap_m`` (or twice the points' own spacing) part; that spacing."""
+    k = min(9, len(points))
+    distance, near = cKDTree(points).query(points, k=k)
+    spacing_m = float(np.median(distance[:, -1]))
+    linked = distance < max(gap_m, 2.0 * spacing_m)
+    row = np.broadcast_to(np.arange(len(points))[:, None], near.shape)[linked]
+    graph = coo_matrix((np.ones(len(row), dtype=np.int8), (row, near[linked])), shape=(len(points),) * 2)
+    return connected_components(graph, directed=False)[1].astype(np.intp), spacing_m
+
+
+def _free_segments(
+    cloud: Cloud, cards: Mapping[str, ObjectCard], config: SegmentConfig
+) -> tuple[list[Segment], list[Rejected]]:
+    index = _within_reach(cloud, _thinned(cloud), config)
+    found = []
+    if len(index) >= _MIN_POINTS:
+        for cluster in _clusters(cloud, _without_planes(cloud, index, cards, config), config):
+            found.extend(_fitting(cloud, cluster, cards, "cluster"))
+    found.sort(key=lambda s: -len(s.indices))
+    if not found:
+        reason = f"cloud: {len(index)} points within reach, none in a cluster whose size fits an object."
+        return [], [Rejected("no_segments", reason)]
+    return found[: config.max_segments], []
+
+
+def _in_box(cloud: Cloud, index: Indices, card: ObjectCard, config: SegmentConfig) -> list[Segment]:
+    """Clusters in a box that may be the object, those nearest to the box's middle first."""
+    cards = {card.name: card}
+    if len(index) < _MIN_POINTS:
+        return []
+    rest = _without_planes(cloud, index, cards, config)
+    found = [s for c in _clusters(cloud, rest, config) for s in _fitting(cloud, c, cards, "box")]
+    if not found:  # the box holds the object alone, or the object is as flat as its support
+        found = _fitting(cloud, index, cards, "box") or [Segment(index, "box", card.name)]
+    rays = cloud.points_m[index] - cloud.viewpoint_m
+    middle = (rays / np.linalg.norm(rays, axis=1, keepdims=True)).mean(axis=0)
+
+    def merit(segment: Segment) -> float:
+        towards = cloud.points_m[segment.indices].mean(axis=0) - cloud.viewpoint_m
+        off = np.linalg.norm(np.cross(towards, middle)) / np.linalg.norm(middle)  # metres beside the middle
+        return float(np.sqrt(len(segment.indices)) * np.exp(-off / card.diameter_m))
+
+    return sorted(found, key=lambda s: -merit(s))[:_BOX_CLUSTERS]
+
+
+def _thinned(cloud: Cloud) -> Indices:
+    """Rows of the cloud to cluster: every so many pixels of an image, an even choice of a bare cloud."""
+    if len(cloud.shape) == 2:
+        step = int(np.ceil(np.sqrt(np.prod(cloud.shape) / _MOST_PIXELS)))
+        row, column = np.divmod(cloud.source_index, cloud.shape[1])
+        return np.flatnonzero((row % step == 0) & (column % step == 0))
+    if len(cloud) <= _MOST_POINTS:
+        return np.arange(len(cloud))
+    order = np.lexsort(cloud.points_m.T[::-1])
+    return np.sort(order[np.linspace(0, len(order) - 1, _MOST_POINTS).round().astype(np.intp)])
+
+
+def _within_reach(cloud: Cloud, index: Indices, config: SegmentConfig) -> Indices:
+    range_m = np.linalg.norm(cloud.points_m[index] - cloud.viewpoint_m, axis=1)
+    return index[(range_m >= config.near_m) & (range_m <= config.far_m)]
+
+
+def _without_planes(
+    cloud: Cloud, index: Indices, cards: Mapping[str, ObjectCard], config: SegmentConfig
+) -> Indices:
+    """``index`` less the support planes: large ones, wider than any object."""
+    if not config.remove_plane:
+        return index
+    widest = max(card.diameter_m for card in cards.values())
+    total = len(index)
+    for _ in range(_PLANES):
+        if len(index) < _MIN_POINTS:
+            break
+        points = cloud.points_m[index]
+        plane = _plane(points, cloud.viewpoint_m, config)
+        on = _on_plane(points, cloud.viewpoint_m, plane, config)
+        if on.sum() < config.plane_min_share * total:
+            break
+        flat = points[on]
+        spread = np.percentile(np.linalg.norm(flat - flat.mean(axis=0), axis=1), 90)
+        if spread < 0.6 * widest:  # an object's own face
+            break
+        index = index[~on]
+    return index
+
+
+def _plane(points: Array, viewpoint_m: Array, config: SegmentConfig) -> Array:
+    """The plane [4] (unit normal, offset) with most points: trials over an even subset, then least squares."""
+    subset = even_subset(points, _PLANE_SUBSET)
+    rng = np.random.default_rng(0)  # of ranks in an invariant order, never of coordinates
+    triple = subset[rng.integers(0, len(subset), (_PLANE_TRIALS, 3))]
+    normal = np.cross(triple[:, 1] - triple[:, 0], triple[:, 2] - triple[:, 0])
+    normal /= np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-12)
+    offset = -np.einsum("ti,ti->t", normal, triple[:, 0])
+    limit = _plane_limit(subset, viewpoint_m, config)
+    near = np.abs(subset @ normal.T + offset) < limit[:, None]
+    best = int(near.sum(axis=0).argmax())
+    plane = np.append(normal[best], offset[best])
+    for _ in range(3):
+        on = subset[_on_plane(subset, viewpoint_m, plane, config)]
+        if len(on) < 3:
+            break
+        middle = on.mean(axis=0)
+        normal = np.linalg.eigh((on - middle).T @ (on - middle))[1][:, 0]
+        plane = np.append(normal, -normal @ middle)
+    return plane
+
+
+def _plane_limit(points: Array, viewpoint_m: Array, config: SegmentConfig) -> Array:
+    range2 = np.einsum("ni,ni->n", points - viewpoint_m, points - viewpoint_m)
+    return config.plane_distance_m + _NOISE_PER_M2 * range2
+
+
+def _on_plane(points: Array, viewpoint_m: Array, plane: Array, config: SegmentConfig) -> NDArray[np.bool_]:
+    return np.abs(points @ plane[:3] + plane[3]) < _plane_limit(points, viewpoint_m, config)
+
+
+def _gap(range_m: float, config: SegmentConfig) -> float:
+    return config.cluster_gap_m + _NOISE_PER_M2 * range_m * range_m
+
+
+def _clusters(cloud: Cloud, index: Indices, config: SegmentConfig) -> list[Indices]:
+    """Groups of rows that gaps part, at least ``_MIN_POINTS`` each."""
+    if len(index) < _MIN_POINTS:
+        return []
+    if len(cloud.shape) == 2:
+        label = _image_components(cloud, index, config)
+    else:
+        points = cloud.points_m[index]
+        median = float(np.median(np.linalg.norm(points - cloud.viewpoint_m, axis=1)))
+        label = _components(points, _gap(median, config))[0]
+    order = np.argsort(label, kind="stable")
+    ends = np.cumsum(np.bincount(label))
+    return [c for c in np.split(index[order], ends[:-1]) if len(c) >= _MIN_POINTS]
+
+
+def _image_components(cloud: Cloud, index: Indices, config: SegmentConfig) -> Indices:
+    """Labels of pixels that are linked to their neighbours on the (thinned) grid, over holes of one pixel too."""
+    row, column = np.divmod(cloud.source_index[index], cloud.shape[1])
+    step = int(np.ceil(np.sqrt(np.prod(cloud.shape) / _MOST_PIXELS)))
+    row, column = row // step, column // step
+    height, width = int(row.max()) + 3, int(column.max()) + 3
+    grid = np.full((height, width), -1, dtype=np.int32)
+    grid[row, column] = np.arange(len(index))
+    points = cloud.points_m[index]
+    range2 = np.einsum("ni,ni->n", points - cloud.viewpoint_m, points - cloud.viewpoint_m)
+    gap2 = np.square(config.cluster_gap_m + _NOISE_PER_M2 * range2)
+    first, second = [], []
+    for dr, dc in ((0, 1), (1, 0), (0, 2), (2, 0)):
+        a = grid[: height - dr, : width - dc].ravel()
+        b = grid[dr:, dc:].ravel()
+        both = (a >= 0) & (b >= 0)
+        a, b = a[both], b[both]
+        apart = points[a] - points[b]
+        linked = np.einsum("ni,ni->n", apart, apart) < gap2[a]
+        first.append(a[linked])
+        second.append(b[linked])
+    i, j = np.concatenate(first), np.concatenate(second)
+    graph = coo_matrix((np.ones(len(i), dtype=np.int8), (i, j)), shape=(len(index),) * 2)
+    return connected_components(graph, directed=False)[1].astype(np.intp)
+
+
+def _fitting(cloud: Cloud, cluster: Indices, cards: Mapping[str, ObjectCard], source: SegmentSource) -> list[Segment]:
+    """The cluster as a segment when some object is of its size; in overlapping pieces when it is larger than all."""
+    points = cloud.points_m[cluster]
+    radius_m = float(np.percentile(np.linalg.norm(points - points.mean(axis=0), axis=1), 95))
+    low, high = _FITS_REL
+    fits = [n for n, card in cards.items() if low * card.diameter_m <= radius_m <= high * card.diameter_m]
+    if fits:
+        return [Segment(np.sort(cluster), source, fits[0] if len(fits) == 1 else None)]
+    widest = max(card.diameter_m for card in cards.values())
+    if radius_m < high * widest:
+        return []
+    only = next(iter(cards)) if len(cards) == 1 else None
+    subset = even_subset(points, 1000)
+    pieces: list[Segment] = []
+    uncovered = np.linalg.norm(subset - subset.mean(axis=0), axis=1)
+    while len(pieces) < _BALLS and uncovered.max() > 0.0:
+        centre = subset[int(uncovered.argmax())]
+        near = np.linalg.norm(points - centre, axis=1) < 0.7 * widest
+        uncovered[np.linalg.norm(subset - centre, axis=1) < 0.45 * widest] = 0.0
+        if near.sum() >= _MIN_POINTS:
+            pieces.append(Segment(np.sort(cluster[near]), source, only))
+    return pieces
