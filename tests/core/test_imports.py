@@ -17,6 +17,8 @@ import pytest
 PACKAGE = Path(__file__).resolve().parents[2] / "pose_node"
 
 CORE_PACKAGES = {"numpy", "scipy", "yaml"}
+# The one core file that may import each of these at its top.
+HOME = {"onnxruntime": "infer.py", "PIL": "drawing.py"}
 MESSAGES = {
     "action_msgs",
     "builtin_interfaces",
@@ -85,10 +87,10 @@ def test_core_knows_numpy_scipy_and_yaml(path):
         top = name.split(".")[0]
         if top == "pose_node":
             assert side_of(name) == "core", f"{path.name} imports {name}"
-        elif top == "onnxruntime":
-            assert path.name == "infer.py", f"{path.name} imports onnxruntime; infer.py alone may"
-        elif top == "PIL":
-            assert lazy, f"{path.name} imports PIL at the top; the core does so inside functions"
+            assert lazy or name != "pose_node.drawing", f"{path.name} imports {name} at the top; poses need no pictures"
+        elif top in HOME:
+            only_lazily = top == "PIL" and lazy
+            assert path.name == HOME[top] or only_lazily, f"{path.name} imports {name}; {HOME[top]} may"
         else:
             assert is_standard(top) or top in CORE_PACKAGES, f"{path.name} imports {name}"
 
