@@ -15,15 +15,18 @@ from collections.abc import Sequence
 
 import numpy as np
 import onnxruntime as ort
+from numpy.typing import NDArray
+from scipy.spatial import cKDTree
 
 from pose_node.card import ObjectCard
+from pose_node.cloud import Cloud
 from pose_node.config import InferConfig
 from pose_node.errors import ModelError
 from pose_node.harmonics import COEFFICIENTS, rotation_basis
 from pose_node.prepare import Prepared, prepare
 from pose_node.se3 import exp_so3, project_so3, transform
 from pose_node.symmetry import nearest_symmetric, rotation_grid
-from pose_node.types import Array, Hypothesis, Segment
+from pose_node.types import Array, Hypothesis, HypothesisSource, Rejected, Segment
 
 INPUTS = ("points", "normals", "viewpoint", "centres")
 OUTPUTS = ("objectness", "offsets", "frames", "coordinates", "spreads", "centre", "rotation")
@@ -37,6 +40,9 @@ _ASCENT_STEPS = 12
 _SAME_RAD = np.deg2rad(20.0)  # peaks nearer than this are one
 _AGREE_REL = 0.08  # a correspondence agrees with a frame within this share of the diameter
 _FITS = 10
+_VOTE_REL = 0.12  # votes for one centre scatter by this share of the diameter
+_MIN_VOTERS = 0.08  # a smaller share of voters is chance
+_WHOLE = 0.85  # a segment of which this share votes for one place is left as it is
 
 
 class Network:
@@ -50,17 +56,33 @@ class Network:
         grid = rotation_grid(_GRID)
         self._grid, self._grid_basis = grid, rotation_basis(grid)
 
-    def hypotheses(self, points_m: Array, viewpoint_m: Array, segment: Segment) -> tuple[list[Hypothesis], Array, Prepared]:
-        """Poses [at most ``max_hypotheses``] for the object in these points [M, 3].
+    def propose(self, cloud: Cloud, segment: Segment) -> list[Hypothesis] | Rejected:
+        """At most ``max_hypotheses`` poses of the object in a segment, or why there are none.
 
-        Also returns the points' objectness in [0, 1] at the prepared cloud's centres, and that cloud.
+        A mask or a box is the user's word. Any other segment may hold more than the object: where the points' votes say
+        so, it is narrowed to the points that vote for the most likely centre, and the network looks again.
         """
-        prepared = prepare(points_m, viewpoint_m, self.card.diameter_m)
+        name = self.card.name
+        if len(segment.indices) < self.config.min_points:
+            reason = f"{name}: found {len(segment.indices)} points, expected at least {self.config.min_points}."
+            return Rejected("too_few_points", reason, name, segment)
+        prepared, outputs, on_object = self._look(cloud, segment)
+        if segment.source not in ("mask", "box"):
+            voters = _voters(prepared, outputs["offsets"], on_object)
+            if voters.mean() < _MIN_VOTERS:
+                reason = f"{name}: {voters.mean():.0%} of the points vote for the object, expected {_MIN_VOTERS:.0%}."
+                return Rejected("no_votes", reason, name, segment)
+            kept = voters[cKDTree(prepared.centres_m()).query(cloud.points_m[segment.indices])[1]]
+            if self.config.min_points <= kept.sum() < _WHOLE * len(kept):
+                segment = Segment(segment.indices[kept], "votes", name)
+                prepared, outputs, on_object = self._look(cloud, segment)
+        poses = self._poses(prepared, outputs, on_object)[: self.config.max_hypotheses]
+        return [Hypothesis(name, T, segment, source, confidence) for T, source, confidence in poses]
+
+    def _look(self, cloud: Cloud, segment: Segment) -> tuple[Prepared, dict[str, Array], Array]:
+        prepared = prepare(cloud.points_m[segment.indices], cloud.viewpoint_m, self.card.diameter_m)
         outputs = self.run(prepared)
-        on_object = 1.0 / (1.0 + np.exp(-outputs["objectness"]))
-        poses = self._poses(prepared, outputs, on_object)
-        found = [Hypothesis(self.card.name, T, segment, source, confidence) for T, source, confidence in poses]
-        return found[: self.config.max_hypotheses], on_object, prepared
+        return prepared, outputs, 1.0 / (1.0 + np.exp(-outputs["objectness"]))
 
     def run(self, prepared: Prepared) -> dict[str, Array]:
         """The network's outputs for one cloud as float64, batch dimension dropped; see ``PoseNetwork.forward``."""
@@ -71,13 +93,15 @@ class Network:
             raise ModelError(f"{self.card.name}: {self.provider} failed while running ({error}).") from error
         return {name: value[0].astype(np.float64) for name, value in zip(OUTPUTS, outputs)}
 
-    def _poses(self, prepared: Prepared, outputs: dict[str, Array], on_object: Array) -> list[tuple[Array, str, float]]:
+    def _poses(
+        self, prepared: Prepared, outputs: dict[str, Array], on_object: Array
+    ) -> list[tuple[Array, HypothesisSource, float]]:
         points = prepared.points[prepared.centres].astype(np.float64)
         frames = frames_to_rotations(outputs["frames"])
         weight = on_object * np.exp(-np.clip(outputs["spreads"], -6.0, 6.0))
         weight = weight / max(weight.sum(), 1e-12)
         centre = weighted_centre(points + outputs["offsets"], on_object)
-        found: list[tuple[Array, str, float]] = []
+        found: list[tuple[Array, HypothesisSource, float]] = []
         for R, t, support in consensus(points, outputs["coordinates"], frames, weight):
             found.append((transform(R, t), "coordinates", support))
         for R, share in densest(frames, on_object, self.card, _FITS):
@@ -93,7 +117,7 @@ class Network:
         return transform(R, t - R @ self.card.centre_m)
 
     def _peaks(self, coefficients: Array) -> list[tuple[Array, float]]:
-        """Local maxima of the density over SO(3), by Newton-free ascent from the best cells of the grid."""
+        """Local maxima of the density over SO(3), by ascent from the best cells of the grid."""
         density = self._grid_basis @ coefficients
         starts: list[int] = []
         for cell in np.argsort(-density, kind="stable")[:400]:
@@ -107,6 +131,14 @@ class Network:
         order = np.argsort(-height, kind="stable")
         share = np.exp(height[order] - height[order[0]])
         return [(R[i], float(s)) for i, s in zip(order, share)]
+
+
+def _voters(prepared: Prepared, offsets: Array, on_object: Array) -> NDArray[np.bool_]:
+    """Which centres [M] lie on the object and vote for its most likely place."""
+    votes = prepared.points[prepared.centres] + offsets
+    apart2 = np.sum((votes[:, None] - votes[None]) ** 2, axis=-1)
+    density = np.exp(-apart2 / _VOTE_REL**2) @ on_object
+    return (on_object > 0.5) & (apart2[int(density.argmax())] < (2.0 * _VOTE_REL) ** 2)
 
 
 def ascend(R: Array, coefficients: Array) -> Array:
@@ -228,7 +260,9 @@ def open_session(card: ObjectCard, config: InferConfig) -> ort.InferenceSession:
         raise ModelError(f"{path}: cannot be read ({error.strerror}), expected the exported network.") from error
     digest = hashlib.sha256(content).hexdigest()
     if digest != card.network["sha256"]:
-        raise ModelError(f"{path}: found sha256 {digest[:12]}..., expected {str(card.network['sha256'])[:12]}... as on the card.")
+        raise ModelError(
+            f"{path}: found sha256 {digest[:12]}..., expected {str(card.network['sha256'])[:12]}... as on the card."
+        )
     options = ort.SessionOptions()
     options.intra_op_num_threads = config.threads
     options.inter_op_num_threads = 1
@@ -248,7 +282,9 @@ def providers(config: InferConfig) -> Sequence[str]:
     if wanted is None:
         wanted = _PROVIDERS["cuda"] if "CUDAExecutionProvider" in available else _PROVIDERS["cpu"]
     if wanted[0] not in available and config.provider != "auto":
-        raise ModelError(f"infer.provider {config.provider!r}: found {', '.join(available)}, expected {wanted[0]} among them.")
+        raise ModelError(
+            f"infer.provider {config.provider!r}: found {', '.join(available)}, expected {wanted[0]} among them."
+        )
     if config.require_gpu and wanted[0] == "CPUExecutionProvider":
         raise ModelError(f"infer.require_gpu: found only {', '.join(available)}, expected a GPU provider.")
     return wanted
@@ -258,6 +294,10 @@ def _check_contract(session: ort.InferenceSession, name: str) -> None:
     found_inputs = tuple(i.name for i in session.get_inputs())
     found_outputs = {o.name: o.shape for o in session.get_outputs()}
     if found_inputs != INPUTS or tuple(found_outputs) != OUTPUTS:
-        raise ModelError(f"{name}: found inputs {found_inputs} and outputs {tuple(found_outputs)}, expected {INPUTS} and {OUTPUTS}.")
+        raise ModelError(
+            f"{name}: found inputs {found_inputs} and outputs {tuple(found_outputs)}, expected {INPUTS} and {OUTPUTS}."
+        )
     if found_outputs["rotation"][-1] != COEFFICIENTS:
-        raise ModelError(f"{name}: found {found_outputs['rotation'][-1]} rotation coefficients, expected {COEFFICIENTS}.")
+        raise ModelError(
+            f"{name}: found {found_outputs['rotation'][-1]} rotation coefficients, expected {COEFFICIENTS}."
+        )

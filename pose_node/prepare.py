@@ -66,7 +66,6 @@ def prepare(points_m: Array, viewpoint_m: Array, diameter_m: float) -> Prepared:
     )
 
 
-
 def even_subset(points_m: Array, count: int) -> Array:
     """At most ``count`` of the points [N, 3], in canonical order: by distance to the centroid, every so many.
 

@@ -17,6 +17,7 @@ Array = NDArray[np.float64]
 Indices = NDArray[np.intp]
 Masks = Mapping[str, Sequence[NDArray[np.bool_]]]
 SegmentSource = Literal["mask", "box", "cluster", "votes"]
+HypothesisSource = Literal["rotation", "votes", "coordinates", "expected", "confusion"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -43,7 +44,7 @@ class Hypothesis:
     object_name: str
     T_camera_object: Array
     segment: Segment
-    source: Literal["rotation", "votes", "coordinates", "expected", "confusion"]
+    source: HypothesisSource
     confidence: float = 1.0
 
 

@@ -82,7 +82,10 @@ class Views(Dataset):  # type: ignore[type-arg]
 def collate(samples: Sequence[Sample]) -> Sample:
     """Stack samples into a batch."""
     truth = Truth(*(torch.stack([getattr(s.truth, name) for s in samples]) for name in Truth.__dataclass_fields__))
-    return Sample(*(torch.stack([getattr(s, name) for s in samples]) for name in ("points", "normals", "viewpoint", "centres")), truth)
+    return Sample(
+        *(torch.stack([getattr(s, name) for s in samples]) for name in ("points", "normals", "viewpoint", "centres")),
+        truth,
+    )
 
 
 def _labels(view: View, centres_m: Array) -> Array:

@@ -42,7 +42,9 @@ def export(folder: str | Path) -> Path:
         write_onnx(network, temporary)
         worst = parity(network, temporary)
         if worst > _PARITY_REL:
-            raise ModelError(f"{folder}: exported network differs from torch by {worst:.1e}, expected at most {_PARITY_REL:.0e}.")
+            raise ModelError(
+                f"{folder}: exported network differs from torch by {worst:.1e}, expected at most {_PARITY_REL:.0e}."
+            )
         digest = hashlib.sha256(temporary.read_bytes()).hexdigest()
         temporary.replace(folder / "pose.onnx")
     finally:
@@ -58,9 +60,7 @@ def export(folder: str | Path) -> Path:
         "parity_max_rel": float(f"{worst:.1e}"),
     }
     facts = json.loads((training / FACTS).read_text())
-    save_card(
-        replace(card, network=network_facts, training=facts["training"], meshes_seen=tuple(facts["meshes_seen"]))
-    )
+    save_card(replace(card, network=network_facts, training=facts["training"], meshes_seen=tuple(facts["meshes_seen"])))
     return folder / "pose.onnx"
 
 

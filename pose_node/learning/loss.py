@@ -40,7 +40,9 @@ def losses(outputs: tuple[Tensor, ...], truth: Truth, grid_basis: Tensor) -> dic
     miss = (frames.unsqueeze(1) - truth.frames.unsqueeze(2)).square().sum((-1, -2))  # [B, G, M]
     frame = (per_cloud * miss.amin(1)).sum() / clouds
     # Coordinates must agree across the cloud, so one copy is chosen for all of its points.
-    error = F.smooth_l1_loss(coordinates.unsqueeze(1).expand_as(truth.coordinates), truth.coordinates, beta=0.02, reduction="none")
+    error = F.smooth_l1_loss(
+        coordinates.unsqueeze(1).expand_as(truth.coordinates), truth.coordinates, beta=0.02, reduction="none"
+    )
     nll = error.sum(-1) * torch.exp(-spreads).unsqueeze(1) + spreads.unsqueeze(1)
     coordinate = ((per_cloud.unsqueeze(1) * nll).sum(-1).amin(1) * truth.present).sum() / clouds
     # The density of the truth against its normaliser; equal poses share the probability evenly.

@@ -321,7 +321,9 @@ class PoseNetwork(nn.Module):
         lengths = [features[:, :, 0]]
         for s in degree_slices([0, 1, 2])[1:]:
             lengths.append(torch.sqrt(features[:, :, s].square().sum(2) + 1e-6))
-        shared = whole[:, :1] + 0.0 * features[:, :, 0, :1]  # a copy a centre; expand() would fix their number at export
+        shared = (
+            whole[:, :1] + 0.0 * features[:, :, 0, :1]
+        )  # a copy a centre; expand() would fix their number at export
         read = self.read(torch.cat([*lengths, shared], dim=-1))
 
         steered = features[:, :, 1:4] * self.vector_gate(read).unsqueeze(2)

@@ -74,7 +74,10 @@ def train(folder: str | Path, recipe: Recipe = Recipe(), resume: bool = True, wo
     )
     started = time.monotonic() - state["seconds"]
     held_out_batch: list[Sample] = []
-    with tqdm(total=recipe.views, initial=state["step"] * recipe.batch, unit="view", desc=card.name) as bar, one_thread():
+    with (
+        tqdm(total=recipe.views, initial=state["step"] * recipe.batch, unit="view", desc=card.name) as bar,
+        one_thread(),
+    ):
         for batch in loader:
             step = state["step"]
             for group in optimizer.param_groups:
@@ -131,7 +134,9 @@ def datasets(card: ObjectCard, clutter: Sequence[shapes.Shape], recipe: Recipe) 
     mesh = load_mesh(card.mesh_path, units="m")
     body = (np.asarray(mesh.vertices_m), np.asarray(mesh.faces))
     training = ViewSampler(*body, card.diameter_m, card.centre_m, clutter, TRAINING)
-    strangers = ViewSampler(*body, card.diameter_m, card.centre_m, shapes.held_out_set(first_seed=1000 * recipe.seed), TRAINING)
+    strangers = ViewSampler(
+        *body, card.diameter_m, card.centre_m, shapes.held_out_set(first_seed=1000 * recipe.seed), TRAINING
+    )
     return (
         Views(card, training, recipe.views, recipe.seed),
         Views(card, strangers, _HELD_OUT, recipe.seed, stream=_HELD_OUT_STREAM),
@@ -152,7 +157,9 @@ def evaluate(network: PoseNetwork, batches: list[Sample]) -> dict[str, float]:
     network.eval()
     turns, centres, coordinates = [], [], []
     for batch in batches:
-        objectness, _, frames, found, _, centre, _ = network(batch.points, batch.normals, batch.viewpoint, batch.centres)
+        _, _, frames, found, _, centre, _ = network(
+            batch.points, batch.normals, batch.viewpoint, batch.centres
+        )
         on = batch.truth.on_object * batch.truth.present[:, None]
         present = batch.truth.present > 0
         centres.append((centre - batch.truth.centre).norm(dim=-1)[present])
@@ -180,7 +187,9 @@ def one_thread() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def _save(path: Path, recipe: Recipe, network: PoseNetwork, averaged: PoseNetwork, optimizer: Any, state: dict[str, Any]) -> None:
+def _save(
+    path: Path, recipe: Recipe, network: PoseNetwork, averaged: PoseNetwork, optimizer: Any, state: dict[str, Any]
+) -> None:
     content = {
         "recipe": vars(recipe),
         "network": network.state_dict(),
@@ -196,7 +205,9 @@ def _save(path: Path, recipe: Recipe, network: PoseNetwork, averaged: PoseNetwor
 def _restore(path: Path, recipe: Recipe, network: PoseNetwork, averaged: PoseNetwork, optimizer: Any) -> dict[str, Any]:
     content = torch.load(path, weights_only=True)
     if content["recipe"] != vars(recipe):
-        raise ModelError(f"{path}: was made with {content['recipe']}, expected {vars(recipe)} (start afresh with --restart).")
+        raise ModelError(
+            f"{path}: was made with {content['recipe']}, expected {vars(recipe)} (start afresh with --restart)."
+        )
     network.load_state_dict(content["network"])
     averaged.load_state_dict(content["averaged"])
     optimizer.load_state_dict(content["optimizer"])

@@ -1,0 +1,88 @@
+"""The chain: cloud -> segments -> hypotheses -> refinement -> estimates. One object for the node, the command line and bags."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from pose_node.card import load_card
+from pose_node.cloud import Cloud
+from pose_node.config import PipelineConfig, load
+from pose_node.errors import InputError
+from pose_node.infer import Network
+from pose_node.judge import Judge
+from pose_node.refine import Refiner
+from pose_node.scene import Scene
+from pose_node.segment import Boxes, segments
+from pose_node.types import Hypothesis, Masks, Rejected, Result
+
+
+class Pipeline:
+    """Finds the objects of its cards in clouds. Stateless between calls and deterministic."""
+
+    def __init__(self, networks: Sequence[Network], config: PipelineConfig) -> None:
+        self.networks = {network.card.name: network for network in networks}
+        self.cards = {name: network.card for name, network in self.networks.items()}
+        self.config = config
+        self.refiners = {name: Refiner(card, config.refine) for name, card in self.cards.items()}
+        self.judge = Judge(self.cards, config.judge, self.refiners)
+        self.provider = networks[0].provider
+
+    @classmethod
+    def load(cls, folders: Sequence[str | Path], config: str | Path | PipelineConfig | None = None) -> Pipeline:
+        """Load object folders, with settings from a YAML file, a PipelineConfig, or the defaults.
+
+        Raises CardError, ModelError or ConfigError for what cannot be used, InputError when there is no object at all.
+        """
+        settings = config if isinstance(config, PipelineConfig) else load(config)
+        cards = [load_card(folder) for folder in folders]
+        names = [card.name for card in cards]
+        if not names or len(set(names)) < len(names):
+            raise InputError(f"objects: found {names}, expected at least one, each named once.")
+        return cls([Network(card, settings.infer) for card in cards], settings)
+
+    def estimate(
+        self,
+        cloud: Cloud,
+        masks: Masks | None = None,
+        boxes: Boxes | None = None,
+        expected: Sequence[Hypothesis] = (),
+    ) -> Result:
+        """Estimates of all objects in the cloud, best first, and what was refused and why.
+
+        masks: {object name: [bool over the cloud's source shape, ...]}; boxes: {object name: [(x, y, width, height), ...]} in
+        pixels; with neither, the cloud is segmented. expected: hypotheses from elsewhere, judged like the others.
+        Raises InputError for masks or boxes that do not fit the cloud or name an unknown object.
+        """
+        clock: dict[str, float] = {}
+        scene = Scene(cloud, self.cards)
+        with timed("segment", clock):
+            found, rejected = segments(cloud, masks, self.cards, self.config.segment, boxes)
+        hypotheses = list(expected)
+        with timed("infer", clock):
+            for segment in found:
+                for name in [segment.object_name] if segment.object_name else self.networks:
+                    proposed = self.networks[name].propose(cloud, segment)
+                    if isinstance(proposed, Rejected):
+                        rejected.append(proposed)
+                    else:
+                        hypotheses.extend(proposed)
+        with timed("shortlist", clock):
+            shortlist = self.judge.shortlist(hypotheses, scene)
+        with timed("refine", clock):
+            refined = [self.refiners[h.object_name].fine(h, scene) for h in shortlist]
+        with timed("decide", clock):
+            estimates, refused = self.judge.decide(refined, scene)
+        return Result(tuple(estimates), (*rejected, *refused), tuple(found), tuple(hypotheses), tuple(refined), clock)
+
+
+@contextmanager
+def timed(stage: str, clock: dict[str, float]) -> Iterator[None]:
+    """Add the seconds spent inside to ``clock[stage]``."""
+    start = time.perf_counter()
+    try:
+        yield
+    finally:
+        clock[stage] = clock.get(stage, 0.0) + time.perf_counter() - start
