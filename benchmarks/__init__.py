@@ -1,0 +1,1 @@
+"""Commands that measure: each ``python -m benchmarks.<name>`` writes ``benchmarks/results/<name>.json``."""

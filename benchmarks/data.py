@@ -1,0 +1,175 @@
+"""Folders in the layout of the BOP challenge -> frames with labels, and models, in metres.
+
+The data lives outside the repository: in ``$POSE_NODE_DATA``, or else in ``../shared/data`` beside it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from pose_node import metrics, se3
+from pose_node.card import Axis, Symmetry
+from pose_node.types import Array
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def data_folder() -> Path:
+    """Where the sets are. Raises FileNotFoundError that says how to point elsewhere."""
+    folder = Path(os.environ.get("POSE_NODE_DATA", ROOT.parent / "shared" / "data"))
+    if not folder.is_dir():
+        raise FileNotFoundError(f"data: found no folder {folder}, expected BOP sets there (or set POSE_NODE_DATA).")
+    return folder
+
+
+def cache_folder() -> Path:
+    """Where slow intermediate results are kept between runs, outside the repository."""
+    default = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "pose_node_benchmarks"
+    folder = Path(os.environ.get("POSE_NODE_BENCH_CACHE", default))
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """A model of a set: ``vertices_m`` [V, 3], ``faces`` [F, 3], and what models_info.json says about it.
+
+    symmetries:       [K, 4, 4] the declared ones; symmetries_depth: those and the ones that depth cannot tell.
+    hull_m:           [H, 3] corners of the convex hull, for MSSD.
+    """
+
+    object_id: int
+    name: str
+    path: Path
+    vertices_m: Array
+    faces: Any
+    hull_m: Array
+    centre_m: Array
+    diameter_m: float
+    symmetries: Array
+    symmetries_depth: Array
+    info: Mapping[str, Any]
+
+    @property
+    def symmetry_depth(self) -> Symmetry:
+        """``symmetries_depth`` with continuous axes left whole, for rotation errors finer than a discretised axis."""
+        lines = self.info.get("symmetries_depth_continuous", ())
+        plain = {k: v for k, v in self.info.items() if not k.endswith("continuous")}
+        axes = tuple(
+            Axis(np.array(a["axis"], float) / np.linalg.norm(a["axis"]), np.array(a["offset"], float) / 1000.0)
+            for a in lines
+        )
+        return Symmetry(metrics.bop_symmetries(plain, "_depth"), axes)
+
+    @property
+    def declared_symmetric(self) -> bool:
+        """Whether ADD(-S) means ADD-S for it."""
+        return len(self.symmetries) > 1
+
+
+@dataclass(frozen=True, eq=False)
+class Label:
+    """One instance in one frame. ``T_original`` is the data set's own pose where the set keeps it beside a refined one."""
+
+    object_id: int
+    name: str
+    T_camera_object: Array
+    T_original: Array | None
+    mask: Any
+
+
+@dataclass(frozen=True, eq=False)
+class Frame:
+    """One depth image: ``depth_m`` [H, W], 0 = no reading, ``K`` [3, 3], and its labels."""
+
+    set_name: str
+    scene: str
+    frame: int
+    depth_m: Array
+    K: Array
+    labels: tuple[Label, ...]
+
+    @property
+    def key(self) -> str:
+        return f"{self.set_name}/{self.scene}/{self.frame:06d}"
+
+
+def plain_name(name: str) -> str:
+    """'006_mustard_bottle' -> 'mustard_bottle'."""
+    return re.sub(r"^\d+[_-]", "", name).replace("-", "_")
+
+
+@cache
+def names(set_name: str) -> dict[int, str]:
+    """Object id -> plain name."""
+    raw = json.loads((data_folder() / set_name / "models" / "names.json").read_text())
+    return {int(k): plain_name(v) for k, v in raw.items()}
+
+
+@cache
+def model(set_name: str, object_id: int) -> Model:
+    """Read one model of a set; millimetres become metres."""
+    import trimesh
+
+    folder = data_folder() / set_name / "models"
+    info = json.loads((folder / "models_info.json").read_text())[str(object_id)]
+    path = folder / f"obj_{object_id:06d}.ply"
+    mesh = trimesh.load(path, process=False, force="mesh")
+    vertices = np.asarray(mesh.vertices, float) / 1000.0
+    low = np.array([info["min_x"], info["min_y"], info["min_z"]]) / 1000.0
+    size = np.array([info["size_x"], info["size_y"], info["size_z"]]) / 1000.0
+    return Model(
+        object_id,
+        names(set_name)[object_id],
+        path,
+        vertices,
+        np.asarray(mesh.faces),
+        metrics.hull_points(vertices),
+        low + size / 2,
+        info["diameter"] / 1000.0,
+        metrics.bop_symmetries(info),
+        metrics.bop_symmetries(info, "_depth"),
+        info,
+    )
+
+
+def frames(set_name: str) -> Iterator[Frame]:
+    """All frames of a set, in order."""
+    for scene in sorted((data_folder() / set_name / "scenes").iterdir()):
+        if not (scene / "scene_gt.json").exists():
+            continue
+        cameras = json.loads((scene / "scene_camera.json").read_text())
+        truths = json.loads((scene / "scene_gt.json").read_text())
+        original_path = scene / "scene_gt_original.json"
+        originals = json.loads(original_path.read_text()) if original_path.exists() else {}
+        for number in sorted(map(int, truths)):
+            camera = cameras[str(number)]
+            image = np.asarray(Image.open(scene / "depth" / f"{number:06d}.png"))
+            depth_m = image.astype(np.float64) * (camera["depth_scale"] / 1000.0)
+            first = originals.get(str(number), [None] * len(truths[str(number)]))
+            labels = tuple(
+                Label(
+                    entry["obj_id"],
+                    names(set_name)[entry["obj_id"]],
+                    _pose(entry),
+                    _pose(old) if old is not None and old["obj_id"] == entry["obj_id"] else None,
+                    np.asarray(Image.open(scene / "mask_visib" / f"{number:06d}_{k:06d}.png")) > 0,
+                )
+                for k, (entry, old) in enumerate(zip(truths[str(number)], first))
+            )
+            yield Frame(set_name, scene.name, number, depth_m, np.array(camera["cam_K"]).reshape(3, 3), labels)
+
+
+def _pose(entry: Mapping[str, Any]) -> Array:
+    R = se3.project_so3(np.array(entry["cam_R_m2c"], float).reshape(3, 3))
+    return se3.transform(R, np.array(entry["cam_t_m2c"], float) / 1000.0)
