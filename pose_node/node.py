@@ -10,6 +10,7 @@ import signal
 import sys
 import threading
 import time
+import traceback
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
@@ -18,9 +19,10 @@ import rclpy
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from geometry_msgs.msg import PoseArray, PoseStamped, PoseWithCovarianceStamped
 from rcl_interfaces.msg import SetParametersResult
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.executors import SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.signals import SignalHandlerOptions
 from rclpy.utilities import remove_ros_args
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 from visualization_msgs.msg import MarkerArray
@@ -71,7 +73,12 @@ class PoseNode(LifecycleNode):
         except _FAILED as error:
             self._status.failed(_code(error), str(error))
             self.get_logger().error(str(error))
+            self._forget()
             return TransitionCallbackReturn.FAILURE
+        except Exception as error:  # rclpy would turn it into an error state without a word
+            self._status.failed("internal", f"{type(error).__name__}: {error}")
+            self.get_logger().error(f"cannot configure: {type(error).__name__}: {error}\n{traceback.format_exc()}")
+            return TransitionCallbackReturn.ERROR
         return super().on_configure(state)
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -222,8 +229,6 @@ class PoseNode(LifecycleNode):
             except PoseNodeError as error:
                 self._refuse(_code(error), str(error))
             except Exception as error:  # the last line of defence: one frame may fail, the node may not
-                if not self.context.ok():
-                    return
                 self._status.failed("internal", f"{type(error).__name__}: {error}")
                 self.get_logger().error(f"frame failed: {type(error).__name__}: {error}", throttle_duration_sec=5.0)
 
@@ -428,18 +433,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     if stray:
         print(f"pose_node: unknown arguments {' '.join(stray)}; expected none but --ros-args ...", file=sys.stderr)
         return 2
-    # A shell starts background programs with SIGINT ignored; a launch file's Ctrl-C must still reach the node.
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    rclpy.init(args=arguments)
+    # rclpy's own handlers would take the context away under the worker that publishes; ours let it finish first.
+    # They also serve a node started in the background, whose shell had SIGINT ignored.
+    rclpy.init(args=arguments, signal_handler_options=SignalHandlerOptions.NO)
+    stopping = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stopping.set())
     try:
-        return _run()
-    except (KeyboardInterrupt, ExternalShutdownException):
-        return 0
+        return _run(stopping)
     finally:
         rclpy.try_shutdown()
 
 
-def _run() -> int:
+def _run(stopping: threading.Event) -> int:
     try:
         node = PoseNode()
     except ConfigError as error:
@@ -453,9 +459,11 @@ def _run() -> int:
                 return 2
             node.trigger_activate()
             node.get_logger().info("active")
-        executor.spin()
+        while not stopping.is_set():
+            executor.spin_once(timeout_sec=_HOUSEKEEPING_S)
     finally:
         node.close()
+        executor.shutdown()
     return 0
 
 

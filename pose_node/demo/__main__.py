@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 import threading
 import time
@@ -50,6 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(options: argparse.Namespace, names: list[str]) -> list[Answer]:
     """Watch the node at work; the last answer for each scene."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # told to stop, it stops its children too
     env = processes.environment()
     os.environ.update({key: value for key, value in env.items() if key.startswith("ROS_")})
     folder = object_folders(options.models, names)[0].parent.resolve()

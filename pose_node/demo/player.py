@@ -9,13 +9,15 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
+import signal
 import sys
+import threading
 from collections.abc import Iterator, Sequence
 
 import rclpy
-from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
+from rclpy.signals import SignalHandlerOptions
 from rclpy.time import Time
 from sensor_msgs.msg import CameraInfo, Image
 
@@ -82,12 +84,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--rate", type=float, default=10.0, help="frames a second (default 10)")
     parser.add_argument("--scene-seconds", type=float, default=5.0, help="how long each scene is shown (default 5)")
     options, ros_arguments = parser.parse_known_args(argv)
-    rclpy.init(args=ros_arguments)
+    stopping = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stopping.set())
+    rclpy.init(args=ros_arguments, signal_handler_options=SignalHandlerOptions.NO)
+    player = Player(options.rate, options.scene_seconds)
     try:
-        rclpy.spin(Player(options.rate, options.scene_seconds))
-    except (KeyboardInterrupt, ExternalShutdownException, BrokenPipeError):
-        pass
+        while not stopping.is_set():
+            rclpy.spin_once(player, timeout_sec=0.1)
+    except BrokenPipeError:
+        return 1  # nobody reads what was sent: whoever started the player is gone
     finally:
+        player.destroy_node()
         rclpy.try_shutdown()
     return 0
 

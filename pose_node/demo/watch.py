@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import threading
 import time
@@ -14,6 +15,7 @@ import numpy as np
 import rclpy
 from geometry_msgs.msg import PoseArray
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.signals import SignalHandlerOptions
 from scipy.spatial.transform import Rotation
 from visualization_msgs.msg import Marker, MarkerArray
 
@@ -54,7 +56,7 @@ class Watch:
         self._last_found: dict[str, Answer] = {}
 
     def __enter__(self) -> Watch:
-        rclpy.init(args=[])
+        rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
         self._node = rclpy.create_node("demo_watch")
         self._node.create_subscription(PoseArray, "pose_node/poses", self._on_poses, 10)
         self._node.create_subscription(MarkerArray, "pose_node/markers", self._on_markers, 10)
@@ -128,7 +130,7 @@ class Watch:
 
 def _found(markers: list[Any]) -> Iterable[Found]:
     """A mesh and the text after it ("mug 0.93") are one instance."""
-    for mesh, text in zip(markers, markers[1:]):
+    for mesh, text in itertools.pairwise(markers):
         if mesh.type == Marker.MESH_RESOURCE and mesh.action == Marker.ADD:
             p, q = mesh.pose.position, mesh.pose.orientation
             R = Rotation.from_quat([q.x, q.y, q.z, q.w]).as_matrix()
