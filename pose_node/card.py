@@ -276,7 +276,9 @@ def _read_yaml(path: Path) -> dict[str, Any]:
     return values
 
 
-def _check_keys(values: Any, known: Mapping[str, Any], where: str, optional: set[str] | frozenset[str] = frozenset()) -> None:
+def _check_keys(
+    values: Any, known: Mapping[str, Any], where: str, optional: set[str] | frozenset[str] = frozenset()
+) -> None:
     if not isinstance(values, Mapping):
         raise CardError(f"{where}: found {values!r}, expected a mapping with {', '.join(known)}.")
     for key in values:

@@ -44,7 +44,9 @@ def load_mesh(path: str | Path, units: str | None = None) -> Mesh:
         raise MeshError(f"units: found {units!r}, expected one of {', '.join(UNITS_IN_M)}.")
     vertices, faces = _read(path)
     if len(vertices) == 0 or len(faces) == 0:
-        raise MeshError(f"{path}: found {len(vertices)} vertices and {len(faces)} faces, expected a surface of triangles.")
+        raise MeshError(
+            f"{path}: found {len(vertices)} vertices and {len(faces)} faces, expected a surface of triangles."
+        )
     if (bad := int((~np.isfinite(vertices)).any(axis=1).sum())) > 0:
         raise MeshError(f"{path}: found {bad} vertices that are not finite, expected numbers.")
     if faces.min() < 0 or faces.max() >= len(vertices):
@@ -97,7 +99,9 @@ def _read(path: Path) -> tuple[Array, Any]:
     if not path.is_file():
         raise MeshError(f"{path}: no such file, expected a mesh ({', '.join(SUFFIXES)}).")
     if path.suffix.lower() not in SUFFIXES:
-        raise MeshError(f"{path}: found a file of type {path.suffix or 'none'!r}, expected one of {', '.join(SUFFIXES)}.")
+        raise MeshError(
+            f"{path}: found a file of type {path.suffix or 'none'!r}, expected one of {', '.join(SUFFIXES)}."
+        )
     if path.stat().st_size == 0:
         raise MeshError(f"{path}: the file is empty.")
     try:
@@ -107,7 +111,9 @@ def _read(path: Path) -> tuple[Array, Any]:
         raise MeshError(f"{path}: cannot be read as {path.suffix[1:].upper()} ({reason}).") from error
     geometry = loaded.to_geometry() if isinstance(loaded, trimesh.Scene) and loaded.geometry else loaded
     if isinstance(geometry, trimesh.points.PointCloud):
-        raise MeshError(f"{path}: found {len(geometry.vertices)} points without faces, expected a surface of triangles.")
+        raise MeshError(
+            f"{path}: found {len(geometry.vertices)} points without faces, expected a surface of triangles."
+        )
     if not isinstance(geometry, trimesh.Trimesh):
         raise MeshError(f"{path}: found no triangles, expected a surface.")
     if path.suffix.lower() == ".stl":

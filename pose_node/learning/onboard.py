@@ -118,7 +118,10 @@ def readme(card: ObjectCard, mesh: Mesh, similarity: Similarity, source: str, un
         ("symmetry", "; ".join(symmetry_words(similarity)) or "none"),
         ("may be confused with", "; ".join(confusion_words(similarity)) or "nothing found"),
         ("BOP id", "none" if card.bop_id is None else str(card.bop_id)),
-        ("network", "none yet: `pose_node train`, then `pose_node export`" if card.network is None else "see card.yaml"),
+        (
+            "network",
+            "none yet: `pose_node train`, then `pose_node export`" if card.network is None else "see card.yaml",
+        ),
     ]
     table = "\n".join(f"| {key} | {value} |" for key, value in rows)
     return (

@@ -27,7 +27,9 @@ def draw_onboarding(path: Path, mesh: Mesh, card: ObjectCard, similarity: Simila
 
     figure = Figure(figsize=(13.5, 6.2), dpi=90)
     FigureCanvasAgg(figure)
-    grid = figure.add_gridspec(2, 3, height_ratios=(4.6, 1.25), left=0.01, right=0.99, top=0.93, bottom=0.02, wspace=0.02)
+    grid = figure.add_gridspec(
+        2, 3, height_ratios=(4.6, 1.25), left=0.01, right=0.99, top=0.93, bottom=0.02, wspace=0.02
+    )
     figure.suptitle(f"{card.name}: diameter {1000 * card.diameter_m:.1f} mm", fontsize=15, weight="bold")
     for column, (title, side) in enumerate(_SIDES.items()):
         axes = figure.add_subplot(grid[0, column])
@@ -37,7 +39,9 @@ def draw_onboarding(path: Path, mesh: Mesh, card: ObjectCard, similarity: Simila
     words.axis("off")
     words.text(0.01, 0.95, _facts(mesh, card), va="top", fontsize=10, family="monospace", linespacing=1.5)
     words.text(0.40, 0.95, _symmetry_facts(similarity), va="top", fontsize=10, linespacing=1.5, color=_SYMMETRY_COLOUR)
-    words.text(0.66, 0.95, _confusion_facts(similarity), va="top", fontsize=10, linespacing=1.5, color=_CONFUSION_COLOUR)
+    words.text(
+        0.66, 0.95, _confusion_facts(similarity), va="top", fontsize=10, linespacing=1.5, color=_CONFUSION_COLOUR
+    )
     figure.savefig(path, metadata={"Software": None})
 
 

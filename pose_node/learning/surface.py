@@ -46,7 +46,9 @@ def sample_surface(mesh: Mesh, seed: int = 0) -> Surface:
     scene = _scene(mesh)
     first = slice(0, VISIBLE_SAMPLES)
     lift = _LIFT_REL * mesh.diameter_m
-    visible = np.stack([_visible(scene, points[first], normals[first], centre + distance_m * d, lift) for d in directions])
+    visible = np.stack(
+        [_visible(scene, points[first], normals[first], centre + distance_m * d, lift) for d in directions]
+    )
     return Surface(points, normals, directions, visible)
 
 
@@ -99,7 +101,9 @@ def _visible(scene: Any, points: Array, normals: Array, viewpoint: Array, lift: 
     ray = viewpoint - points
     facing = np.einsum("ij,ij->i", ray, normals) > 0
     start = points[facing] + lift * normals[facing]
-    free = ~scene.test_occlusions(np.concatenate([start, viewpoint - start], axis=1).astype(np.float32), tfar=1.0).numpy()
+    free = ~scene.test_occlusions(
+        np.concatenate([start, viewpoint - start], axis=1).astype(np.float32), tfar=1.0
+    ).numpy()
     visible = np.zeros(len(points), dtype=bool)
     visible[facing] = free
     return visible

@@ -43,6 +43,8 @@ def side_of(module: str) -> str:
     inner = module.split(".")[1:] or [""]
     if inner[0] in ("learning", "evaluation", "demo", "cli"):
         return inner[0]
+    if inner[0] == "__main__":
+        return "cli"
     return "ros" if inner[0] == "node" or inner[0].startswith("ros_") else "core"
 
 

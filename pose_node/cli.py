@@ -1,0 +1,345 @@
+"""The command ``pose_node``: one subcommand for each thing that is done without writing code.
+
+Exit codes: 0 done; 2 bad usage or input, one sentence on stderr; 3 ran, and found nothing. What a subcommand needs
+beyond numpy is imported inside it, so that the robot side runs without the learning side and the other way round.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy.spatial.transform import Rotation
+
+from pose_node import __version__
+from pose_node.cloud import Cloud, checked_intrinsics
+from pose_node.errors import InputError, PoseNodeError
+from pose_node.types import Array, Estimate, Result
+
+DONE, BAD_INPUT, NOTHING_FOUND, INTERRUPTED = 0, 2, 3, 130
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one subcommand and return its exit code."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    if "--ros-args" in arguments and arguments[0] != "node":
+        arguments.insert(0, "node")  # ros2 run and ros2 launch start the package's executable without a subcommand
+    if arguments[:1] == ["node"]:
+        return _node(arguments[1:])
+    options = parser().parse_args(arguments)
+    try:
+        code: int = options.run(options)
+        return code
+    except PoseNodeError as error:
+        print(f"pose_node: {error}", file=sys.stderr)
+        return BAD_INPUT
+    except ModuleNotFoundError as error:
+        if (error.name or "").startswith("pose_node"):
+            raise
+        extra = f"pip install 'pose_node[{options.side}]'" if options.side else "pip install pose_node"
+        print(
+            f"pose_node: {options.command} needs the package {error.name!r}, which is not here: {extra}.",
+            file=sys.stderr,
+        )
+        return BAD_INPUT
+    except KeyboardInterrupt:
+        print("pose_node: stopped.", file=sys.stderr)
+        return INTERRUPTED
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line, as ``pose_node --help`` shows it."""
+    top = argparse.ArgumentParser(prog="pose_node", description="Depth-only 6D object pose: from a mesh to poses.")
+    top.add_argument("--version", action="version", version=f"pose_node {__version__}")
+    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    one = commands.add_parser("estimate", help="find objects in one depth image")
+    one.add_argument("depth", type=Path, metavar="DEPTH.png", help="16-bit depth image, or a float image in metres")
+    one.add_argument(
+        "--camera", type=Path, required=True, metavar="CAM.json", help='{"cam_K": [9 numbers], "depth_scale": s}'
+    )
+    one.add_argument(
+        "--object", action="append", required=True, metavar="N", help="object to look for; may be repeated"
+    )
+    where = one.add_mutually_exclusive_group()
+    where.add_argument(
+        "--mask", type=Path, action="append", metavar="M.png", help="its pixels, not 0; once per instance"
+    )
+    where.add_argument(
+        "--box", type=float, nargs=4, action="append", metavar=("X", "Y", "W", "H"), help="a box around it, pixels"
+    )
+    one.add_argument(
+        "--depth-scale", type=float, metavar="S", help="millimetres per count (default: the camera file's, else 1)"
+    )
+    one.add_argument(
+        "--models", type=Path, default="", metavar="DIR", help="object folders (default: ./models, else the installed)"
+    )
+    one.add_argument("--config", type=Path, metavar="FILE", help="settings in YAML")
+    one.add_argument("--json", action="store_true", help="one JSON object per estimate and line")
+    one.add_argument("--picture", type=Path, metavar="OUT.png", help="draw the poses over the depth")
+    one.set_defaults(run=_estimate, side="")
+
+    new = commands.add_parser("add-object", help="make an object folder from a mesh")
+    new.add_argument("mesh", type=Path, metavar="MESH", help="PLY, OBJ, STL, OFF, GLB, GLTF or 3MF")
+    new.add_argument("--name", required=True, metavar="N", help="lower-case words joined by '_'")
+    new.add_argument("--units", choices=("mm", "m"), help="what the mesh's numbers mean")
+    new.add_argument("--bop-id", type=int, metavar="K", help="the object's number in a BOP data set")
+    new.add_argument(
+        "--symmetry",
+        default="auto",
+        metavar="auto|none|FILE",
+        help="search it, declare none, or a YAML file (default: auto)",
+    )
+    new.add_argument(
+        "--models", type=Path, default=Path("models"), metavar="DIR", help="where to put the folder (default: ./models)"
+    )
+    new.add_argument("--force", action="store_true", help="replace an existing object")
+    new.set_defaults(run=_add_object, side="learn")
+
+    train = commands.add_parser("train", help="train an object's network on rendered views; resumes where it stopped")
+    train.add_argument("folder", type=Path, metavar="models/N")
+    train.add_argument("--views", type=int, metavar="V", help="rendered views to learn from")
+    train.add_argument("--seed", type=int, metavar="SEED")
+    train.add_argument("--workers", type=int, metavar="P", help="processes that render")
+    train.add_argument("--restart", action="store_true", help="forget an earlier run")
+    train.set_defaults(run=_train, side="learn")
+
+    export = commands.add_parser("export", help="write pose.onnx, checked against the trained network")
+    export.add_argument("folder", type=Path, metavar="models/N")
+    export.set_defaults(run=_export, side="learn")
+
+    commands.add_parser("node", help="run the ROS 2 node (takes --ros-args)")
+    return top
+
+
+def _node(arguments: Sequence[str]) -> int:
+    try:
+        from pose_node.node import main as node_main
+    except ModuleNotFoundError as error:
+        if (error.name or "").startswith("pose_node"):
+            raise
+        print(
+            f"pose_node: node needs ROS 2 ({error.name!r} is not here): source its setup file, or install pose_node[ros].",
+            file=sys.stderr,
+        )
+        return BAD_INPUT
+    code: int = node_main(arguments)
+    return code
+
+
+def _estimate(options: argparse.Namespace) -> int:
+    from pose_node.objects import object_folders
+    from pose_node.pipeline import Pipeline
+
+    names = list(dict.fromkeys(options.object))
+    if (options.mask or options.box) and len(names) > 1:
+        raise InputError(f"--mask and --box: found {len(names)} objects, expected one --object that they belong to.")
+    K, scale_of_file = read_camera(options.camera)
+    scale = options.depth_scale if options.depth_scale is not None else scale_of_file
+    depth_m = read_depth(options.depth, scale, force_scale=options.depth_scale is not None)
+    masks = {names[0]: [read_mask(path, depth_m.shape) for path in options.mask]} if options.mask else None
+    boxes = {names[0]: [checked_box(box, depth_m.shape) for box in options.box]} if options.box else None
+    cloud = Cloud.from_depth(depth_m, K)
+    pipeline = Pipeline.load(object_folders(options.models, names), options.config)
+    start = time.perf_counter()
+    result = pipeline.estimate(cloud, masks=masks, boxes=boxes)
+    seconds = time.perf_counter() - start
+    if options.json:
+        for estimate in result.estimates:
+            print(json.dumps(estimate_values(estimate)))
+        for line in rejected_lines(result):
+            print(f"pose_node: {line}", file=sys.stderr)
+    else:
+        print("\n".join([*estimate_lines(result), *rejected_lines(result)]))
+        stages = ", ".join(f"{name} {1000 * s:.0f}" for name, s in result.stage_s.items())
+        print(f"{1000 * seconds:.0f} ms on {pipeline.provider} ({stages})")
+    if options.picture:
+        _draw(options.picture, depth_m, K, pipeline.cards, result)
+        print(f"drawn in {options.picture}", file=sys.stderr if options.json else sys.stdout)
+    return DONE if result.estimates else NOTHING_FOUND
+
+
+def read_depth(path: Path, scale: float, force_scale: bool = False) -> Array:
+    """A depth image [H, W] in metres; integers are ``scale`` millimetres each, floats are metres unless ``force_scale``.
+
+    Raises InputError when it cannot be read or is no depth image.
+    """
+    values = _read_image(path, "depth image")
+    if values.ndim != 2 or values.dtype == np.uint8 or values.dtype == bool:
+        kind = (
+            f"{values.dtype} with {values.shape[2]} channels"
+            if values.ndim == 3
+            else f"{8 * values.dtype.itemsize}-bit"
+        )
+        raise InputError(f"{path}: found a {kind} image, expected one channel of 16-bit counts or floats in metres.")
+    if not np.isfinite(scale) or scale <= 0:
+        raise InputError(f"depth scale: found {scale:g}, expected millimetres per count, above 0.")
+    if np.issubdtype(values.dtype, np.floating) and not force_scale:
+        return values.astype(np.float64)
+    return values.astype(np.float64) * (scale / 1000.0)
+
+
+def read_camera(path: Path) -> tuple[Array, float]:
+    """K [3, 3] and the depth scale (1 when the file has none) of a BOP camera file; raises InputError."""
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}), expected a camera file.") from error
+    except ValueError as error:
+        raise InputError(f"{path}: is not JSON ({error}), expected a camera file.") from error
+    if not isinstance(values, Mapping) or "cam_K" not in values:
+        found = ", ".join(map(str, list(values)[:5])) if isinstance(values, Mapping) else type(values).__name__
+        frames = isinstance(values, Mapping) and any(isinstance(v, Mapping) and "cam_K" in v for v in values.values())
+        hint = " (it holds one entry for each frame: put one of them into a file)" if frames else ""
+        raise InputError(f"{path}: found {found or 'no keys'}, expected cam_K with nine numbers{hint}.")
+    try:
+        K = np.array(values["cam_K"], dtype=np.float64).reshape(3, 3)
+        scale = float(values.get("depth_scale", 1.0))
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{path}: found cam_K {values['cam_K']!r}, expected nine numbers, row by row.") from error
+    return checked_intrinsics(K), scale
+
+
+def read_mask(path: Path, shape: tuple[int, ...]) -> Any:
+    """A mask [H, W] bool of the depth image's shape, true where any channel is not 0; raises InputError."""
+    values = _read_image(path, "mask")
+    mask = values != 0 if values.ndim == 2 else (values[..., :3] != 0).any(axis=2)
+    if mask.shape != shape:
+        raise InputError(
+            f"{path}: found a mask of {_size(mask.shape)} pixels, expected the depth image's {_size(shape)}."
+        )
+    if not mask.any():
+        raise InputError(f"{path}: the mask is empty, expected pixels that are not 0 on the object.")
+    return mask
+
+
+def checked_box(box: Sequence[float], shape: tuple[int, ...]) -> tuple[float, float, float, float]:
+    """(x, y, width, height) in pixels, which must touch the image; raises InputError."""
+    x, y, width, height = box
+    if not np.isfinite(box).all() or width <= 0 or height <= 0:
+        raise InputError(f"--box: found {width:g} x {height:g} pixels, expected a width and a height above 0.")
+    if x >= shape[1] or y >= shape[0] or x + width <= 0 or y + height <= 0:
+        raise InputError(
+            f"--box: found {x:g} {y:g} {width:g} {height:g}, expected a box inside the image of {_size(shape)} pixels."
+        )
+    return x, y, width, height
+
+
+def estimate_values(estimate: Estimate) -> dict[str, Any]:
+    """An estimate as plain values, one line of ``--json``."""
+    T, evidence = estimate.T_camera_object, estimate.evidence
+    return {
+        "object": estimate.object_name,
+        "score": float(estimate.score),
+        "T_camera_object": T.tolist(),
+        "translation_m": T[:3, 3].tolist(),
+        "quaternion_xyzw": Rotation.from_matrix(T[:3, :3]).as_quat().tolist(),
+        "covariance": estimate.covariance.tolist(),
+        "alternatives": [{"T_camera_object": M.tolist(), "weight": float(w)} for M, w in estimate.alternatives],
+        "evidence": {name: float(getattr(evidence, name)) for name in evidence.__dataclass_fields__},
+        "segment": estimate.segment.source,
+    }
+
+
+def estimate_lines(result: Result) -> list[str]:
+    """The estimates as a table, best first."""
+    if not result.estimates:
+        return ["nothing found"]
+    width = max(6, *(len(e.object_name) for e in result.estimates))
+    lines = [
+        f"{'object':<{width}}  score  {'x':>8} {'y':>8} {'z':>8} mm   {'qx':>7} {'qy':>7} {'qz':>7} {'qw':>7}   "
+        "sigma mm, deg   surface seen, rms"
+    ]
+    for e in result.estimates:
+        T = e.T_camera_object
+        position = " ".join(f"{1000 * v:8.1f}" for v in T[:3, 3])
+        quaternion = " ".join(f"{v:7.4f}" for v in Rotation.from_matrix(T[:3, :3]).as_quat())
+        # the widest direction is the one to know of: a mug whose handle is hidden is narrow in all but one
+        worst = [np.sqrt(max(np.linalg.eigvalsh(e.covariance[s, s])[-1], 0.0)) for s in (slice(3), slice(3, 6))]
+        lines.append(
+            f"{e.object_name:<{width}}  {e.score:5.2f}  {position}      {quaternion}   "
+            f"{1000 * worst[0]:5.1f}, {np.degrees(worst[1]):5.1f}    {100 * e.evidence.explained:4.0f} %, {1000 * e.evidence.rms_m:.1f} mm"
+        )
+        if e.alternatives:
+            weights = ", ".join(f"{weight:.2f}" for _, weight in e.alternatives)
+            lines.append(f"{'':<{width}}  and {len(e.alternatives)} other orientation(s) here, of weight {weights}")
+    lines.append("camera frame: x right, y down, z forward; --json gives matrices and covariances")
+    return lines
+
+
+def rejected_lines(result: Result, most: int = 10) -> list[str]:
+    """Why the rest was refused, one line each."""
+    lines = [f"rejected: {r.object_name or 'any object'}: {r.reason}" for r in result.rejected[:most]]
+    more = len(result.rejected) - most
+    return [*lines, f"rejected: and {more} more"] if more > 0 else lines
+
+
+def _draw(path: Path, depth_m: Array, K: Array, cards: Mapping[str, Any], result: Result) -> None:
+    from pose_node.drawing import Instance, draw
+
+    instances = []
+    for e in result.estimates:
+        surface = cards[e.object_name].surface
+        label = f"{e.object_name} {e.score:.2f}"
+        instances.append(Instance(label, e.T_camera_object, surface.points_m, surface.normals))
+    try:
+        draw(depth_m, K, instances).save(path)
+    except (OSError, ValueError) as error:
+        raise InputError(f"--picture: {path} cannot be written ({error}).") from error
+
+
+def _read_image(path: Path, what: str) -> Any:
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        with Image.open(path) as image:
+            return np.asarray(image.convert("RGB") if image.mode == "P" else image)
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: no such file, expected a {what}.") from error
+    except UnidentifiedImageError as error:
+        raise InputError(f"{path}: is not an image, expected a {what}.") from error
+    except (OSError, ValueError, SyntaxError) as error:  # Pillow reports a broken PNG as SyntaxError
+        raise InputError(f"{path}: cannot be read ({error}), expected a {what}.") from error
+
+
+def _size(shape: Sequence[int]) -> str:
+    return f"{shape[1]} x {shape[0]}" if len(shape) == 2 else "x".join(map(str, shape))
+
+
+def _add_object(options: argparse.Namespace) -> int:
+    from pose_node.learning.onboard import PICTURE_FILE, add_object, confusion_words, symmetry_words
+
+    done = add_object(
+        options.mesh, options.name, options.models, options.units, options.bop_id, options.symmetry, options.force
+    )
+    card, similarity = done.card, done.similarity
+    for note in done.notes:
+        print(f"note: {note}")
+    print(f"{card.folder}: diameter {1000 * card.diameter_m:.1f} mm")
+    print(f"  symmetry: {'; '.join(symmetry_words(similarity)) or 'none'}")
+    print(f"  may be confused with: {'; '.join(confusion_words(similarity)) or 'nothing found'}")
+    print(f"  look at {card.folder / PICTURE_FILE}, then: pose_node train {card.folder}")
+    return DONE
+
+
+def _train(options: argparse.Namespace) -> int:
+    from pose_node.learning.train import Recipe, train
+
+    given = {name: getattr(options, name) for name in ("views", "seed") if getattr(options, name) is not None}
+    workers = {} if options.workers is None else {"workers": options.workers}
+    train(options.folder, Recipe(**given), resume=not options.restart, **workers)
+    print(f"trained; next: pose_node export {options.folder}")
+    return DONE
+
+
+def _export(options: argparse.Namespace) -> int:
+    from pose_node.learning.export import export
+
+    print(f"written: {export(options.folder)}")
+    return DONE
