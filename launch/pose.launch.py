@@ -1,0 +1,44 @@
+"""Start pose_node from config/pose.yaml:  ros2 launch pose_node pose.launch.py depth:=/camera/depth/image_rect_raw ..."""
+
+from launch import LaunchDescription
+from launch.actions import DeclareLaunchArgument
+from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
+from launch_ros.actions import Node
+from launch_ros.substitutions import FindPackageShare
+
+ARGUMENTS = {
+    "params_file": (
+        PathJoinSubstitution([FindPackageShare("pose_node"), "config", "pose.yaml"]),
+        "YAML file of parameters; copy config/pose.yaml and change what you need",
+    ),
+    "namespace": ("", "namespace of the node and of its relative topics"),
+    "depth": ("depth/image_rect", "topic of the rectified depth image, 16UC1 in mm or 32FC1 in m"),
+    "camera_info": ("depth/camera_info", "topic of the depth image's camera info"),
+    "points": ("points", "topic of the point cloud, in the sensor's own frame"),
+    "mask": ("mask", "topic of the label image with the depth image's stamp, mono8 or mono16"),
+    "log_level": ("info", "debug, info, warn or error"),
+}
+
+
+def generate_launch_description() -> LaunchDescription:
+    """One node, which configures and activates itself (its parameter autostart)."""
+    node = Node(
+        package="pose_node",
+        executable="pose_node",
+        name="pose_node",
+        namespace=LaunchConfiguration("namespace"),
+        parameters=[LaunchConfiguration("params_file")],
+        remappings=[
+            ("depth/image_rect", LaunchConfiguration("depth")),
+            ("depth/camera_info", LaunchConfiguration("camera_info")),
+            ("points", LaunchConfiguration("points")),
+            ("mask", LaunchConfiguration("mask")),
+        ],
+        ros_arguments=["--log-level", LaunchConfiguration("log_level")],
+        output="screen",
+    )
+    arguments = [
+        DeclareLaunchArgument(name, default_value=default, description=description)
+        for name, (default, description) in ARGUMENTS.items()
+    ]
+    return LaunchDescription([*arguments, node])
