@@ -266,7 +266,9 @@ def _draw(sensor: object, rng: np.random.Generator) -> dict[str, float]:
     return {k: n + sensor.variation * (lo + u * (hi - lo) - n) for u, (k, (n, lo, hi)) in zip(at, ranges.items())}
 
 
-def _wobble(depth: Image, cosine: Image, sigma_px: float, patch_px: float, rng: np.random.Generator) -> tuple[Image, Image]:
+def _wobble(
+    depth: Image, cosine: Image, sigma_px: float, patch_px: float, rng: np.random.Generator
+) -> tuple[Image, Image]:
     """Read every pixel from a place up to a few pixels aside: edges fray, surfaces hardly change."""
     h, w = depth.shape
     v = np.arange(h, dtype=np.float32)[:, None] + field(depth.shape, patch_px, rng) * np.float32(sigma_px)

@@ -67,7 +67,9 @@ class Renderer:
         # The tree cannot be pickled; a worker process builds its own.
         return Renderer, (self.vertices_m, self.faces)
 
-    def cast(self, T_camera_object: Array, directions: NDArray[np.float32], scale: float = 1.0) -> tuple[NDArray, NDArray]:
+    def cast(
+        self, T_camera_object: Array, directions: NDArray[np.float32], scale: float = 1.0
+    ) -> tuple[NDArray, NDArray]:
         """Depth [...] float32 (inf: no hit) and |cosine of incidence| [...] float32 along ``directions`` [..., 3], z = 1.
 
         The object's vertices lie at ``T_camera_object @ (scale * vertex)``.
@@ -200,7 +202,9 @@ def compose(layers: Sequence[Layer], rays: NDArray[np.float32], window: Window, 
     return Shot(depth, ids, cosine, window)
 
 
-def render(instances: Sequence[Instance], K: Array, window: Window, plane: Plane | None = None, stride: int = 1) -> Shot:
+def render(
+    instances: Sequence[Instance], K: Array, window: Window, plane: Plane | None = None, stride: int = 1
+) -> Shot:
     """Cast every instance (and the plane) into the window and keep the nearest surface of each pixel.
 
     With ``stride`` > 1 only every stride-th pixel is cast, and the shot is that much smaller: for cheap first looks.

@@ -31,7 +31,9 @@ class Shape(NamedTuple):
 # ---------------------------------------------------------------------------------------------------- building blocks
 
 
-def revolve(radii: Sequence[float] | Array, heights: Sequence[float] | Array, facets: int = _ROUND, power: float = 2.0) -> tuple[Array, Faces]:
+def revolve(
+    radii: Sequence[float] | Array, heights: Sequence[float] | Array, facets: int = _ROUND, power: float = 2.0
+) -> tuple[Array, Faces]:
     """Turn a profile about z. It runs from the axis to the axis, bottom to top outside; ends off the axis are capped.
 
     ``power`` 2 gives circles, more gives rounded squares (superellipses).
@@ -41,11 +43,15 @@ def revolve(radii: Sequence[float] | Array, heights: Sequence[float] | Array, fa
     cosine, sine = np.cos(turn), np.sin(turn)
     round_off = (np.abs(cosine) ** power + np.abs(sine) ** power) ** (-1 / power)
     ring = np.stack([cosine * round_off, sine * round_off], axis=1)
-    sides = np.concatenate([radii[:, None, None] * ring, np.broadcast_to(heights[:, None, None], (len(radii), facets, 1))], axis=2)
+    sides = np.concatenate(
+        [radii[:, None, None] * ring, np.broadcast_to(heights[:, None, None], (len(radii), facets, 1))], axis=2
+    )
     return _tube(sides)
 
 
-def sweep(path: Array, radius: Array | float, facets: int = 14, closed: bool = False, flat: float = 1.0) -> tuple[Array, Faces]:
+def sweep(
+    path: Array, radius: Array | float, facets: int = 14, closed: bool = False, flat: float = 1.0
+) -> tuple[Array, Faces]:
     """A tube along ``path`` [P, 3] with ``radius`` (one, or [P]) and a section ``flat`` times as thick as wide.
 
     The section's frame is carried along without twist (parallel transport).
@@ -213,7 +219,9 @@ def _bottle(rng):
     shoulder, start = rng.uniform(0.55, 0.75), rng.uniform(0.8, 0.9)
     waist = body * rng.uniform(0.8, 1.0)
     heights = [0, 0.02, 0.25, shoulder - 0.1, shoulder, start, 1.0]
-    vertices, faces = revolve([body * 0.9, body, waist, waist, body, neck, neck], heights, power=rng.choice([2.0, 3.0, 6.0]))
+    vertices, faces = revolve(
+        [body * 0.9, body, waist, waist, body, neck, neck], heights, power=rng.choice([2.0, 3.0, 6.0])
+    )
     return vertices * (1, rng.uniform(0.6, 1.0), 1), faces
 
 
@@ -267,7 +275,9 @@ def _star(rng):
 
 
 def _wedge(rng):
-    vertices, faces = prism(np.array([[-0.5, -0.35], [0.6, -0.35], [rng.uniform(-0.5, 0.6), 0.6]]), rng.uniform(0.4, 1.4))
+    vertices, faces = prism(
+        np.array([[-0.5, -0.35], [0.6, -0.35], [rng.uniform(-0.5, 0.6), 0.6]]), rng.uniform(0.4, 1.4)
+    )
     return vertices, faces
 
 
@@ -304,10 +314,19 @@ def _arch(rng):
     r, t = 1.0, rng.uniform(0.15, 0.3)
     wide = rng.uniform(0.3, 0.9)
     vertices, faces = _tube(
-        np.stack([
-            np.array([[(r - t) * c, wide, (r - t) * s], [(r + t) * c, wide, (r + t) * s], [(r + t) * c, 0, (r + t) * s], [(r - t) * c, 0, (r - t) * s]])
-            for c, s in zip(np.cos(np.linspace(0, np.pi, 20)), np.sin(np.linspace(0, np.pi, 20)))
-        ])
+        np.stack(
+            [
+                np.array(
+                    [
+                        [(r - t) * c, wide, (r - t) * s],
+                        [(r + t) * c, wide, (r + t) * s],
+                        [(r + t) * c, 0, (r + t) * s],
+                        [(r - t) * c, 0, (r - t) * s],
+                    ]
+                )
+                for c, s in zip(np.cos(np.linspace(0, np.pi, 20)), np.sin(np.linspace(0, np.pi, 20)))
+            ]
+        )
     )
     return vertices, faces
 
@@ -355,7 +374,10 @@ def _make(family: str, kinds: dict[str, Callable], seed: int, size_m: tuple[floa
 
 def chiral_parts(diameter_m: float = 0.12) -> list[tuple[Shape, Shape]]:
     """Parts with their mirrored twins, which no turn brings to the true one: see ``mirror_gap``."""
-    return [(part, mirrored(part)) for part in (_hook(diameter_m), _bracket(diameter_m), _spiral_stairs(diameter_m), _screw(diameter_m))]
+    return [
+        (part, mirrored(part))
+        for part in (_hook(diameter_m), _bracket(diameter_m), _spiral_stairs(diameter_m), _screw(diameter_m))
+    ]
 
 
 def mirrored(shape: Shape) -> Shape:

@@ -18,7 +18,18 @@ from scipy.spatial.transform import Rotation
 from pose_node import se3
 from pose_node.errors import InputError
 from pose_node.learning import noise as noise_models
-from pose_node.learning.render import NOTHING, Instance, Plane, Renderer, Shot, Window, cast, compose, directions, sphere_window
+from pose_node.learning.render import (
+    NOTHING,
+    Instance,
+    Plane,
+    Renderer,
+    Shot,
+    Window,
+    cast,
+    compose,
+    directions,
+    sphere_window,
+)
 from pose_node.types import Array
 
 Mesh = tuple[str, Array, NDArray]
@@ -221,7 +232,11 @@ class ViewSampler:
         mine = shot.ids == OBJECT
         total = int((alone.ids == OBJECT).sum())
         depth = scene.sensor.apply(
-            self._bent(shot, mine, first, rays, scene) if s.mesh_error_m else shot.depth_m, shot.ids, shot.cosine, K, rng
+            self._bent(shot, mine, first, rays, scene) if s.mesh_error_m else shot.depth_m,
+            shot.ids,
+            shot.cosine,
+            K,
+            rng,
         )
         chosen, foreign = self._segment(depth, shot, mine, K, rng)
         valid = np.flatnonzero(depth.ravel() > 0)
@@ -229,9 +244,9 @@ class ViewSampler:
         points = rays.reshape(-1, 3)[valid].astype(np.float64) * depth.ravel()[valid, None]
         index = np.flatnonzero(picked)
         pixels = valid[index]
-        truth, known = _surface_under(depth, shot, alone, pixels)
+        source, known = _surface_under(depth, shot, alone, pixels)
         inverse = se3.invert(first.T_camera_object)
-        surface = rays.reshape(-1, 3)[pixels].astype(np.float64) * truth[:, None]
+        surface = rays.reshape(-1, 3)[source].astype(np.float64) * alone.depth_m.ravel()[source, None]
         surface = se3.apply(inverse, surface)
         surface[~known] = np.nan
         on_object = known if scene.has_object else np.zeros(len(index), bool)
@@ -243,7 +258,9 @@ class ViewSampler:
             T_camera_object=first.T_camera_object if scene.has_object else None,
             visible_share=float(mine.sum() / max(total, 1)) if scene.has_object else 0.0,
             visible_object_m=(
-                se3.apply(inverse, rays[mine].astype(np.float64) * shot.depth_m[mine, None]) if scene.has_object else np.zeros((0, 3))
+                se3.apply(inverse, rays[mine].astype(np.float64) * shot.depth_m[mine, None])
+                if scene.has_object
+                else np.zeros((0, 3))
             ),
             noise=scene.sensor.name,
             scene_points_m=points,
@@ -263,7 +280,9 @@ class ViewSampler:
         wanted = rng.uniform(0.4, 1.6)
         return body, 1.0 if 0.5 < natural < 1.8 else float(wanted / natural)
 
-    def _surround(self, first: Instance, body: _Body, plane: Plane | None, count: int, rng: np.random.Generator) -> list[Instance]:
+    def _surround(
+        self, first: Instance, body: _Body, plane: Plane | None, count: int, rng: np.random.Generator
+    ) -> list[Instance]:
         """``count`` clutter bodies that touch or nearly touch the object's sides, or stand in the camera's way."""
         placed = []
         away = -first.centre_m / np.linalg.norm(first.centre_m)
@@ -297,7 +316,9 @@ class ViewSampler:
                 placed.append(instance)
         return placed
 
-    def _bent(self, shot: Shot, mine: NDArray[np.bool_], first: Instance, rays: NDArray, scene: Scene) -> NDArray[np.float32]:
+    def _bent(
+        self, shot: Shot, mine: NDArray[np.bool_], first: Instance, rays: NDArray, scene: Scene
+    ) -> NDArray[np.float32]:
         """The object's depth moved by the smooth deviation of the real surface from its mesh; the same from any camera."""
         rng = np.random.default_rng([scene.seed, 2])
         T = se3.invert(first.T_camera_object)
@@ -345,8 +366,9 @@ class ViewSampler:
         spots = places(pool)
         # Clusters leak where things touch: grow from the foreign spot that lies nearest to any of a few object points.
         seeds = places(own[rng.integers(len(own), size=16)])
-        apart = (spots**2).sum(axis=1)[:, None] - 2 * spots @ seeds.T + (seeds**2).sum(axis=1)[None, :]
-        start = spots[np.argmin(apart.min(axis=1))]
+        some = spots[:: max(len(spots) // 1500, 1)]
+        apart = (some**2).sum(axis=1)[:, None] - 2 * some @ seeds.T + (seeds**2).sum(axis=1)[None, :]
+        start = some[np.argmin(apart.min(axis=1))]
         reach = ((spots - start) ** 2).sum(axis=1)
         near = pool[np.argpartition(reach, wanted - 1)[:wanted]] if wanted < len(pool) else pool
         added[near] = True
@@ -397,7 +419,15 @@ def _seen_from(scene: Scene, T_new_old: Array) -> Scene:
         plane = Plane(normal, plane.offset_m + float(normal @ T_new_old[:3, 3]))
     target = se3.apply(T_new_old, scene.target_m[None])[0]
     return Scene(
-        instances, plane, scene.K, target, scene.reach_m, scene.sensor, scene.visible_share, scene.has_object, scene.seed
+        instances,
+        plane,
+        scene.K,
+        target,
+        scene.reach_m,
+        scene.sensor,
+        scene.visible_share,
+        scene.has_object,
+        scene.seed,
     )
 
 
@@ -451,38 +481,38 @@ def _binned(scene: Scene, settings: ViewSettings) -> tuple[Array, Window]:
     return K, sphere_window(scene.target_m, reach, K)
 
 
-def _surface_under(depth: NDArray, shot: Shot, alone: Shot, pixels: NDArray) -> tuple[Array, NDArray[np.bool_]]:
-    """Noise-free depth [M] of the object under some pixels, and whether what was measured there is the object.
+def _surface_under(depth: NDArray, shot: Shot, alone: Shot, pixels: NDArray) -> tuple[NDArray, NDArray[np.bool_]]:
+    """For each of some pixels [M]: the pixel where the object's surface shows that it measured, and whether it did.
 
-    It is when the ideal image shows the object there, or beside there and the reading agrees with the object rather than
+    It did when the ideal image shows the object there, or beside there and the reading agrees with the object rather than
     with what the pixel itself should have shown (an edge that strayed).
     """
-    h, w = depth.shape
-    near = alone.depth_m.copy()
     beside = shot.ids == OBJECT
+    source = np.where(alone.ids == OBJECT, np.arange(depth.size, dtype=np.int32).reshape(depth.shape), np.int32(-1))
     for _ in range(2):
         beside = noise_models.dilate(beside)
-        near = _spread(near)
-    measured = depth.ravel()[pixels].astype(np.float64)
-    model = near.ravel()[pixels].astype(np.float64)
-    ideal = shot.depth_m.ravel()[pixels].astype(np.float64)
-    tolerance = 0.012 + 0.012 * model
-    agrees = (model > 0) & (np.abs(measured - model) < tolerance)
+        source = _spread(source)
+    source = source.ravel()[pixels]
+    model = np.where(source >= 0, alone.depth_m.ravel()[source], np.float32(0))
+    measured, ideal = depth.ravel()[pixels], shot.depth_m.ravel()[pixels]
+    agrees = (model > 0) & (np.abs(measured - model) < np.float32(0.012) + np.float32(0.012) * model)
     own = shot.ids.ravel()[pixels] == OBJECT
-    strayed = ~own & beside.ravel()[pixels] & ((ideal <= 0) | (np.abs(measured - model) < 0.5 * np.abs(measured - ideal)))
-    return model, agrees & (own | strayed)
+    strayed = (
+        ~own & beside.ravel()[pixels] & ((ideal <= 0) | (np.abs(measured - model) < 0.5 * np.abs(measured - ideal)))
+    )
+    return np.maximum(source, 0), agrees & (own | strayed)
 
 
-def _spread(depth: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Fill pixels without depth from a neighbour that has one."""
-    out = depth.copy()
-    for target, source in (
+def _spread(source: NDArray[np.int32]) -> NDArray[np.int32]:
+    """Fill pixels without a value (-1) from a direct neighbour that has one."""
+    out = source.copy()
+    for target, beside in (
         (np.s_[:, 1:], np.s_[:, :-1]),
         (np.s_[:, :-1], np.s_[:, 1:]),
         (np.s_[1:], np.s_[:-1]),
         (np.s_[:-1], np.s_[1:]),
     ):
-        np.copyto(out[target], depth[source], where=(out[target] == 0))
+        np.copyto(out[target], source[beside], where=(out[target] < 0))
     return out
 
 
