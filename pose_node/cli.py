@@ -134,9 +134,6 @@ def _node(arguments: Sequence[str]) -> int:
 
 
 def _estimate(options: argparse.Namespace) -> int:
-    from pose_node.objects import object_folders
-    from pose_node.pipeline import Pipeline
-
     names = list(dict.fromkeys(options.object))
     if (options.mask or options.box) and len(names) > 1:
         raise InputError(f"--mask and --box: found {len(names)} objects, expected one --object that they belong to.")
@@ -146,6 +143,10 @@ def _estimate(options: argparse.Namespace) -> int:
     masks = {names[0]: [read_mask(path, depth_m.shape) for path in options.mask]} if options.mask else None
     boxes = {names[0]: [checked_box(box, depth_m.shape) for box in options.box]} if options.box else None
     cloud = Cloud.from_depth(depth_m, K)
+
+    from pose_node.objects import object_folders
+    from pose_node.pipeline import Pipeline
+
     pipeline = Pipeline.load(object_folders(options.models, names), options.config)
     start = time.perf_counter()
     result = pipeline.estimate(cloud, masks=masks, boxes=boxes)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator, Sequence
+from difflib import get_close_matches
 from pathlib import Path
 
 from pose_node.errors import ConfigError
@@ -37,7 +38,9 @@ def object_folders(models: str | Path = "", names: Sequence[str] = ()) -> list[P
     for name in names:
         if name not in found:
             there = ", ".join(found) or "none"
-            raise ConfigError(f"objects: found {name!r}, expected one of those in {folder}: {there}.")
+            near = get_close_matches(name, found, n=1)
+            meant = f" (did you mean {near[0]!r}?)" if near else ""
+            raise ConfigError(f"objects: found {name!r}{meant}, expected one of those in {folder}: {there}.")
     if names:
         return [found[name] for name in dict.fromkeys(names)]
     ready = [path for path in found.values() if (path / "pose.onnx").is_file()]

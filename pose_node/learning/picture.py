@@ -25,12 +25,12 @@ def draw_onboarding(path: Path, mesh: Mesh, card: ObjectCard, similarity: Simila
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(13.5, 6.2), dpi=90)
+    figure = Figure(figsize=(13.5, 6.6), dpi=90)
     FigureCanvasAgg(figure)
     grid = figure.add_gridspec(
-        2, 3, height_ratios=(4.6, 1.25), left=0.01, right=0.99, top=0.93, bottom=0.02, wspace=0.02
+        2, 3, height_ratios=(4.6, 1.25), left=0.01, right=0.99, top=0.89, bottom=0.02, wspace=0.02
     )
-    figure.suptitle(f"{card.name}: diameter {1000 * card.diameter_m:.1f} mm", fontsize=15, weight="bold")
+    figure.suptitle(f"{card.name}: diameter {1000 * card.diameter_m:.1f} mm", fontsize=15, weight="bold", y=0.985)
     for column, (title, side) in enumerate(_SIDES.items()):
         axes = figure.add_subplot(grid[0, column])
         _draw_side(axes, mesh, card, similarity, np.asarray(side))
