@@ -16,6 +16,7 @@ from pose_node.types import Array, Indices
 _CELLS = 56
 _MARGIN_REL = 0.25
 _NEIGHBOURS = 12
+_BANDWIDTH = 0.7  # of the surface between samples, in spacings
 _DIRECTIONS = np.concatenate([np.eye(3), -np.eye(3)])
 
 
@@ -34,6 +35,7 @@ class Lookup:
         coarse = np.median(tree.query(self.points_m[:256], k=2)[0][:, 1])
         self.spacing_m = float(coarse * np.sqrt(min(len(self.points_m), 2048) / len(self.points_m)))
         self._neighbours = self._same_sheet_neighbours()
+        self._patches = np.concatenate([self.points_m, self.normals], axis=1)[self._neighbours]  # [S, K, 6]
         self._build_table()
         self.table_error_m = self._cell_m + self.spacing_m
 
@@ -57,34 +59,39 @@ class Lookup:
             np.minimum(best, np.linalg.norm(x - near, axis=1), out=best)
         return best
 
-    def surface(self, x: Array, normal: Array) -> tuple[Array, Array, Array]:
+    def surface(self, x: Array, normal: Array, near: Indices | None = None) -> tuple[Array, Array, Array, Indices]:
         """Signed distance [N], its gradient [N, 3] and squared distance to the surface [N] at ``x`` [N, 3].
 
         The surface is the implicit moving-least-squares one through the samples that face as ``normal`` [N, 3] does, a
-        smooth function of ``x``: that is what gives refinement one fixed point instead of many.
+        smooth function of ``x``: that is what gives refinement one fixed point instead of many. The last value, the
+        nearest samples [N], saves work when given back as ``near`` for points that have moved a little.
         """
-        index = self.nearest(x, normal)
-        for _ in range(2):
-            near = self._neighbours[index]
-            d2, facing = self._distances(x, normal, near)
-            best = np.argmin(d2 + (1.0 - facing) * (2.0 * self.spacing_m) ** 2, axis=1)
-            index = near[np.arange(len(near)), best]
-        near = self._neighbours[index]
-        offset = x[:, None] - self.points_m[near]
-        normals = self.normals[near]
-        d2 = np.einsum("nki,nki->nk", offset, offset)
-        facing = np.maximum(np.einsum("nki,ni->nk", normals, normal), 0.0)
-        bandwidth2 = (0.7 * self.spacing_m) ** 2
-        weight = np.exp((d2.min(axis=1, keepdims=True) - d2) / (2.0 * bandwidth2)) * (facing**2 + 1e-9)
+        if near is None:
+            near = self._closer(x, normal, self.nearest(x, normal))
+        near = self._closer(x, normal, near)
+        offset, d2, normals, facing = self._around(x, normal, near)
+        bandwidth2 = (_BANDWIDTH * self.spacing_m) ** 2
+        weight = np.exp((d2.min(axis=1, keepdims=True) - d2) / (2.0 * bandwidth2))
+        weight *= np.square(np.maximum(facing, 0.0)) + 1e-9
         weight /= weight.sum(axis=1, keepdims=True)
         distance = np.einsum("nk,nki,nki->n", weight, offset, normals)
         gradient = np.einsum("nk,nki->ni", weight, normals)
-        gradient /= np.maximum(np.linalg.norm(gradient, axis=1, keepdims=True), 1e-9)
-        return distance, gradient, np.einsum("nk,nk->n", weight, d2)
+        gradient /= np.maximum(np.sqrt(np.einsum("ni,ni->n", gradient, gradient)), 1e-9)[:, None]
+        return distance, gradient, np.einsum("nk,nk->n", weight, d2), near
 
-    def _distances(self, x: Array, normal: Array, near: Indices) -> tuple[Array, Array]:
-        offset = x[:, None] - self.points_m[near]
-        return np.einsum("nki,nki->nk", offset, offset), np.einsum("nki,ni->nk", self.normals[near], normal)
+    def _closer(self, x: Array, normal: Array, near: Indices) -> Indices:
+        """The best of each sample's neighbours: nearest to ``x`` [N, 3], and facing as ``normal`` [N, 3]."""
+        _, d2, _, facing = self._around(x, normal, near)
+        best = np.argmin(d2 - facing * (2.0 * self.spacing_m) ** 2, axis=1)
+        return self._neighbours[near, best]
+
+    def _around(self, x: Array, normal: Array, near: Indices) -> tuple[Array, Array, Array, Array]:
+        """Offsets [N, K, 3] of ``x`` from the neighbours of ``near``, squared; their normals, and agreement with ``normal``."""
+        patch = self._patches[near]
+        offset = x[:, None] - patch[..., :3]
+        normals = patch[..., 3:]
+        d2 = np.einsum("nki,nki->nk", offset, offset)
+        return offset, d2, normals, (normals @ normal[..., None])[..., 0]
 
     def _same_sheet_neighbours(self) -> Indices:
         """[S, K]: each sample and its nearest ones, those facing another way put farther off by their difference."""

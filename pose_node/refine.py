@@ -20,19 +20,23 @@ from pose_node.se3 import exp_so3, project_so3
 from pose_node.types import Array, Hypothesis, Indices, Refined
 
 _COARSE_DAMPING = 3e-3  # share of the mean curvature: keeps directions that the points do not fix from drifting
-_FINE_DAMPING = 1e-5
-_STEP_REL = 1e-8  # converged: steps below this, in diameters and radians
+_STEP_REL = 1e-7  # converged: steps below this, in diameters and radians
+_NEAR_REL = 1e-3  # near enough to look at the residuals' spread
+_REACH_SIGMAS = 4.5
+_LEAST_REACH_M = 0.0025
+_FREE_RAD = (0.04, 0.06)  # curvature that normals erring by so much would fake: none below, all of it above
 _FACING = 0.3  # cosine below which a point does not belong to a piece of surface
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Fit:
-    """One linearisation: residuals [N] in metres, gradients [N, 3], weights [N], points in the object frame [N, 3]."""
+    """One linearisation: residuals [N] in metres, gradients [N, 3], weights [N], points in the object frame [N, 3], nearest samples [N]."""
 
     residual: Array
     gradient: Array
     weight: Array
     x: Array
+    near: Indices
 
 
 class Refiner:
@@ -77,42 +81,66 @@ class Refiner:
         view = scene.view(hypothesis.segment)
         pick = _every(len(view.points_m), self.config.points)
         points, normals = view.points_m[pick], view.normals[pick]
-        T = hypothesis.T_camera_object
         reach_m = self.config.inlier_distance_rel * self.card.diameter_m
-        converged, iteration = False, 0
-        for iteration in range(1, self.config.max_iterations + 1):
-            fit = self._linearise(T, points, normals, reach_m)
-            stepped, step = self._step(
-                T[None], fit.x[None], fit.residual[None], fit.gradient[None], fit.weight[None], _FINE_DAMPING
-            )
-            T = stepped[0]
-            if np.abs(step).max() < _STEP_REL:
-                converged = True
-                break
+        T, fit, first, _ = self._descend(
+            hypothesis.T_camera_object, points[::2], normals[::2], reach_m, _NEAR_REL, self.config.max_iterations // 3
+        )
+        reach_m = self._noise_reach(fit, reach_m)
+        T, fit, second, converged = self._descend(
+            T, points, normals, reach_m, _STEP_REL, self.config.max_iterations - first
+        )
         T = T.copy()
         T[:3, :3] = project_so3(T[:3, :3])
-        fit = self._linearise(T, points, normals, reach_m)
         inlier = fit.weight > 0.0
         rms_m = float(np.sqrt(np.average(fit.residual**2, weights=fit.weight))) if inlier.any() else reach_m
         sigma_m = max(noise_sigma(view.range_m), rms_m)
         information, covariance = pose_covariance(
             T, fit.x, fit.gradient, fit.weight, sigma_m, view.count, view.range_m, self.card
         )
-        return Refined(hypothesis, T, information, covariance, float(inlier.mean()), rms_m, iteration, converged)
+        return Refined(hypothesis, T, information, covariance, float(inlier.mean()), rms_m, first + second, converged)
 
-    def _linearise(self, T: Array, points: Array, normals: Array, reach_m: float) -> _Fit:
+    def _descend(
+        self, T: Array, points: Array, normals: Array, reach_m: float, step_rel: float, most: int
+    ) -> tuple[Array, _Fit, int, bool]:
+        """Steps until they are shorter than ``step_rel``: pose, last linearisation, steps made, converged."""
+        fit = self._linearise(T, points, normals, reach_m)
+        gain, last = 1.0, np.zeros(6)
+        for iteration in range(1, most + 1):
+            moved, (step,) = self._step(
+                T[None], fit.x[None], fit.residual[None], fit.gradient[None], fit.weight[None], None, gain
+            )
+            # A step back means a jump in the correspondences between here and there: close in on it.
+            gain, last = (0.5 * gain if step @ last < 0.0 else gain), step
+            T = moved[0]
+            fit = self._linearise(T, points, normals, reach_m, fit.near)
+            if np.abs(step).max() < step_rel:
+                return T, fit, iteration, True
+        return T, fit, most, False
+
+    def _noise_reach(self, fit: _Fit, reach_m: float) -> float:
+        """Correspondence distance that suits the residuals' own spread: what lies farther off is not this surface."""
+        near = np.abs(fit.residual[fit.weight > 0.0])
+        if len(near) == 0:
+            return reach_m
+        return float(np.clip(_REACH_SIGMAS * 1.4826 * np.median(near), min(_LEAST_REACH_M, reach_m), reach_m))
+
+    def _linearise(
+        self, T: Array, points: Array, normals: Array, reach_m: float, near: Indices | None = None
+    ) -> _Fit:
         x = (points - T[:3, 3]) @ T[:3, :3]
         turned = normals @ T[:3, :3]
-        residual, gradient, distance2 = self.lookup.surface(x, turned)
+        residual, gradient, distance2, near = self.lookup.surface(x, turned, near)
         facing = np.einsum("ni,ni->n", turned, gradient)
-        near = np.square(np.maximum(1.0 - np.square(residual / reach_m), 0.0))
+        close = np.square(np.maximum(1.0 - np.square(residual / reach_m), 0.0))
         on = np.square(np.maximum(1.0 - distance2 / (2.0 * reach_m) ** 2, 0.0))
-        return _Fit(residual, gradient, near * on * np.maximum(facing - _FACING, 0.0), x)
+        return _Fit(residual, gradient, close * on * np.maximum(facing - _FACING, 0.0), x, near)
 
     def _step(
-        self, T: Array, x: Array, residual: Array, gradient: Array, weight: Array, damping: float
+        self, T: Array, x: Array, residual: Array, gradient: Array, weight: Array, damping: float | None, gain: float = 1.0
     ) -> tuple[Array, Array]:
-        """One damped Gauss-Newton step of T [B, 4, 4]; also the steps [B, 6] in diameters and radians.
+        """One Gauss-Newton step of T [B, 4, 4], damped or (without ``damping``) blind to directions that only noise fixes.
+
+        Also returns the steps [B, 6] in diameters and radians.
 
         x, gradient [B, N, 3], residual and weight [B, N], all in the object frame, where the points move to
         Exp(w) (x - c) + c + v; turning about the points' own centre c decouples the two.
@@ -125,11 +153,14 @@ class Refiner:
         weighted = J * weight[..., None]
         A = np.swapaxes(weighted, -1, -2) @ J
         b = np.einsum("bni,bn->bi", weighted, residual / scale)
-        A = A + (damping * np.trace(A, axis1=-2, axis2=-1) / 6.0 + 1e-12)[:, None, None] * np.eye(6)
-        step = -np.linalg.solve(A, b[..., None])[..., 0]
+        if damping is None:
+            step = np.stack([self._trusted_step(A[i], b[i], lever[i], weight[i], centre[i]) for i in range(len(A))])
+        else:
+            A = A + (damping * np.trace(A, axis1=-2, axis2=-1) / 6.0 + 1e-12)[:, None, None] * np.eye(6)
+            step = -np.linalg.solve(A, b[..., None])[..., 0]
         # A step as long as this is a guess: the linearisation does not hold so far.
         length = np.abs(step).max(axis=1, keepdims=True)
-        step = step * np.minimum(1.0, 0.3 / np.maximum(length, 1e-12))
+        step = step * np.minimum(gain, 0.3 / np.maximum(length, 1e-12))
         E = exp_so3(step[:, 3:])
         R = T[:, :3, :3] @ np.swapaxes(E, -1, -2)
         shift = np.einsum("bij,bj->bi", E, centre) - centre - step[:, :3] * scale
@@ -137,6 +168,29 @@ class Refiner:
         moved[:, :3, :3] = R
         moved[:, :3, 3] = T[:, :3, 3] + np.einsum("bij,bj->bi", R, shift)
         return moved, step
+
+
+    def _trusted_step(self, A: Array, b: Array, lever: Array, weight: Array, centre: Array) -> Array:
+        """-A^-1 b [6] along the directions whose curvature is more than what erring normals would fake.
+
+        About the axis of a bowl, or of a mug whose handle is hidden, the residuals know nothing: steps there would only
+        wander, and end elsewhere each time.
+        """
+        r2 = np.einsum("n,ni,nj->ij", weight, lever, lever)
+        fake = np.eye(6) * (weight.sum() + 1e-12)
+        fake[3:, 3:] = np.trace(r2) * np.eye(3) - r2 + 1e-12 * np.eye(3)
+        for axis in self.card.symmetry.axes:
+            shift = np.cross(axis.direction, (centre - axis.origin_m) / self.card.diameter_m)
+            turn = np.concatenate([shift, axis.direction])
+            across = np.eye(6) - np.outer(turn, turn) / (turn @ turn)
+            A, b = across @ A @ across, across @ b
+        root = np.linalg.inv(np.linalg.cholesky(fake))
+        value, vector = np.linalg.eigh(root @ A @ root.T)
+        vector = root.T @ vector
+        low, high = np.square(_FREE_RAD)
+        share = np.clip((value - low) / (high - low), 0.0, 1.0)
+        gain = share * share * (3.0 - 2.0 * share) / np.maximum(value, low)
+        return -vector @ (gain * (vector.T @ b))
 
 
 def _every(length: int, count: int) -> Indices:
