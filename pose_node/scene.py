@@ -20,11 +20,12 @@ from pose_node.normals import noise_radius, normals
 from pose_node.prepare import even_subset
 from pose_node.types import Array, Indices, Segment
 
-_POINTS = 1000  # sampled points of a segment
+_POINTS = 800  # sampled points of a segment
 _POOL = 4096  # points that their normals come from
 _RAYS_PER_CELL_SIDE = 2.0
 _CELLS_A_DIAMETER = 128  # finer cells than this say nothing more
 _MOST_CELLS = 400  # a side; bounds memory when the sensor stands inside the scene
+_MARGIN_REL = 0.4  # the raster reaches so many diameters beyond the segment
 _BORDER_CELLS = 2  # masks are wrong by this many cells at their border
 
 
@@ -91,8 +92,8 @@ class Scene:
     def _make(self, segment: Segment, diameter_m: float) -> View:
         cloud = self.cloud
         if self._relative is None or self._range is None:
-            self._relative = cloud.points_m - cloud.viewpoint_m
-            self._range = np.sqrt(np.einsum("ni,ni->n", self._relative, self._relative))
+            self._relative = np.ascontiguousarray((cloud.points_m - cloud.viewpoint_m).T)
+            self._range = np.sqrt(np.einsum("in,in->n", self._relative, self._relative))
         pool = even_subset(cloud.points_m[segment.indices], _POOL)
         points = pool[np.linspace(0, len(pool) - 1, min(_POINTS, len(pool))).round().astype(np.intp)]
         centroid = pool.mean(axis=0) - cloud.viewpoint_m
@@ -103,30 +104,30 @@ class Scene:
         uvw = uvw @ basis.T
         uv = uvw[:, :2] / np.maximum(uvw[:, 2:], 1e-6)
         low, high = uv.min(axis=0), uv.max(axis=0)
-        margin = 0.6 * diameter_m / range_m
+        margin = _MARGIN_REL * diameter_m / range_m
         low, high = np.maximum(low - margin, -3.0), np.minimum(high + margin, 3.0)
-        pitch = _pitch(self._relative[segment.indices], basis)
+        pitch = _pitch(self._relative[:, segment.indices].T, basis)
         cell = max(_RAYS_PER_CELL_SIDE * pitch, diameter_m / range_m / _CELLS_A_DIAMETER, (high - low).max() / _MOST_CELLS)
 
-        # A cone first (one cheap product over the whole cloud), then the box of the raster.
-        reach = np.linalg.norm(np.maximum(np.abs(low), np.abs(high)))
-        depth = self._relative @ basis[2]
-        index = np.flatnonzero(depth * np.sqrt(1.0 + reach * reach) > self._range)
-        near = self._relative[index]
-        uv = (near @ basis[:2].T) / depth[index, None]
-        kept = np.all((uv >= low) & (uv < high), axis=1)
-        index, near, uv = index[kept], near[kept], uv[kept]
+        u, v, depth = basis @ self._relative  # rows of [3, N]: long contiguous runs are what numpy is quick at
+        index = np.flatnonzero(
+            (depth > 0.0)
+            & (u >= low[0] * depth)
+            & (u < high[0] * depth)
+            & (v >= low[1] * depth)
+            & (v < high[1] * depth)
+        )
+        near = np.ascontiguousarray(self._relative[:, index].T)
         shape = np.maximum(np.ceil((high - low) / cell).astype(int), 1)
-        column, row = np.minimum(((uv - low) / cell).astype(np.int64), shape - 1).T
+        column = np.minimum(((u[index] / depth[index] - low[0]) / cell).astype(np.int64), shape[0] - 1)
+        row = np.minimum(((v[index] / depth[index] - low[1]) / cell).astype(np.int64), shape[1] - 1)
         flat = row * shape[0] + column
         inside = np.zeros(len(cloud), dtype=bool)
         inside[segment.indices] = True
         inside = inside[index]
-        order = _by_range(self._range[index], near)
         cells = int(shape[0] * shape[1])
-        rays = np.full((2, cells), -1, dtype=np.intp)
-        rays[0, flat[order[::-1]]] = order[::-1]
-        rays[1, flat[order]] = order
+        ranges = self._range[index]
+        rays = np.stack([_least(ranges, flat, cells, near), _least(-ranges, flat, cells, near)])
         shape2 = (int(shape[1]), int(shape[0]))
         occupied = np.zeros(cells, dtype=bool)
         occupied[flat[inside]] = True
@@ -144,7 +145,7 @@ class Scene:
             shape=shape2,
             rays=_fill_pinholes(rays, shape2),
             ray_points_m=near,
-            ray_range_m=self._range[index],
+            ray_range_m=ranges,
             ray_inside=inside,
             border=border,
             trusted=segment.source == "mask",
@@ -173,16 +174,26 @@ def _pitch(points: Array, basis: Array) -> float:
         uv = uv[np.argpartition(off, 4096)[:4096]]
     # On a square lattice the four nearest neighbours are one pitch away; a median over all forgives borders and holes.
     k = min(5, len(uv))
-    return float(np.median(cKDTree(uv).query(uv, k=k)[0][:, -1]))
+    return float(np.median(cKDTree(uv).query(uv[::8], k=k)[0][:, -1]))
 
 
-def _by_range(range_m: Array, points: Array) -> Indices:
-    """Order by range; where two ranges are equal to the last bit, by coordinates, so the input's order does not matter."""
-    order = np.argsort(range_m, kind="stable")
-    ranked = range_m[order]
-    if np.any(ranked[1:] == ranked[:-1]):
-        order = np.lexsort((points[:, 2], points[:, 1], points[:, 0], range_m))
-    return order
+def _least(value: Array, cell: Indices, cells: int, points: Array) -> Indices:
+    """For each cell the entry of least ``value`` [N], -1 where there is none; equal values are told apart by coordinates.
+
+    Each pass writes every entry that beats its cell, and the last one written stays: a few passes settle all cells.
+    """
+    best = np.full(cells, np.inf)
+    left = np.arange(len(value))
+    while len(left):
+        best[cell[left]] = value[left]
+        left = left[value[left] < best[cell[left]]]
+    winner = np.flatnonzero(value == best[cell])
+    out = np.full(cells, -1, dtype=np.intp)
+    out[cell[winner]] = winner
+    if len(winner) > np.count_nonzero(out >= 0):
+        winner = winner[np.lexsort(points[winner].T)]
+        out[cell[winner]] = winner
+    return out
 
 
 def _fill_pinholes(rays: Indices, shape: tuple[int, int]) -> Indices:
