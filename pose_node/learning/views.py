@@ -292,10 +292,12 @@ class ViewSampler:
             other, scale = self._pick(rng)
             R = _rotation(rng)
             side = rng.normal(size=3)
-            blocks = rng.random() < 0.5
+            blocks = rng.random() < 0.6
             if blocks:
                 side = away + 0.8 * side / np.linalg.norm(side)
-            if normal is not None:
+            # Half of what stands in the way leans, hangs or is held: it need not stand on the support.
+            stands = normal is not None and not (blocks and rng.random() < 0.5)
+            if stands:
                 side = side - normal * (side @ normal)
             side /= np.linalg.norm(side)
             mine, theirs = side @ hull, side @ (R @ (scale * other.hull.T))
@@ -308,7 +310,8 @@ class ViewSampler:
             along = side @ first.T_camera_object[:3, 3] + mine.max() + gap - theirs.min()
             t += side * (along - side @ t)
             if normal is not None:
-                t += normal * (plane.offset_m - (normal @ (R @ (scale * other.hull.T))).min() - normal @ t)
+                above = normal @ t + (normal @ (R @ (scale * other.hull.T))).min() - plane.offset_m
+                t -= normal * (above if stands else min(above, 0.0))
             instance = Instance(other.renderer, se3.transform(R, t), scale)
             if instance.centre_m[2] - instance.radius_m > 0.15 and not any(
                 np.linalg.norm(instance.centre_m - p.centre_m) < 0.6 * (instance.radius_m + p.radius_m) for p in placed
