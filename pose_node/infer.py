@@ -267,10 +267,15 @@ def open_session(card: ObjectCard, config: InferConfig) -> ort.InferenceSession:
     options.intra_op_num_threads = config.threads
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
+    wanted = providers(config)
     try:
-        session = ort.InferenceSession(content, options, providers=list(providers(config)))
+        session = ort.InferenceSession(content, options, providers=list(wanted))
     except Exception as error:  # onnxruntime raises its own kinds of Exception, all of which mean this
         raise ModelError(f"{path}: ONNX Runtime cannot load it ({str(error).splitlines()[0]}).") from error
+    # A provider whose libraries do not load is left out silently, although it is listed as available.
+    found = session.get_providers()[0]
+    if found != wanted[0] and (config.require_gpu or config.provider != "auto"):
+        raise ModelError(f"infer.provider {config.provider!r}: ONNX Runtime fell back to {found}, expected {wanted[0]}.")
     _check_contract(session, path.name)
     return session
 
