@@ -64,20 +64,23 @@ class StructuredLight:
     grazing_deg:     incidence from which on readings go missing.
     speckle:         share of pixels that go missing anywhere, in small patches; dropout: in large ones (dark, shiny).
     window_px:       half the width of the matching window, which rounds ridges and creases.
-    edge_loss_px:    readings go missing up to about this far from a depth step, unevenly.
+    edge_loss_px:    along a quarter of a depth step readings go missing, up to a few times this far from it.
+
+    Nominal figures were fitted to 37 labelled objects in nine YCB-Video frames (Xtion, 0.5 to 1.1 m): robust deviation
+    from the labelled mesh, its correlation over 1 to 16 pixels, and missing readings by distance from the silhouette.
     """
 
     baseline_focal: Range = (43.5, 42.0, 45.0)
-    disparity_px: Range = (0.06, 0.03, 0.1)
-    correlation_px: Range = (3.5, 2.5, 5.0)
-    white: Range = (0.12, 0.0, 0.25)
+    disparity_px: Range = (0.065, 0.03, 0.1)
+    correlation_px: Range = (2.8, 2.0, 4.5)
+    white: Range = (0.2, 0.05, 0.35)
     step_px: Range = (0.125, 0.125, 0.125)
     jitter_px: Range = (0.8, 0.4, 1.3)
     grazing_deg: Range = (77.0, 72.0, 82.0)
     speckle: Range = (0.002, 0.0, 0.01)
     window_px: Range = (2.0, 1.0, 3.0)
     dropout: Range = (0.01, 0.0, 0.1)
-    edge_loss_px: Range = (0.65, 0.2, 2.0)
+    edge_loss_px: Range = (1.0, 0.0, 1.6)
     calibration: Calibration = Calibration()
     focal_px: float = 575.0
     baseline_m: float = 0.075
@@ -171,12 +174,14 @@ class ActiveStereo:
     wave_px:         size of the bias that repeats with every pixel of disparity.
     fattening_px:    how far the foreground swells.
     hole_share:      share of the surface lost in patches.
+
+    Nominal deviation and correlation were fitted to 15 labelled objects in three RealSense frames at 0.6 m.
     """
 
     baseline_focal: Range = (32.0, 21.0, 50.0)
-    disparity_px: Range = (0.045, 0.02, 0.09)
-    correlation_px: Range = (5.0, 3.0, 9.0)
-    white: Range = (0.05, 0.0, 0.15)
+    disparity_px: Range = (0.09, 0.03, 0.13)
+    correlation_px: Range = (7.5, 4.0, 11.0)
+    white: Range = (0.02, 0.0, 0.1)
     wave_px: Range = (0.02, 0.0, 0.05)
     fattening_px: Range = (1.2, 0.0, 3.0)
     step_px: Range = (0.03125, 0.03125, 0.03125)
@@ -314,12 +319,15 @@ def _edges(depth: Image, step_m: float, reach: int = 1) -> NDArray[np.bool_]:
 
 
 def _frayed(edge: NDArray[np.bool_], reach_px: float, patch_px: float, rng: np.random.Generator) -> NDArray[np.bool_]:
-    """The pixels within an uneven distance of about ``reach_px`` (up to three times that) of an edge."""
-    uneven = field(edge.shape, patch_px, rng) * np.float32(reach_px) + np.float32(reach_px)
-    lost = edge & (uneven > 0.5)
-    for step in range(1, int(np.ceil(3 * reach_px))):
+    """Pixels lost beside an edge: along a quarter of its length, and there up to a few times ``reach_px`` deep.
+
+    The share over the distance follows what real Xtion frames show at silhouettes (27 % at the first pixel, 6 % at three).
+    """
+    depth_px = (field(edge.shape, patch_px, rng) * np.float32(2.4) - np.float32(0.9)) * np.float32(reach_px)
+    lost = edge & (depth_px > 0.5)
+    for step in range(1, int(np.ceil(4.5 * reach_px))):
         edge = dilate(edge)
-        lost |= edge & (uneven > step + 0.5)
+        lost |= edge & (depth_px > step + 0.5)
     return lost
 
 
