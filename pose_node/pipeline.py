@@ -15,7 +15,7 @@ from pose_node.infer import Network
 from pose_node.judge import Judge
 from pose_node.refine import Refiner
 from pose_node.scene import Scene
-from pose_node.segment import Boxes, segments
+from pose_node.segment import segments
 from pose_node.types import Hypothesis, Masks, Rejected, Result
 
 
@@ -47,13 +47,13 @@ class Pipeline:
         self,
         cloud: Cloud,
         masks: Masks | None = None,
-        boxes: Boxes | None = None,
+        boxes: Masks | None = None,
         expected: Sequence[Hypothesis] = (),
     ) -> Result:
         """Estimates of all objects in the cloud, best first, and what was refused and why.
 
-        masks: {object name: [bool over the cloud's source shape, ...]}; boxes: {object name: [(x, y, width, height), ...]} in
-        pixels; with neither, the cloud is segmented. expected: hypotheses from elsewhere, judged like the others.
+        masks: {object name: [bool over the cloud's source shape, ...]}, one instance each; boxes: the same, when what is
+        marked holds background too. With neither, the cloud is segmented. expected: hypotheses from elsewhere, judged like the others.
         Raises InputError for masks or boxes that do not fit the cloud or name an unknown object.
         """
         clock: dict[str, float] = {}

@@ -98,8 +98,8 @@ class Coupling(nn.Module):
         parts, start = [], 0
         for degree, n, weight in zip(self.out, self.paths, self.weights, strict=True):
             width = 2 * degree + 1
-            block = coupled[..., start : start + n * width].unflatten(-1, (n, width))  # [..., K, n, 2l + 1]
-            parts.append(block.flatten(-3, -2).transpose(-1, -2) @ weight)
+            block = reshape_tail(coupled[..., start : start + n * width], 1, n, width)  # [..., K, n, 2l + 1]
+            parts.append(reshape_tail(block, 3, -1, width).transpose(-1, -2) @ weight)
             start += n * width
         return torch.cat(parts, dim=-2)
 
@@ -141,7 +141,7 @@ class Product(nn.Module):
         normed = self.norm(features)
         left = self.left(normed).transpose(-1, -2)
         right = self.right(normed[..., : self.dimension_right, :]).transpose(-1, -2)
-        products = (left.unsqueeze(-1) * right.unsqueeze(-2)).flatten(-2)  # [..., C, D * D_right]
+        products = reshape_tail(left.unsqueeze(-1) * right.unsqueeze(-2), 2, -1)  # [..., C, D * D_right]
         update = self.couple(products) + self.linear(normed)
         invariant = update[..., :1, :]
         gates = torch.sigmoid(self.gate(invariant)).split(self.channels, dim=-1)
@@ -189,13 +189,19 @@ class PointConvolution(nn.Module):
         harmonics = torch.stack([c for row in solid_harmonics(x, y, z, 2) for c in row], dim=-1)
         near = torch.sqrt(length2 + 1e-8) / self.radius
         radial = torch.exp(-0.5 * (self.radial * (near - self.centres)).square()) * weight
-        filters = (radial.unsqueeze(-1) * harmonics.unsqueeze(-2)).flatten(-2)  # [B, M, K, radial * 9]
-        neighbours = gather(features.flatten(2), index)  # [B, M, K, D * C]
+        filters = reshape_tail(radial.unsqueeze(-1) * harmonics.unsqueeze(-2), 2, -1)  # [B, M, K, radial * 9]
+        neighbours = gather(reshape_tail(features, 2, -1), index)  # [B, M, K, D * C]
         summed = filters.transpose(-1, -2) @ neighbours
-        summed = summed.unflatten(-1, (self.dimension_in, self.channels_in)).unflatten(2, (self.radial, 9))
+        summed = reshape_tail(summed, 2, self.radial, 9, self.dimension_in, self.channels_in)
         # [B, M, radial, 9, D, C] -> [B, M, radial * C, 9 * D]
-        products = summed.permute(0, 1, 2, 5, 3, 4).flatten(4, 5).flatten(2, 3)
+        width = self.radial * self.channels_in
+        products = reshape_tail(summed.permute(0, 1, 2, 5, 3, 4), 4, width, 9 * self.dimension_in)
         return self.couple(products)
+
+
+def reshape_tail(values: Tensor, count: int, *shape: int) -> Tensor:
+    """The last ``count`` dimensions as ``shape`` (flatten and unflatten would freeze the others at export)."""
+    return values.reshape(*values.shape[: values.dim() - count], *shape)
 
 
 def nearest(sources: Tensor, targets: Tensor, count: int) -> Tensor:
@@ -306,7 +312,7 @@ class PoseNetwork(nn.Module):
         signal = torch.cat([scalars, vectors], dim=2)  # [B, N, 4, 2]
 
         fine_points = gather(points, centres.unsqueeze(-1)).squeeze(2)
-        fine_signal = gather(signal.flatten(2), centres.unsqueeze(-1)).squeeze(2).unflatten(-1, (4, 2))
+        fine_signal = reshape_tail(gather(reshape_tail(signal, 2, -1), centres.unsqueeze(-1)), 2, 4, 2)
         fine_normals = fine_signal[..., [3, 1, 2], 0]
         coarse_points = fine_points[:, :COARSE_CENTRES]
 
