@@ -28,13 +28,14 @@ from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 from visualization_msgs.msg import MarkerArray
 
 from pose_node import convert, ros_messages, ros_parameters
+from pose_node.cloud import Cloud
 from pose_node.errors import ConfigError, InputError, PoseNodeError
 from pose_node.frames import Frame, Mailbox, Pairing
 from pose_node.objects import object_folders
 from pose_node.types import Rejected, Result
 
 _HOUSEKEEPING_S = 0.1
-_SOURCE_SILENT_S = 2.0  # with input "auto", the other source may take over after this silence
+_SOURCE_SILENT_S = 1.0  # with input "auto", the other source may take over after this silence
 _STOP_S = 3.0  # the worker's time to finish its frame
 _FAILED = (PoseNodeError, OSError)  # what configuring can meet in folders and settings
 
@@ -238,12 +239,8 @@ class PoseNode(LifecycleNode):
             return
         started_s = time.monotonic()
         cloud = frame.cloud(self.settings.node.rectified)
-        masks = frame.masks(cloud, self._labels, tuple(pipeline.cards))
         converted_s = time.monotonic()
-        if len(cloud):
-            result = pipeline.estimate(cloud, masks=masks)
-        else:
-            result = Result((), (Rejected("no_points", "the measurement holds no reading."),))
+        result = self._estimate(pipeline, frame, cloud)
         estimates = [estimate for estimate in result.estimates if ros_messages.is_publishable(estimate)]
         self._publish(frame.message.header, estimates)
         done_s = time.monotonic()
@@ -252,6 +249,14 @@ class PoseNode(LifecycleNode):
         rejected += ["not_finite"] * (len(result.estimates) - len(estimates))
         self._status.answered(len(estimates), rejected, stages, done_s - started_s, done_s - frame.arrived_s)
         self._warn_of_header(frame.message.header)
+
+    def _estimate(self, pipeline: Any, frame: Frame, cloud: Cloud) -> Result:
+        if not len(cloud):
+            return Result((), (Rejected("no_points", "the measurement holds no reading."),))
+        masks = frame.masks(cloud, self._labels, tuple(pipeline.cards))
+        if masks is not None and not masks:
+            return Result((), (Rejected("no_labels", "the mask holds none of the labels that name an object."),))
+        return pipeline.estimate(cloud, masks=masks)
 
     def _publish(self, header: Any, estimates: Sequence[Any]) -> None:
         self._send("~/poses", ros_messages.pose_array(header, estimates))

@@ -1,0 +1,159 @@
+"""Messages that belong together find each other by stamp; memory is bounded; the newest wins. Times are arguments."""
+
+from __future__ import annotations
+
+import threading
+from types import SimpleNamespace as Message
+
+import numpy as np
+import pytest
+
+from pose_node.errors import InputError
+from pose_node.frames import Frame, Mailbox, Pairing
+
+
+def stamped(stamp: int, frame_id: str = "camera", **more) -> Message:
+    return Message(header=Message(stamp=Message(sec=stamp, nanosec=0), frame_id=frame_id), **{"data": b"", **more})
+
+
+@pytest.fixture
+def refusals():
+    return []
+
+
+@pytest.fixture
+def pairing(refusals):
+    return Pairing(0.5, lambda code, sentence: refusals.append(code))
+
+
+def test_depth_waits_for_the_info_of_its_stamp(pairing, refusals):
+    depth, info = stamped(1), stamped(1)
+    pairing.add_measurement(depth, True, 10.0)
+    assert pairing.take(10.0, masked=False) is None
+    pairing.add_info(info)
+    frame = pairing.take(10.1, masked=False)
+    assert (frame.message, frame.info, frame.mask, frame.arrived_s) == (depth, info, None, 10.0)
+    assert pairing.take(10.2, masked=False) is None
+    assert refusals == []
+
+
+def test_a_static_info_serves_all_images_of_its_frame(pairing):
+    info = stamped(0)
+    pairing.add_info(info)
+    for stamp in (1, 2, 3):
+        pairing.add_measurement(stamped(stamp), True, stamp)
+        assert pairing.take(stamp, masked=False).info is info
+
+
+def test_once_stamps_have_matched_the_info_of_the_same_stamp_is_worth_a_wait(pairing):
+    old = stamped(1)
+    pairing.add_info(old)
+    pairing.add_measurement(stamped(1), True, 10.0)
+    assert pairing.take(10.0, masked=False).info is old
+    pairing.add_measurement(stamped(2), True, 11.0)
+    assert pairing.take(11.1, masked=False) is None
+    new = stamped(2)
+    pairing.add_info(new)
+    assert pairing.take(11.2, masked=False).info is new
+    pairing.add_measurement(stamped(3), True, 12.0)
+    assert pairing.take(12.6, masked=False).info is new  # its own never came
+
+
+def test_depth_and_info_out_of_step_are_refused_in_time(pairing, refusals):
+    pairing.add_info(stamped(7, "another_camera"))
+    pairing.add_measurement(stamped(1), True, 10.0)
+    assert pairing.take(10.4, masked=False) is None
+    assert refusals == []
+    assert pairing.take(10.6, masked=False) is None
+    assert refusals == ["no_camera_info"]
+
+
+def test_a_cloud_needs_no_info(pairing):
+    cloud = stamped(1)
+    pairing.add_measurement(cloud, False, 1.0)
+    assert pairing.take(1.0, masked=False).message is cloud
+
+
+def test_masks_are_awaited_only_where_somebody_sends_them(pairing, refusals):
+    pairing.add_measurement(stamped(1), False, 1.0)
+    assert pairing.take(1.0, masked=True) is None
+    mask = stamped(1)
+    pairing.add_mask(stamped(2))
+    assert pairing.take(1.1, masked=True) is None
+    pairing.add_mask(mask)
+    assert pairing.take(1.2, masked=True).mask is mask
+    pairing.add_measurement(stamped(3), False, 2.0)
+    assert pairing.take(2.6, masked=True) is None
+    assert refusals == ["no_mask"]
+
+
+def test_the_newest_complete_frame_wins(pairing, refusals):
+    for stamp in (1, 2, 3):
+        pairing.add_measurement(stamped(stamp), False, 1.0)
+    pairing.add_mask(stamped(1))
+    pairing.add_mask(stamped(2))
+    assert pairing.take(1.0, masked=True).message.header.stamp.sec == 2
+    assert refusals == ["superseded"]
+    pairing.add_mask(stamped(3))
+    assert pairing.take(1.1, masked=True).message.header.stamp.sec == 3
+
+
+def test_stamps_may_jump_back_as_in_a_bag_that_loops(pairing):
+    for stamp in (8, 9, 1, 2):
+        pairing.add_info(stamped(stamp))
+        pairing.add_measurement(stamped(stamp), True, 1.0)
+        assert pairing.take(1.0, masked=False).message.header.stamp.sec == stamp
+
+
+def test_memory_is_bounded_by_number_and_by_bytes(refusals):
+    pairing = Pairing(1e9, lambda code, sentence: refusals.append(code))
+    for stamp in range(1000):
+        pairing.add_measurement(stamped(stamp), True, 0.0)
+        pairing.add_mask(stamped(stamp))
+        pairing.add_info(stamped(stamp, "another_camera"))
+    assert len(pairing._waiting) == 8
+    assert len(pairing._masks) == len(pairing._infos) == 16
+    assert refusals == ["superseded"] * 992
+    for stamp in range(3):
+        pairing.add_measurement(stamped(stamp, data=bytes(40 << 20)), True, 0.0)
+    assert len(pairing._waiting) == 1
+
+
+def test_mailbox_keeps_the_newest_and_closes():
+    box: Mailbox[int] = Mailbox()
+    assert not box.put(1)
+    assert box.put(2)
+    assert box.get() == 2
+    got = []
+    reader = threading.Thread(target=lambda: got.append(box.get()))
+    reader.start()
+    box.close()
+    reader.join(5.0)
+    assert got == [None]
+    box.put(3)
+    assert box.get() is None
+
+
+def labels(values) -> Message:
+    values = np.array(values, np.uint8)
+    return stamped(
+        1, encoding="mono8", height=values.shape[0], width=values.shape[1], step=values.shape[1], is_bigendian=0, data=values.tobytes()
+    )  # fmt: skip
+
+
+def test_masks_by_label_or_for_the_only_object():
+    cloud = Message(shape=(2, 2))
+    frame = Frame(stamped(1), 0.0, mask=labels([[0, 3], [4, 3]]))
+    assert set(frame.masks(cloud, {4: "mug"}, ("mug", "bowl"))) == {"mug"}
+    both = frame.masks(cloud, {}, ("mug",))["mug"]
+    np.testing.assert_array_equal(both, [[[False, True], [False, True]], [[False, False], [True, False]]])
+    assert Frame(stamped(1), 0.0).masks(cloud, {}, ("mug",)) is None
+    with pytest.raises(InputError, match="mask_labels") as caught:
+        frame.masks(cloud, {}, ("mug", "bowl"))
+    assert caught.value.code == "mask_labels"
+
+
+def test_an_info_of_another_frame_is_refused_even_at_the_same_stamp():
+    with pytest.raises(InputError, match="'other'") as caught:
+        Frame(stamped(1), 0.0, info=stamped(1, "other")).cloud(True)
+    assert caught.value.code == "frame_mismatch"

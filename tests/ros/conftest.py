@@ -1,0 +1,94 @@
+"""Real ROS 2 between real processes: a domain of their own, hard time limits, nothing left running."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))  # pytest's importlib mode leaves helpers beside the tests unfound
+
+from ros_testing import MODELS, OBJECT, Camera, Peer, Process, node_arguments
+
+
+def pytest_collection_modifyitems(items) -> None:
+    for item in items:
+        if Path(__file__).parent in Path(item.fspath).parents:
+            item.add_marker(pytest.mark.ros)
+
+
+@pytest.fixture(scope="session")
+def peer() -> Iterator[Peer]:
+    pytest.importorskip("rclpy", reason="ROS 2 is not installed")
+    peer = Peer()
+    yield peer
+    peer.close()
+
+
+@pytest.fixture(scope="session")
+def shipped() -> Path:
+    """The models folder, where the network of the test's object is."""
+    if not (MODELS / OBJECT / "pose.onnx").is_file():
+        pytest.skip(f"models/{OBJECT} has no pose.onnx yet")
+    return MODELS
+
+
+@pytest.fixture
+def start(tmp_path) -> Iterator[Callable[..., Process]]:
+    """Start processes that end with the test."""
+    running: list[Process] = []
+
+    def begin(module: str, *arguments: str) -> Process:
+        running.append(Process(module, *arguments, log=tmp_path / f"{module}.{len(running)}.log"))
+        return running[-1]
+
+    yield begin
+    for process in running:
+        process.kill()
+
+
+@pytest.fixture(scope="module")
+def node(shipped, peer, tmp_path_factory) -> Iterator[Process]:
+    """The node with one object, active; one for all tests of a module."""
+    process = Process("pose_node.node", *node_arguments(), log=tmp_path_factory.mktemp("node") / "node.log")
+    try:
+        process.wait_for("active")
+        peer.forget()
+        yield process
+        assert process.end() == 0, process.output()
+    finally:
+        process.kill()
+
+
+@pytest.fixture(scope="session")
+def frame():
+    """A real frame with the object, from the demo's recording."""
+    pytest.importorskip("PIL")
+    from pose_node.demo import recording
+
+    return recording.read("000002")[0]
+
+
+@pytest.fixture(scope="session")
+def camera(frame):
+    """Sends that frame in any shape, and returns the stamp."""
+    return Camera(frame)
+
+
+@pytest.fixture(autouse=True)
+def watchdog(request) -> Iterator[None]:
+    """The last resort against a hang inside DDS, where no time limit of ours reaches: end the whole run, loudly."""
+
+    def give_up() -> None:
+        sys.__stderr__.write(f"\n{request.node.nodeid}: hangs for 180 s, giving up\n")
+        os._exit(70)
+
+    timer = threading.Timer(180.0, give_up)
+    timer.daemon = True
+    timer.start()
+    yield
+    timer.cancel()

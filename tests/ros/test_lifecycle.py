@@ -1,0 +1,127 @@
+"""Lifecycle and parameters of the real node, over DDS."""
+
+from __future__ import annotations
+
+import pytest
+
+pytest.importorskip("rclpy", reason="ROS 2 is not installed")
+
+from lifecycle_msgs.msg import Transition
+from lifecycle_msgs.srv import ChangeState, GetState
+from rcl_interfaces.msg import Parameter, ParameterValue
+from rcl_interfaces.srv import DescribeParameters, ListParameters, SetParameters
+from ros_testing import OBJECT, node_arguments
+
+from pose_node import ros_parameters
+
+
+def call(peer, kind, service, request):
+    client = peer.node.create_client(kind, f"/pose_node/{service}")
+    try:
+        peer.until(client.service_is_ready)
+        future = client.call_async(request)
+        peer.until(future.done)
+        return future.result()
+    finally:
+        peer.node.destroy_client(client)
+
+
+def change(peer, transition: int) -> bool:
+    return call(peer, ChangeState, "change_state", ChangeState.Request(transition=Transition(id=transition))).success
+
+
+def state(peer) -> str:
+    return call(peer, GetState, "get_state", GetState.Request()).current_state.label
+
+
+def set_number(peer, name: str, value: float):
+    told = Parameter(name=name, value=ParameterValue(type=3, double_value=value))
+    return call(peer, SetParameters, "set_parameters", SetParameters.Request(parameters=[told])).results[0]
+
+
+def test_a_managed_node_goes_through_its_states(shipped, peer, start, camera):
+    process = start("pose_node.node", *node_arguments(autostart="false"))
+    assert state(peer) == "unconfigured"
+    assert set_number(peer, "judge.min_score", 0.4).successful
+    assert change(peer, Transition.TRANSITION_CONFIGURE)
+    assert state(peer) == "inactive"
+    refused = set_number(peer, "judge.min_score", 0.3)
+    assert not refused.successful
+    assert "clean up" in refused.reason
+    assert change(peer, Transition.TRANSITION_ACTIVATE)
+    stamp = camera.send(peer)
+    peer.until(lambda: peer.answer(stamp, "pose"))
+    for _ in range(20):
+        assert change(peer, Transition.TRANSITION_DEACTIVATE)
+        assert change(peer, Transition.TRANSITION_ACTIVATE)
+    stamp = camera.send(peer)
+    peer.until(lambda: peer.answer(stamp, "pose"))
+    assert change(peer, Transition.TRANSITION_DEACTIVATE)
+    peer.spin(0.5)
+    for (topic, _), publisher in peer.publishers.items():
+        assert publisher.get_subscription_count() == 0, f"{topic} is still subscribed to while inactive"
+    assert change(peer, Transition.TRANSITION_CLEANUP)
+    assert state(peer) == "unconfigured"
+    assert change(peer, Transition.TRANSITION_CONFIGURE)
+    assert change(peer, Transition.TRANSITION_ACTIVATE)
+    stamp = camera.send(peer)
+    peer.until(lambda: peer.answer(stamp, "pose"))
+    assert change(peer, Transition.TRANSITION_ACTIVE_SHUTDOWN)
+    assert state(peer) == "finalized"
+    assert process.end() == 0, process.output()
+
+
+def test_a_managed_node_that_cannot_configure_says_why_and_can_be_put_right(peer, start, tmp_path):
+    process = start("pose_node.node", *node_arguments(autostart="false", models=str(tmp_path / "nowhere")))
+    assert not change(peer, Transition.TRANSITION_CONFIGURE)
+    assert state(peer) == "unconfigured"
+    process.wait_for("found no folder")
+    assert process.end() == 0, process.output()
+
+
+def test_parameters_carry_their_sentence_and_range(peer, start):
+    process = start("pose_node.node", *node_arguments(autostart="false"))
+    names = call(peer, ListParameters, "list_parameters", ListParameters.Request()).result.names
+    ours = {parameter.name: parameter for parameter in ros_parameters.parameters()}
+    assert set(ours) <= set(names)
+    request = DescribeParameters.Request(names=["segment.far_m", "infer.threads", "reliability"])
+    far, threads, reliability = call(peer, DescribeParameters, "describe_parameters", request).descriptors
+    assert far.description == ours["segment.far_m"].metadata["doc"]
+    assert (far.floating_point_range[0].from_value, far.floating_point_range[0].to_value) == (0.0, 100.0)
+    assert threads.integer_range[0].from_value == 1
+    assert "best_effort" in reliability.additional_constraints
+    refused = set_number(peer, "segment.far_m", 1000.0)
+    assert not refused.successful
+    assert process.end() == 0, process.output()
+
+
+@pytest.mark.parametrize(
+    ("told", "sentence"),
+    [
+        ({"segment.fra_m": "2.0"}, "parameter segment.fra_m: unknown (did you mean 'segment.far_m'?)"),
+        ({"segment.far_m": "1000.0"}, "parameter segment.far_m: found 1000.0, expected a number from 0 to 100."),
+        ({"input": "video"}, "parameter input: found 'video', expected one of auto, depth, points."),
+        ({"infer.threads": "two"}, "parameter infer.threads: found 'two', expected int."),
+        ({"objects": "[no_such_thing]"}, "objects: found 'no_such_thing', expected one of"),
+        ({"mask_labels": "[five]"}, "mask_labels: found 'five', expected 'LABEL:OBJECT'"),
+        ({"mask_labels": "['5:spoon']"}, "parameter mask_labels: found object 'spoon', expected one of " + OBJECT),
+        ({"models": "/nowhere"}, "models: found no folder /nowhere"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused_at_start_in_one_sentence(peer, start, told, sentence):
+    process = start("pose_node.node", *node_arguments(**told))
+    assert process.popen.wait(15.0) == 2
+    assert sentence in process.output()
+    assert "Traceback" not in process.output()
+
+
+def test_a_whole_number_does_for_a_fraction(peer, start):
+    process = start("pose_node.node", *node_arguments(autostart="false", **{"segment.far_m": "2"}))
+    assert state(peer) == "unconfigured"
+    assert process.end() == 0, process.output()
+
+
+def test_arguments_that_are_not_for_ros_are_refused(peer, start):
+    process = start("pose_node.node", "--models", "elsewhere")
+    assert process.popen.wait(15.0) == 2
+    assert "unknown arguments --models elsewhere" in process.output()

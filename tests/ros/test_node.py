@@ -1,0 +1,187 @@
+"""The real node in its own process, real frames over DDS, one shipped object."""
+
+from __future__ import annotations
+
+import math
+import signal
+import time
+
+import numpy as np
+import pytest
+
+pytest.importorskip("rclpy", reason="ROS 2 is not installed")
+
+from geometry_msgs.msg import Pose
+from ros_testing import MODELS, OBJECT, node_arguments
+from scipy.spatial.transform import Rotation
+from sensor_msgs.msg import RegionOfInterest
+
+from pose_node import metrics, se3
+from pose_node.card import load_card
+
+
+def matrix(pose: Pose) -> np.ndarray:
+    p, q = pose.position, pose.orientation
+    assert math.isclose(q.x**2 + q.y**2 + q.z**2 + q.w**2, 1.0, abs_tol=1e-9)
+    return se3.transform(Rotation.from_quat([q.x, q.y, q.z, q.w]).as_matrix(), np.array([p.x, p.y, p.z]))
+
+
+def assert_true(pose: Pose, camera) -> None:
+    """Within 10 % of the diameter of the data set's label, as ADD-S counts."""
+    card = load_card(MODELS / OBJECT)
+    error_m = metrics.adds(card.surface.points_m[:1000], matrix(pose), camera.truth)
+    assert error_m < 0.1 * card.diameter_m
+
+
+def test_it_is_ready_in_three_seconds_and_small(shipped, start):
+    process = start("pose_node.node", *node_arguments())
+    seconds = process.wait_for("active")
+    print(f"ready in {seconds:.2f} s with {process.resident_mb():.0f} MB")
+    assert seconds < 3.0
+    assert process.resident_mb() < 300
+    assert process.end() == 0
+
+
+@pytest.mark.parametrize("encoding", ["32FC1", "16UC1"])
+def test_a_depth_image_with_a_mask_gives_the_pose(node, peer, camera, encoding):
+    stamp = camera.send(peer, depth=camera.depth(encoding))
+    covariance = peer.until(lambda: peer.answer(stamp, "covariance"))
+    pose = peer.until(lambda: peer.answer(stamp, "pose"))
+    poses = peer.until(lambda: peer.answer(stamp, "poses"))
+    markers = peer.until(lambda: next((m for m in peer.heard["markers"] if m.markers[0].header.stamp == stamp), None))
+    for message in (covariance, pose, poses):
+        assert message.header.frame_id == "camera"
+    assert_true(pose.pose, camera)
+    assert poses.poses[0] == pose.pose == covariance.pose.pose
+    C = np.reshape(covariance.pose.covariance, (6, 6))
+    np.testing.assert_allclose(C, C.T, atol=1e-12)
+    assert np.linalg.eigvalsh(C).min() >= -1e-12
+    assert np.trace(C) > 0
+    mesh, text = markers.markers[1:3]
+    assert (mesh.ns, mesh.pose, mesh.header.frame_id) == (OBJECT, pose.pose, "camera")
+    assert mesh.mesh_resource.startswith("file://")
+    assert mesh.mesh_resource.endswith(".ply")
+    assert text.text.startswith(OBJECT)
+
+
+def test_without_a_mask_the_node_looks_for_itself(node, peer, camera):
+    stamp = camera.send(peer, mask=False)
+    pose = peer.until(lambda: peer.answer(stamp, "pose"), 30.0)
+    assert_true(pose.pose, camera)
+
+
+@pytest.mark.parametrize("reliable", [True, False])
+def test_a_point_cloud_gives_the_pose_from_any_kind_of_publisher(node, peer, camera, reliable):
+    peer.spin(1.1)  # one source at a time: after depth images, clouds are heard once those have ceased
+    stamp = camera.send(peer, points=camera.points(), reliable=reliable)
+    assert_true(peer.until(lambda: peer.answer(stamp, "pose")).pose, camera)
+    peer.spin(1.1)
+
+
+def test_diagnostics_tell_what_runs_and_how_long_it_takes(node, peer, camera):
+    stamp = camera.send(peer)
+    peer.until(lambda: peer.answer(stamp))
+    peer.forget()
+    values = peer.until(lambda: peer.values() if "total_ms" in peer.values() else None)
+    assert values["provider"].endswith("ExecutionProvider")
+    assert values["objects"] == OBJECT
+    assert values["state"] == "active"
+    assert int(values["frames_received"]) >= int(values["frames_processed"]) > 0
+    assert float(values["total_ms"]) > 0
+    assert "stage_ms.segment" in values
+
+
+NAN = np.full(640 * 480, np.nan, np.float32).tobytes()
+TWISTED = {"distortion_model": "equidistant", "d": [0.1, 0.0, 0.0, 0.0], "p": [0.0] * 12}
+BAD = {
+    "empty_cloud": ("points", {"width": 0, "height": 0, "row_step": 0, "data": b""}, "rejected.no_points"),
+    "all_nan": ("depth", {"data": NAN}, "rejected.no_points"),
+    "all_infinite": ("depth", {"data": np.full(640 * 480, np.inf, np.float32).tobytes()}, "rejected.no_points"),
+    "all_zero": ("depth", {"data": bytes(640 * 480 * 4)}, "rejected.no_points"),
+    "cloud_of_zeros": ("points", {"data": bytes(640 * 480 * 12)}, "rejected.no_points"),
+    "other_encoding": ("depth", {"encoding": "rgb8"}, "refused.encoding"),
+    "short_image": ("depth", {"data": bytes(1000)}, "refused.data_length"),
+    "short_cloud": ("points", {"data": bytes(1000)}, "refused.data_length"),
+    "cloud_without_fields": ("points", {"fields": []}, "refused.missing_field"),
+    "millimetres": ("points", {"scale": 1000.0}, "refused.not_metres"),
+    "zero_intrinsics": ("info", {"k": [0.0] * 9, "p": [0.0] * 12}, "refused.no_intrinsics"),
+    "distorted": ("info", {"d": [0.1, 0.0, 0.0, 0.0, 0.0], "p": [0.0] * 12}, "refused.distorted"),
+    "another_size": ("info", {"width": 320, "height": 240}, "refused.size_mismatch"),
+    "binned": ("info", {"binning_x": 2, "binning_y": 2}, "refused.size_mismatch"),
+    "region": ("info", {"roi": RegionOfInterest(width=64, height=48)}, "refused.size_mismatch"),
+    "another_frame": ("info", "elsewhere", "refused.frame_mismatch"),
+    "mask_of_another_size": ("mask", {"height": 240, "data": bytes(640 * 240)}, "refused.mask_size_mismatch"),
+    "mask_of_colours": ("mask", {"encoding": "rgb8"}, "refused.encoding"),
+    "mask_without_labels": ("mask", {"data": bytes(640 * 480)}, "rejected.no_labels"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_bad_input_is_refused_with_its_reason_and_the_next_frame_works(node, peer, camera, name):
+    kind, changes, code = BAD[name]
+    if kind == "points":
+        peer.spin(1.1)
+    before = int(peer.until(peer.values).get(code, 0))
+    message = getattr(camera, kind)() if changes == "elsewhere" else getattr(camera, kind)(**changes)
+    if changes == "elsewhere":
+        message.header.frame_id = "elsewhere"
+    stamp = camera.send(peer, **{kind: message})
+    values = peer.until(lambda: peer.values() if int(peer.values().get(code, 0)) == before + 1 else None, 10.0)
+    if code.startswith("refused"):
+        assert values["last_refusal"].startswith(code.split(".")[1] + ": ")
+        assert peer.answer(stamp) is None
+    else:
+        assert peer.until(lambda: peer.answer(stamp)).poses == []
+    assert peer.answer(stamp, "pose") is None
+    if kind == "points":
+        peer.spin(1.1)
+    good = camera.send(peer)
+    assert_true(peer.until(lambda: peer.answer(good, "pose")).pose, camera)
+
+
+def test_stamps_pass_through_whatever_they_are(node, peer, camera):
+    """Zero, backwards, an hour ahead: a pose in the camera's frame needs no clock."""
+    from builtin_interfaces.msg import Time
+
+    for seconds in (0, 5_000_000, 10, int(time.time()) + 3600):
+        peer.forget()
+        stamp = camera.send(peer, stamp=Time(sec=seconds))
+        assert peer.until(lambda: peer.answer(stamp, "pose")).header.stamp == stamp  # noqa: B023
+    assert int(peer.values()["warned.no_stamp"]) >= 1
+
+
+def test_the_newest_frame_wins_when_frames_come_faster_than_answers(node, peer, camera):
+    before = peer.until(peer.values)
+    camera.send(peer, mask=False)
+    depth, info = camera.depth(), camera.info()
+    publishers = [p for (topic, _), p in peer.publishers.items() if topic in ("depth/camera_info", "depth/image_rect")]
+    stamps = []
+    for _ in range(40):
+        stamps.append(peer.stamp())
+        for publisher in publishers:
+            message = depth if publisher.msg_type is type(depth) else info
+            message.header.stamp, message.header.frame_id = stamps[-1], "camera"
+            publisher.publish(message)
+        peer.spin(1 / 60)
+    peer.until(lambda: peer.answer(stamps[-1]), 30.0)
+    answered = [m.header.stamp.sec for m in peer.heard["poses"] if m.header.stamp in stamps]
+    assert answered == sorted(answered)
+    assert len(answered) == len(set(answered))
+    values = peer.until(lambda: peer.values())
+    lost = int(values["frames_superseded"]) - int(before["frames_superseded"])
+    assert lost + len(answered) <= 41
+    assert node.resident_mb() < 400
+
+
+def test_killed_and_started_again_it_goes_on(shipped, peer, start, camera):
+    first = start("pose_node.node", *node_arguments())
+    first.wait_for("active")
+    stamp = camera.send(peer)
+    peer.until(lambda: peer.answer(stamp))
+    assert first.end(signal.SIGKILL) == -signal.SIGKILL
+    second = start("pose_node.node", *node_arguments())
+    second.wait_for("active")
+    peer.spin(1.0)
+    stamp = camera.send(peer)
+    assert_true(peer.until(lambda: peer.answer(stamp, "pose")).pose, camera)
+    assert second.end(signal.SIGINT) == 0
