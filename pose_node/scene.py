@@ -169,9 +169,11 @@ def _pitch(points: Array, basis: Array) -> float:
     """Distance between neighbouring rays as a tangent, from the rays nearest to the segment's middle."""
     uvw = points @ basis.T
     uv = uvw[:, :2] / np.maximum(uvw[:, 2:], 1e-6)
+    off = np.einsum("ni,ni->n", uv, uv)
     if len(uv) > 4096:
-        off = np.einsum("ni,ni->n", uv, uv)
-        uv = uv[np.argpartition(off, 4096)[:4096]]
+        middle = off <= np.partition(off, 4095)[4095]
+        uv, off = uv[middle], off[middle]
+    uv = uv[np.lexsort((uv[:, 1], uv[:, 0], off))]  # the rays asked about below must not depend on the points' order
     # On a square lattice the four nearest neighbours are one pitch away; a median over all forgives borders and holes.
     k = min(5, len(uv))
     return float(np.median(cKDTree(uv).query(uv[::8], k=k)[0][:, -1]))
