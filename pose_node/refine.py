@@ -6,7 +6,7 @@ moves the result with it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -16,12 +16,16 @@ from pose_node.config import RefineConfig
 from pose_node.covariance import noise_sigma, pose_covariance
 from pose_node.lookup import Lookup
 from pose_node.scene import Scene, View
-from pose_node.se3 import exp_so3, project_so3
+from pose_node.se3 import exp_so3, project_so3, transform
 from pose_node.types import Array, Hypothesis, Indices, Refined
 
+Solver = Callable[[Array, Array, Array, Array, Array], Array]
+
 _COARSE_DAMPING = 3e-3  # share of the mean curvature: keeps directions that the points do not fix from drifting
+_POLISH_POINTS, _POLISH_STEPS = 300, 6
 _STEP_REL = 1e-7  # converged: steps below this, in diameters and radians
 _NEAR_REL = 1e-3  # near enough to look at the residuals' spread
+_LONGEST_STEP = 0.3  # diameters and radians; farther off the linearisation does not hold
 _REACH_SIGMAS = 4.5
 _LEAST_REACH_M = 0.0025
 _FREE_RAD = (0.04, 0.06)  # curvature that normals erring by so much would fake: none below, all of it above
@@ -30,13 +34,16 @@ _FACING = 0.3  # cosine below which a point does not belong to a piece of surfac
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Fit:
-    """One linearisation: residuals [N] in metres, gradients [N, 3], weights [N], points in the object frame [N, 3], nearest samples [N]."""
+    """One linearisation of B poses with N points, in the object frame.
+
+    residual [B, N] in metres, gradient [B, N, 3], weight [B, N], points x [B, N, 3], nearest samples [B * N].
+    """
 
     residual: Array
     gradient: Array
     weight: Array
     x: Array
-    near: Indices
+    near: Indices | None = None
 
 
 class Refiner:
@@ -64,8 +71,7 @@ class Refiner:
         last_rel = max(self.config.inlier_distance_rel, 2.0 * self.lookup.table_error_m / self.card.diameter_m)
         reach = self.card.diameter_m * np.geomspace(max(first_rel, last_rel), last_rel, iterations)
         for reach_m in reach:
-            x = (points - T[:, None, :3, 3]) @ T[:, :3, :3]
-            turned = normals @ T[:, :3, :3]
+            x, turned = _into_object(T, points, normals)
             near = self.lookup.nearest(x, turned)
             gradient = self.lookup.normals[near]
             offset = x - self.lookup.points_m[near]
@@ -73,7 +79,18 @@ class Refiner:
             distance2 = np.einsum("bni,bni->bn", offset, offset)
             facing = np.einsum("bni,bni->bn", turned, gradient)
             weight = np.square(np.maximum(1.0 - distance2 / (reach_m * reach_m), 0.0)) * np.maximum(facing - _FACING, 0.0)
-            T = self._step(T, x, residual, gradient, weight, _COARSE_DAMPING)[0]
+            T = self._step(T, _Fit(residual, gradient, weight, x), self._damped_steps)[0]
+        return T
+
+    def polish(self, T: Array, view: View) -> Array:
+        """A few exact steps for the few poses T [B, 4, 4] that are worth comparing closely."""
+        pick = _every(len(view.points_m), _POLISH_POINTS)
+        points, normals = view.points_m[pick], view.normals[pick]
+        reach_m = self.config.inlier_distance_rel * self.card.diameter_m
+        near = None
+        for _ in range(_POLISH_STEPS):
+            fit = self._linearise(T, points, normals, reach_m, near)
+            T, near = self._step(T, fit, self._trusted_steps)[0], fit.near
         return T
 
     def fine(self, hypothesis: Hypothesis, scene: Scene) -> Refined:
@@ -89,33 +106,31 @@ class Refiner:
         T, fit, second, converged = self._descend(
             T, points, normals, reach_m, _STEP_REL, self.config.max_iterations - first
         )
-        T = T.copy()
-        T[:3, :3] = project_so3(T[:3, :3])
-        inlier = fit.weight > 0.0
-        rms_m = float(np.sqrt(np.average(fit.residual**2, weights=fit.weight))) if inlier.any() else reach_m
+        T = transform(project_so3(T[:3, :3]), T[:3, 3])
+        residual, weight = fit.residual[0], fit.weight[0]
+        inlier = weight > 0.0
+        rms_m = float(np.sqrt(np.average(residual**2, weights=weight))) if inlier.any() else reach_m
         sigma_m = max(noise_sigma(view.range_m), rms_m)
         information, covariance = pose_covariance(
-            T, fit.x, fit.gradient, fit.weight, sigma_m, view.count, view.range_m, self.card
+            T, fit.x[0], fit.gradient[0], weight, sigma_m, view.count, view.range_m, self.card
         )
         return Refined(hypothesis, T, information, covariance, float(inlier.mean()), rms_m, first + second, converged)
 
     def _descend(
         self, T: Array, points: Array, normals: Array, reach_m: float, step_rel: float, most: int
     ) -> tuple[Array, _Fit, int, bool]:
-        """Steps until they are shorter than ``step_rel``: pose, last linearisation, steps made, converged."""
+        """Steps of one pose T [4, 4] until they are shorter than ``step_rel``: pose, last fit, steps made, converged."""
+        T = T[None]
         fit = self._linearise(T, points, normals, reach_m)
         gain, last = 1.0, np.zeros(6)
         for iteration in range(1, most + 1):
-            moved, (step,) = self._step(
-                T[None], fit.x[None], fit.residual[None], fit.gradient[None], fit.weight[None], None, gain
-            )
+            T, (step,) = self._step(T, fit, self._trusted_steps, gain)
             # A step back means a jump in the correspondences between here and there: close in on it.
             gain, last = (0.5 * gain if step @ last < 0.0 else gain), step
-            T = moved[0]
             fit = self._linearise(T, points, normals, reach_m, fit.near)
             if np.abs(step).max() < step_rel:
-                return T, fit, iteration, True
-        return T, fit, most, False
+                return T[0], fit, iteration, True
+        return T[0], fit, most, False
 
     def _noise_reach(self, fit: _Fit, reach_m: float) -> float:
         """Correspondence distance that suits the residuals' own spread: what lies farther off is not this surface."""
@@ -127,70 +142,72 @@ class Refiner:
     def _linearise(
         self, T: Array, points: Array, normals: Array, reach_m: float, near: Indices | None = None
     ) -> _Fit:
-        x = (points - T[:3, 3]) @ T[:3, :3]
-        turned = normals @ T[:3, :3]
-        residual, gradient, distance2, near = self.lookup.surface(x, turned, near)
-        facing = np.einsum("ni,ni->n", turned, gradient)
+        """Residuals of poses T [B, 4, 4] against the smooth surface; points within ``reach_m`` of it weigh."""
+        x, turned = _into_object(T, points, normals)
+        residual, gradient, distance2, near = self.lookup.surface(x.reshape(-1, 3), turned.reshape(-1, 3), near)
+        facing = np.einsum("ni,ni->n", turned.reshape(-1, 3), gradient)
         close = np.square(np.maximum(1.0 - np.square(residual / reach_m), 0.0))
         on = np.square(np.maximum(1.0 - distance2 / (2.0 * reach_m) ** 2, 0.0))
-        return _Fit(residual, gradient, close * on * np.maximum(facing - _FACING, 0.0), x, near)
+        weight = close * on * np.maximum(facing - _FACING, 0.0)
+        batch = x.shape[:2]
+        return _Fit(residual.reshape(batch), gradient.reshape(x.shape), weight.reshape(batch), x, near)
 
-    def _step(
-        self, T: Array, x: Array, residual: Array, gradient: Array, weight: Array, damping: float | None, gain: float = 1.0
-    ) -> tuple[Array, Array]:
-        """One Gauss-Newton step of T [B, 4, 4], damped or (without ``damping``) blind to directions that only noise fixes.
+    def _step(self, T: Array, fit: _Fit, solve: Solver, gain: float = 1.0) -> tuple[Array, Array]:
+        """One Gauss-Newton step of T [B, 4, 4]; also the steps [B, 6] in diameters and radians.
 
-        Also returns the steps [B, 6] in diameters and radians.
-
-        x, gradient [B, N, 3], residual and weight [B, N], all in the object frame, where the points move to
-        Exp(w) (x - c) + c + v; turning about the points' own centre c decouples the two.
+        In the object frame the points move to Exp(w) (x - c) + c + v; turning about the points' own centre c decouples
+        the two parts of the step.
         """
         scale = self.card.diameter_m
-        total = np.maximum(weight.sum(axis=1), 1e-12)
-        centre = np.einsum("bn,bni->bi", weight, x) / total[:, None]
-        lever = (x - centre[:, None]) / scale
-        J = np.concatenate([gradient, np.cross(lever, gradient)], axis=-1)
-        weighted = J * weight[..., None]
+        total = np.maximum(fit.weight.sum(axis=1), 1e-12)
+        centre = np.einsum("bn,bni->bi", fit.weight, fit.x) / total[:, None]
+        lever = (fit.x - centre[:, None]) / scale
+        J = np.concatenate([fit.gradient, np.cross(lever, fit.gradient)], axis=-1)
+        weighted = J * fit.weight[..., None]
         A = np.swapaxes(weighted, -1, -2) @ J
-        b = np.einsum("bni,bn->bi", weighted, residual / scale)
-        if damping is None:
-            step = np.stack([self._trusted_step(A[i], b[i], lever[i], weight[i], centre[i]) for i in range(len(A))])
-        else:
-            A = A + (damping * np.trace(A, axis1=-2, axis2=-1) / 6.0 + 1e-12)[:, None, None] * np.eye(6)
-            step = -np.linalg.solve(A, b[..., None])[..., 0]
-        # A step as long as this is a guess: the linearisation does not hold so far.
+        b = np.einsum("bni,bn->bi", weighted, fit.residual / scale)
+        step = solve(A, b, lever, fit.weight, centre)
         length = np.abs(step).max(axis=1, keepdims=True)
-        step = step * np.minimum(gain, 0.3 / np.maximum(length, 1e-12))
+        step = step * np.minimum(gain, _LONGEST_STEP / np.maximum(length, 1e-12))
         E = exp_so3(step[:, 3:])
         R = T[:, :3, :3] @ np.swapaxes(E, -1, -2)
         shift = np.einsum("bij,bj->bi", E, centre) - centre - step[:, :3] * scale
-        moved = T.copy()
-        moved[:, :3, :3] = R
-        moved[:, :3, 3] = T[:, :3, 3] + np.einsum("bij,bj->bi", R, shift)
-        return moved, step
+        return transform(R, T[:, :3, 3] + np.einsum("bij,bj->bi", R, shift)), step
 
+    def _damped_steps(self, A: Array, b: Array, lever: Array, weight: Array, centre: Array) -> Array:
+        """-(A + d I)^-1 b [B, 6]: quick, and slow where the points say little."""
+        damping = _COARSE_DAMPING * np.trace(A, axis1=-2, axis2=-1) / 6.0 + 1e-12
+        return -np.linalg.solve(A + damping[:, None, None] * np.eye(6), b[..., None])[..., 0]
 
-    def _trusted_step(self, A: Array, b: Array, lever: Array, weight: Array, centre: Array) -> Array:
-        """-A^-1 b [6] along the directions whose curvature is more than what erring normals would fake.
+    def _trusted_steps(self, A: Array, b: Array, lever: Array, weight: Array, centre: Array) -> Array:
+        """-A^-1 b [B, 6] along the directions whose curvature is more than what erring normals would fake.
 
         About the axis of a bowl, or of a mug whose handle is hidden, the residuals know nothing: steps there would only
         wander, and end elsewhere each time.
         """
-        r2 = np.einsum("n,ni,nj->ij", weight, lever, lever)
-        fake = np.eye(6) * (weight.sum() + 1e-12)
-        fake[3:, 3:] = np.trace(r2) * np.eye(3) - r2 + 1e-12 * np.eye(3)
+        r2 = np.einsum("bn,bni,bnj->bij", weight, lever, lever)
+        fake = np.zeros((len(A), 6, 6))
+        fake[:, :3, :3] = (weight.sum(axis=1) + 1e-12)[:, None, None] * np.eye(3)
+        fake[:, 3:, 3:] = (np.trace(r2, axis1=1, axis2=2) + 1e-12)[:, None, None] * np.eye(3) - r2
         for axis in self.card.symmetry.axes:
             shift = np.cross(axis.direction, (centre - axis.origin_m) / self.card.diameter_m)
-            turn = np.concatenate([shift, axis.direction])
-            across = np.eye(6) - np.outer(turn, turn) / (turn @ turn)
-            A, b = across @ A @ across, across @ b
+            turn = np.concatenate([shift, np.broadcast_to(axis.direction, shift.shape)], axis=1)
+            turn = turn / np.linalg.norm(turn, axis=1, keepdims=True)
+            across = np.eye(6) - turn[:, :, None] * turn[:, None]
+            A, b = across @ A @ across, np.einsum("bij,bj->bi", across, b)
         root = np.linalg.inv(np.linalg.cholesky(fake))
-        value, vector = np.linalg.eigh(root @ A @ root.T)
-        vector = root.T @ vector
+        value, vector = np.linalg.eigh(root @ A @ np.swapaxes(root, -1, -2))
+        vector = np.swapaxes(root, -1, -2) @ vector
         low, high = np.square(_FREE_RAD)
         share = np.clip((value - low) / (high - low), 0.0, 1.0)
         gain = share * share * (3.0 - 2.0 * share) / np.maximum(value, low)
-        return -vector @ (gain * (vector.T @ b))
+        return -np.einsum("bij,bj->bi", vector, gain * np.einsum("bji,bj->bi", vector, b))
+
+
+def _into_object(T: Array, points: Array, normals: Array) -> tuple[Array, Array]:
+    """Points and normals [N, 3] of the cloud's frame in the object frame of each pose T [B, 4, 4]: [B, N, 3] both."""
+    R = T[:, :3, :3]
+    return (points - T[:, None, :3, 3]) @ R, normals @ R
 
 
 def _every(length: int, count: int) -> Indices:
