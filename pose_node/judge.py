@@ -13,10 +13,11 @@ from pose_node.covariance import widen
 from pose_node.refine import Refiner
 from pose_node.scene import Scene, View
 from pose_node.symmetry import rotation_error, translation_error, turn
-from pose_node.types import Array, Estimate, Evidence, Hypothesis, Indices, Refined, Rejected, Segment
+from pose_node.types import Array, Estimate, Evidence, Hypothesis, Indices, Refined, Rejected
 from pose_node.visibility import Scores, Visibility, tolerance
 
-_SAME_RAD, _SAME_REL = np.deg2rad(8.0), 0.05  # coarse hypotheses nearer than this (and this share of the diameter) are one
+_SAME_RAD = np.deg2rad(8.0)  # coarse hypotheses nearer than this, and than the next in diameters, are one
+_SAME_REL = 0.05
 _PLACE_REL = 0.25  # poses whose centres are nearer than this share of the diameter stand at one place
 _EXPANDED = 4  # best hypotheses whose look-alikes are tried
 _TURNS = 12  # turns about an axis of confusion
@@ -84,9 +85,7 @@ class Judge:
         score = visibility.score(T, view, samples=1024, points=512).score
         kept = self._distinct(T, score, card, self.config.shortlist)
         least = score[kept[0]] - self.config.alternatives_margin - _POLISHED_BEHIND
-        return [
-            replace(origin[i], T_camera_object=T[i], confidence=float(score[i])) for i in kept if score[i] >= least
-        ]
+        return [replace(origin[i], T_camera_object=T[i], confidence=float(score[i])) for i in kept if score[i] >= least]
 
     def _distinct(self, T: Array, score: Array, card: ObjectCard, count: int) -> list[int]:
         """Rows of T [B, 4, 4], best first, no two equal up to symmetry."""

@@ -78,7 +78,9 @@ class Refiner:
             residual = np.einsum("bni,bni->bn", offset, gradient)
             distance2 = np.einsum("bni,bni->bn", offset, offset)
             facing = np.einsum("bni,bni->bn", turned, gradient)
-            weight = np.square(np.maximum(1.0 - distance2 / (reach_m * reach_m), 0.0)) * np.maximum(facing - _FACING, 0.0)
+            weight = np.square(np.maximum(1.0 - distance2 / (reach_m * reach_m), 0.0)) * np.maximum(
+                facing - _FACING, 0.0
+            )
             T = self._step(T, _Fit(residual, gradient, weight, x), self._damped_steps)[0]
         return T
 
@@ -139,9 +141,7 @@ class Refiner:
             return reach_m
         return float(np.clip(_REACH_SIGMAS * 1.4826 * np.median(near), min(_LEAST_REACH_M, reach_m), reach_m))
 
-    def _linearise(
-        self, T: Array, points: Array, normals: Array, reach_m: float, near: Indices | None = None
-    ) -> _Fit:
+    def _linearise(self, T: Array, points: Array, normals: Array, reach_m: float, near: Indices | None = None) -> _Fit:
         """Residuals of poses T [B, 4, 4] against the smooth surface; points within ``reach_m`` of it weigh."""
         x, turned = _into_object(T, points, normals)
         residual, gradient, distance2, near = self.lookup.surface(x.reshape(-1, 3), turned.reshape(-1, 3), near)

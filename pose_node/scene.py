@@ -107,7 +107,9 @@ class Scene:
         margin = _MARGIN_REL * diameter_m / range_m
         low, high = np.maximum(low - margin, -3.0), np.minimum(high + margin, 3.0)
         pitch = _pitch(self._relative[:, segment.indices].T, basis)
-        cell = max(_RAYS_PER_CELL_SIDE * pitch, diameter_m / range_m / _CELLS_A_DIAMETER, (high - low).max() / _MOST_CELLS)
+        cell = max(
+            _RAYS_PER_CELL_SIDE * pitch, diameter_m / range_m / _CELLS_A_DIAMETER, (high - low).max() / _MOST_CELLS
+        )
 
         u, v, depth = basis @ self._relative  # rows of [3, N]: long contiguous runs are what numpy is quick at
         index = np.flatnonzero(

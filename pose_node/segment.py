@@ -77,7 +77,9 @@ def _checked(masks: Masks, cloud: Cloud, cards: Mapping[str, ObjectCard]) -> lis
     out = []
     for name, instances in masks.items():
         if name not in cards:
-            raise InputError(f"masks: found object {name!r}, expected one of {', '.join(sorted(cards))}.", "unknown_object")
+            raise InputError(
+                f"masks: found object {name!r}, expected one of {', '.join(sorted(cards))}.", "unknown_object"
+            )
         if isinstance(instances, np.ndarray) and instances.shape == cloud.shape:
             instances = [instances]  # a single mask, not wrapped in a list
         for i, mask in enumerate(instances):
@@ -172,9 +174,7 @@ def _within_reach(cloud: Cloud, index: Indices, config: SegmentConfig) -> Indice
     return index[(range_m >= config.near_m) & (range_m <= config.far_m)]
 
 
-def _without_planes(
-    cloud: Cloud, index: Indices, cards: Mapping[str, ObjectCard], config: SegmentConfig
-) -> Indices:
+def _without_planes(cloud: Cloud, index: Indices, cards: Mapping[str, ObjectCard], config: SegmentConfig) -> Indices:
     """``index`` less the support planes: large ones, wider than any object."""
     if not config.remove_plane:
         return index
