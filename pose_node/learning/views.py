@@ -43,6 +43,7 @@ class ViewSettings:
 
     distance_m:      from the camera to the object's centre.
     K:               fixed intrinsics of a 640 x 480 image, or None: focal length drawn from ``focal_px``.
+    least_px:        the object spans at least this many pixels: small objects come nearer than ``distance_m`` says.
     most_px:         larger crops are rendered at a coarser grid, as a binning camera would (None: never).
     visible_share:   of the object's pixels; scenes outside are drawn again.
     clutter_count:   objects beside, around and in front of the object.
@@ -60,6 +61,7 @@ class ViewSettings:
     distance_m: tuple[float, float] = (0.4, 1.4)
     K: Array | None = None
     focal_px: tuple[float, float] = (450.0, 1100.0)
+    least_px: float = 25.0
     most_px: int | None = 125
     visible_share: tuple[float, float] = (0.4, 1.0)
     clutter_count: tuple[int, int] = (0, 4)
@@ -177,7 +179,7 @@ class ViewSampler:
         return self.observe(self.scene(seed, has_object=False))
 
     def scene(self, seed: int, has_object: bool = True) -> Scene:
-        """Place everything. Clutter is placed again until the visible share is in range, in the end with less of it."""
+        """Place everything. The sensor goes round with the seed, so that consecutive seeds use all evenly."""
         s = self.settings
         rng = np.random.default_rng([seed, int(has_object)])
         sensor = s.sensors[seed % len(s.sensors)]
@@ -193,29 +195,12 @@ class ViewSampler:
             body, scale = self._pick(rng)
             centre, reach = body.renderer.centre_m * scale, body.renderer.radius_m * scale
         R = _rotation(rng)
-        middle = _place(K, rng.uniform(*s.distance_m), reach, rng)
+        far = min(s.distance_m[1], 2 * reach * K[0, 0] / s.least_px)
+        middle = _place(K, rng.uniform(min(s.distance_m[0], far), far), reach, rng)
         first = Instance(body.renderer, se3.transform(R, middle - R @ centre), scale)
         plane = _support(first, body, middle, rng) if rng.random() < s.support_share else None
-        wanted = rng.uniform(*s.visible_share)
-        best, best_share = (first,), 1.0
-        window = sphere_window(middle, reach, K)
-        stride = max(max(window.width, window.height) // 24, 1)
-        rays = directions(K, window, stride)
-        own = cast(first, rays, K, window, stride)
-        alone = (compose([own], rays, window).ids == OBJECT).sum()
-        for attempt in range(8):
-            # Fewer bodies when nothing fits; none in the end is in range by itself.
-            around = self._surround(first, body, plane, max(count - attempt // 3, min(count, low)), rng)
-            if not around:
-                break
-            layers = [own, *(cast(i, rays, K, window, stride) for i in around)]
-            share = float((compose(layers, rays, window, plane).ids == OBJECT).sum() / max(alone, 1))
-            inside = s.visible_share[0] + 0.03 <= share <= s.visible_share[1]
-            if inside and (len(best) == 1 or abs(share - wanted) < abs(best_share - wanted)):
-                best, best_share = (first, *around), share
-            if len(best) > 1 and (attempt >= 3 or abs(best_share - wanted) < 0.15):
-                break
-        return Scene(best, plane, K, middle, reach, sensor, best_share, has_object, seed)
+        around, share = self._clutter(first, body, plane, count, K, middle, reach, rng)
+        return Scene((first, *around), plane, K, middle, reach, sensor, share, has_object, seed)
 
     def observe(self, scene: Scene, T_new_old: Array | None = None) -> View:
         """Measure a scene and cut out the segment, from where it was made or from a moved camera."""
@@ -272,6 +257,46 @@ class ViewSampler:
             foreign_share=foreign,
             seed=scene.seed,
         )
+
+    def _clutter(
+        self,
+        first: Instance,
+        body: _Body,
+        plane: Plane | None,
+        count: int,
+        K: Array,
+        middle: Array,
+        reach: float,
+        rng: np.random.Generator,
+    ) -> tuple[list[Instance], float]:
+        """Clutter that leaves about a drawn share of the object visible, chosen among a few placements by a coarse look."""
+        s = self.settings
+        wanted = rng.uniform(*s.visible_share)
+        if not count:
+            return [], 1.0
+        window = sphere_window(middle, min(reach * (1 + s.margin), 0.9 * middle[2]), K)
+        stride = max(max(window.width, window.height) // 30, 1)
+        rays = directions(K, window, stride)
+        own = cast(first, rays, K, window, stride)
+        alone = max(int((compose([own], rays, window).ids == OBJECT).sum()), 1)
+        share_of_clutter = s.foreign[1] / (1 - s.foreign[1]) if s.foreign_clutter else 0.0
+        best, best_share, least = [], 1.0, np.inf
+        for attempt in range(8):
+            # Fewer bodies when nothing fits; none at all is in range by itself.
+            around = self._surround(first, body, plane, max(count - attempt // 3, s.clutter_count[0], 1), rng)
+            layers = [own, *(cast(i, rays, K, window, stride) for i in around)]
+            ids = compose(layers, rays, window, plane).ids
+            share = float((ids == OBJECT).sum() / alone)
+            if not s.visible_share[0] + 0.03 <= share <= s.visible_share[1]:
+                continue
+            # Segments that must hold clutter need enough of it in the crop.
+            poor = (ids > OBJECT).sum() < 1.3 * share_of_clutter * share * alone
+            miss = abs(share - wanted) + 2.0 * poor
+            if miss < least:
+                best, best_share, least = around, share, miss
+            if least < 0.15 or (attempt >= 3 and least < 1.0):
+                break
+        return best, best_share
 
     def _pick(self, rng: np.random.Generator) -> tuple[_Body, float]:
         """A clutter body, brought to between 0.4 and 1.6 of the object's diameter when it is of another size."""
