@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
 from pose_node import __version__
@@ -141,7 +142,7 @@ def _estimate(options: argparse.Namespace) -> int:
     scale = options.depth_scale if options.depth_scale is not None else scale_of_file
     depth_m = read_depth(options.depth, scale, force_scale=options.depth_scale is not None)
     masks = {names[0]: [read_mask(path, depth_m.shape) for path in options.mask]} if options.mask else None
-    boxes = {names[0]: [checked_box(box, depth_m.shape) for box in options.box]} if options.box else None
+    boxes = {names[0]: [box_mask(box, depth_m.shape) for box in options.box]} if options.box else None
     cloud = Cloud.from_depth(depth_m, K)
 
     from pose_node.objects import object_folders
@@ -220,8 +221,8 @@ def read_mask(path: Path, shape: tuple[int, ...]) -> Any:
     return mask
 
 
-def checked_box(box: Sequence[float], shape: tuple[int, ...]) -> tuple[float, float, float, float]:
-    """(x, y, width, height) in pixels, which must touch the image; raises InputError."""
+def box_mask(box: Sequence[float], shape: tuple[int, ...]) -> NDArray[np.bool_]:
+    """The pixels whose centres lie in (x, y, width, height), which must touch the image; raises InputError."""
     x, y, width, height = box
     if not np.isfinite(box).all() or width <= 0 or height <= 0:
         raise InputError(f"--box: found {width:g} x {height:g} pixels, expected a width and a height above 0.")
@@ -229,7 +230,8 @@ def checked_box(box: Sequence[float], shape: tuple[int, ...]) -> tuple[float, fl
         raise InputError(
             f"--box: found {x:g} {y:g} {width:g} {height:g}, expected a box inside the image of {_size(shape)} pixels."
         )
-    return x, y, width, height
+    v, u = np.indices(shape)
+    return (u >= x) & (u < x + width) & (v >= y) & (v < y + height)
 
 
 def estimate_values(estimate: Estimate) -> dict[str, Any]:
