@@ -23,7 +23,7 @@ from pose_node.cloud import Cloud
 from pose_node.config import InferConfig
 from pose_node.errors import ModelError
 from pose_node.harmonics import COEFFICIENTS, rotation_basis
-from pose_node.prepare import Prepared, prepare
+from pose_node.prepare import Drawn, Prepared, draw
 from pose_node.se3 import exp_so3, project_so3, transform
 from pose_node.symmetry import nearest_symmetric, rotation_grid
 from pose_node.types import Array, Hypothesis, HypothesisSource, Rejected, Segment
@@ -56,8 +56,8 @@ class Network:
         grid = rotation_grid(_GRID)
         self._grid, self._grid_basis = grid, rotation_basis(grid)
 
-    def propose(self, cloud: Cloud, segment: Segment) -> list[Hypothesis] | Rejected:
-        """At most ``max_hypotheses`` poses of the object in a segment, or why there are none.
+    def propose(self, cloud: Cloud, segment: Segment, drawn: Drawn) -> list[Hypothesis] | Rejected:
+        """At most ``max_hypotheses`` poses of the object in a segment (``drawn`` from it), or why there are none.
 
         A mask or a box is the user's word. Any other segment may hold more than the object: where the points' votes say
         so, it is narrowed to the points that vote for the most likely centre, and the network looks again.
@@ -66,7 +66,7 @@ class Network:
         if len(segment.indices) < self.config.min_points:
             reason = f"{name}: found {len(segment.indices)} points, expected at least {self.config.min_points}."
             return Rejected("too_few_points", reason, name, segment)
-        prepared, outputs, on_object = self._look(cloud, segment)
+        prepared, outputs, on_object = self._look(drawn)
         if segment.source not in ("mask", "box"):
             voters = _voters(prepared, outputs["offsets"], on_object)
             if voters.mean() < _MIN_VOTERS:
@@ -75,12 +75,12 @@ class Network:
             kept = voters[cKDTree(prepared.centres_m()).query(cloud.points_m[segment.indices])[1]]
             if self.config.min_points <= kept.sum() < _WHOLE * len(kept):
                 segment = Segment(segment.indices[kept], "votes", name)
-                prepared, outputs, on_object = self._look(cloud, segment)
+                prepared, outputs, on_object = self._look(draw(cloud.points_m[segment.indices], cloud.viewpoint_m))
         poses = self._poses(prepared, outputs, on_object)[: self.config.max_hypotheses]
         return [Hypothesis(name, T, segment, source, confidence) for T, source, confidence in poses]
 
-    def _look(self, cloud: Cloud, segment: Segment) -> tuple[Prepared, dict[str, Array], Array]:
-        prepared = prepare(cloud.points_m[segment.indices], cloud.viewpoint_m, self.card.diameter_m)
+    def _look(self, drawn: Drawn) -> tuple[Prepared, dict[str, Array], Array]:
+        prepared = drawn.scaled(self.card.diameter_m)
         outputs = self.run(prepared)
         return prepared, outputs, 1.0 / (1.0 + np.exp(-outputs["objectness"]))
 

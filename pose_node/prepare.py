@@ -20,7 +20,7 @@ from pose_node.types import Array, Indices
 POINTS = 1024  # the network's points; a smaller segment's are repeated in turn, so that clouds can be batched
 CENTRES = 128  # those that carry features; the first 32 are the coarse level
 _POOL = 4096  # points that normals are estimated from
-_TIE_REL2 = 1e-9  # squared distances nearer than this, in squared diameters, are a tie
+_TIE_REL2 = 1e-9  # squared distances nearer than this share of the largest are a tie
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -48,22 +48,45 @@ class Prepared:
         return self.points[self.centres].astype(np.float64) * self.scale_m + self.centre_m
 
 
-def prepare(points_m: Array, viewpoint_m: Array, diameter_m: float) -> Prepared:
-    """Prepare the points [M, 3] of a segment seen from ``viewpoint_m`` [3] for an object of ``diameter_m``."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Drawn:
+    """What preparation draws from a segment, whatever the object: done once, then scaled for each object.
+
+    points: [n <= POINTS, 3] metres about ``centre_m``; normals [n, 3]; viewpoint [3] metres about ``centre_m``; centres [CENTRES].
+    """
+
+    points: Array
+    normals: Array
+    viewpoint: Array
+    centres: NDArray[np.int64]
+    centre_m: Array
+
+    def scaled(self, diameter_m: float) -> Prepared:
+        """The network's input for an object of ``diameter_m``."""
+        rows = np.resize(np.arange(len(self.points)), POINTS)
+        return Prepared(
+            (self.points / diameter_m).astype(np.float32)[rows],
+            self.normals.astype(np.float32)[rows],
+            (self.viewpoint / diameter_m).astype(np.float32),
+            self.centres,
+            self.centre_m,
+            float(diameter_m),
+        )
+
+
+def draw(points_m: Array, viewpoint_m: Array) -> Drawn:
+    """Draw from the points [M >= 1, 3] of a segment seen from ``viewpoint_m`` [3]."""
     pool = even_subset(points_m, _POOL)
     sample = pool[_stride(len(pool), POINTS)]
     centre_m = sample.mean(axis=0)
     normals = estimate_normals(pool, sample, viewpoint_m, noise_radius(float(np.linalg.norm(centre_m - viewpoint_m))))
-    points = (sample - centre_m) / diameter_m
-    rows = np.resize(np.arange(len(points)), POINTS)
-    return Prepared(
-        points.astype(np.float32)[rows],
-        normals.astype(np.float32)[rows],
-        ((viewpoint_m - centre_m) / diameter_m).astype(np.float32),
-        farthest_points(points, CENTRES),
-        centre_m,
-        float(diameter_m),
-    )
+    points = sample - centre_m
+    return Drawn(points, normals, viewpoint_m - centre_m, farthest_points(points, CENTRES), centre_m)
+
+
+def prepare(points_m: Array, viewpoint_m: Array, diameter_m: float) -> Prepared:
+    """Prepare the points [M, 3] of a segment seen from ``viewpoint_m`` [3] for an object of ``diameter_m``."""
+    return draw(points_m, viewpoint_m).scaled(diameter_m)
 
 
 def even_subset(points_m: Array, count: int) -> Array:
@@ -85,15 +108,17 @@ def _stride(length: int, count: int) -> Indices:
 
 
 def farthest_points(points: Array, count: int) -> NDArray[np.int64]:
-    """Farthest-point sampling of points [N, 3] in diameters -> [count] rows, starting with the farthest from the centroid.
+    """Farthest-point sampling of points [N, 3] about their centroid -> [count] rows, starting with the farthest from it.
 
-    Rows must come ordered by distance to the centroid: among near-ties the first wins, so rounding cannot choose.
+    Rows must come ordered by distance to the centroid: among near-ties the first wins, so rounding cannot choose. With
+    fewer points than ``count`` the first row fills the rest.
     """
     chosen = np.empty(count, dtype=np.int64)
     x, y, z = np.ascontiguousarray(points.T)
     nearest = x * x + y * y + z * z
+    tie = _TIE_REL2 * nearest.max()
     for i in range(count):
-        row = int((nearest >= nearest.max() - _TIE_REL2).argmax())  # with fewer points than ``count``, row 0 again
+        row = int((nearest >= nearest.max() - tie).argmax())
         chosen[i] = row
         dx, dy, dz = x - x[row], y - y[row], z - z[row]
         distance2 = dx * dx + dy * dy + dz * dz
