@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from typing import TypeVar
 
 import numpy as np
 
@@ -15,6 +16,8 @@ from pose_node.scene import Scene, View
 from pose_node.symmetry import rotation_error, translation_error, turn
 from pose_node.types import Array, Estimate, Evidence, Hypothesis, Indices, Refined, Rejected
 from pose_node.visibility import Scores, Visibility, tolerance
+
+Item = TypeVar("Item")
 
 _SAME_RAD = np.deg2rad(8.0)  # coarse hypotheses nearer than this, and than the next in diameters, are one
 _SAME_REL = 0.05
@@ -41,7 +44,7 @@ class Judge:
         At most ``config.shortlist`` for each segment and object, best first; ``confidence`` becomes the coarse score.
         """
         out: list[Hypothesis] = []
-        for group in _by_segment_and_object(hypotheses):
+        for group in _by_segment_and_object(hypotheses, key=lambda h: h):
             out.extend(self._shortlist(group, scene.view(group[0].segment)))
         return out
 
@@ -51,7 +54,10 @@ class Judge:
         rejected: list[Rejected] = []
         for group in _by_segment_and_object(refined, key=lambda r: r.hypothesis):
             result = self._decide(group, scene.view(group[0].hypothesis.segment))
-            (found if isinstance(result, Estimate) else rejected).append(result)
+            if isinstance(result, Estimate):
+                found.append(result)
+            else:
+                rejected.append(result)
         found.sort(key=lambda e: -e.score)
         kept: list[tuple[Estimate, Indices]] = []
         for estimate in found:
@@ -132,9 +138,12 @@ class Judge:
             score=float(scores.score[best]),
             covariance=self._covariance(lead, float(scores.score[best]), view),
             evidence=Evidence(
-                *(float(getattr(scores, f)[best]) for f in ("explained", "violated", "occluded", "covered")),
-                lead.inlier_fraction,
-                lead.rms_m,
+                explained=float(scores.explained[best]),
+                violated=float(scores.violated[best]),
+                occluded=float(scores.occluded[best]),
+                covered=float(scores.covered[best]),
+                inlier_fraction=lead.inlier_fraction,
+                rms_m=lead.rms_m,
             ),
             segment=segment,
             alternatives=tuple((T[i], float(w)) for i, w in zip(kept[1:], weight[1:])),
@@ -195,11 +204,11 @@ class Judge:
         return None
 
 
-def _by_segment_and_object(items: Sequence, key=lambda h: h) -> list[list]:
+def _by_segment_and_object(items: Sequence[Item], key: Callable[[Item], Hypothesis]) -> list[list[Item]]:
     """Groups in the order of their first member."""
-    groups: dict[tuple[int, str], list] = {}
+    groups: dict[tuple[int, str], list[Item]] = {}
     for item in items:
-        hypothesis: Hypothesis = key(item)
+        hypothesis = key(item)
         groups.setdefault((id(hypothesis.segment), hypothesis.object_name), []).append(item)
     return list(groups.values())
 
