@@ -25,7 +25,7 @@ _PLACE_REL = 0.25  # poses whose centres are nearer than this share of the diame
 _EXPANDED = 4  # best hypotheses whose look-alikes are tried
 _TURNS = 12  # turns about an axis of confusion
 _PROFILE_STEPS = 48
-_BEHIND = 0.15  # a coarse score this far below the best will not win
+_BEHIND = 0.1  # a coarse score this far below the margin of alternatives will not win
 _POLISHED_BEHIND = 0.02  # nor a polished one this far below the margin of alternatives
 _MIN_SEEN = 0.08  # share of the visible surface that must be neither hole nor occluded
 _CLAIM_OVERLAP = 0.3  # two estimates that share more of the smaller one's points than this exclude each other
@@ -86,7 +86,7 @@ class Judge:
             score = np.concatenate([score, visibility.score(turned, view).score])
             origin += [replace(h, source="confusion") for h in origin[:best] for _ in range(len(alike))]
         kept = self._distinct(T, score, card, self.config.shortlist)
-        kept = [i for i in kept if score[i] >= score[kept[0]] - _BEHIND]
+        kept = [i for i in kept if score[i] >= score[kept[0]] - _BEHIND - self.config.alternatives_margin]
         T, origin = refiner.polish(T[kept], view), [origin[i] for i in kept]
         score = visibility.score(T, view, samples=1024, points=512).score
         kept = self._distinct(T, score, card, self.config.shortlist)
