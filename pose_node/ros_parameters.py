@@ -87,8 +87,9 @@ def declare(node: Any, overrides: Mapping[str, Any]) -> None:
     known = {parameter.name: parameter for parameter in parameters()}
     for name in overrides:
         if name not in known and not name.startswith(_FOREIGN):
-            near = get_close_matches(name, known, n=1)
-            meant = f" (did you mean {near[0]!r}?)" if near else ""
+            by_leaf = {known_name.rpartition(".")[2]: known_name for known_name in known}
+            near = get_close_matches(name, known, n=1) or get_close_matches(name.rpartition(".")[2], by_leaf, n=1)
+            meant = f" (did you mean {by_leaf.get(near[0], near[0])!r}?)" if near else ""
             raise ConfigError(f"parameter {name}: unknown{meant}; config/pose.yaml names all parameters.")
     for parameter in known.values():
         value = overrides[parameter.name].value if parameter.name in overrides else parameter.default

@@ -56,27 +56,28 @@ def _run(options: argparse.Namespace, names: list[str]) -> list[Answer]:
     os.environ.update({key: value for key, value in env.items() if key.startswith("ROS_")})
     folder = object_folders(options.models, names)[0].parent.resolve()
     told = ["--ros-args", "-p", f"models:={folder}", "-p", f"objects:=[{', '.join(names)}]", "-p", "input:=depth"]
-    with processes.Child("pose_node.node", told, env) as node, Watch() as watch:
-        with processes.Child("pose_node.demo.player", [], env, read=True) as player:
-            reader = threading.Thread(target=watch.read_player, args=(player.process.stdout,), daemon=True)
-            reader.start()
-            started_s = time.monotonic()
-            try:
-                for second in _seconds(started_s):
-                    print(watch.line(second), flush=True)
-                    if not node.running() or not player.running():
-                        print("demo: the node or the player ended early.", file=sys.stderr)
-                        break
-                    everything = len(watch.last_found()) == len(recording.scenes())
-                    if (second >= options.seconds and everything) or second >= options.at_most:
-                        break
-            except KeyboardInterrupt:
-                print("stopping")
+    with (
+        processes.Child("pose_node.node", told, env) as node,
+        processes.Child("pose_node.demo.player", [], env, read=True) as player,
+        Watch() as watch,
+    ):
+        threading.Thread(target=watch.read_player, args=(player.process.stdout,), daemon=True).start()
+        try:
+            for second in _seconds():
+                print(watch.line(second), flush=True)
+                if not node.running() or not player.running():
+                    print("demo: the node or the player ended early.", file=sys.stderr)
+                    break
+                everything = len(watch.last_found()) == len(recording.scenes())
+                if (second >= options.seconds and everything) or second >= options.at_most:
+                    break
+        except KeyboardInterrupt:
+            print("stopping")
         return list(watch.last_found().values()) or watch.last_answers()
 
 
-def _seconds(started_s: float) -> Iterator[int]:
-    second = 0
+def _seconds() -> Iterator[int]:
+    started_s, second = time.monotonic(), 0
     while True:
         second += 1
         time.sleep(max(started_s + second - time.monotonic(), 0.0))

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from types import TracebackType
 
 _PATIENCE_S = 5.0  # from SIGTERM to SIGKILL
+_PR_SET_PDEATHSIG = 1  # linux/prctl.h
+_LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None  # loaded here: between fork and exec is no time for it
 
 
 def environment() -> dict[str, str]:
@@ -21,13 +25,19 @@ def environment() -> dict[str, str]:
     return {**os.environ, **local}
 
 
+def _die_with_parent() -> None:
+    """In the child, before its program: ask Linux for SIGTERM should the demo itself be killed, which no code survives."""
+    if _LIBC is not None:
+        _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
 class Child:
     """A Python module run as a process; leaving the ``with`` block ends it: SIGTERM, patience, SIGKILL."""
 
     def __init__(self, module: str, arguments: Sequence[str], env: Mapping[str, str], read: bool = False) -> None:
         command = [sys.executable, "-m", module, *arguments]
         output = subprocess.PIPE if read else None
-        self.process = subprocess.Popen(command, env=dict(env), stdout=output, text=True)
+        self.process = subprocess.Popen(command, env=dict(env), stdout=output, text=True, preexec_fn=_die_with_parent)
 
     def __enter__(self) -> Child:
         return self

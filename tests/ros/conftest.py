@@ -42,8 +42,8 @@ def start(tmp_path) -> Iterator[Callable[..., Process]]:
     """Start processes that end with the test."""
     running: list[Process] = []
 
-    def begin(module: str, *arguments: str) -> Process:
-        running.append(Process(module, *arguments, log=tmp_path / f"{module}.{len(running)}.log"))
+    def begin(module: str, *arguments: str, **more: Path) -> Process:
+        running.append(Process(module, *arguments, log=tmp_path / f"process.{len(running)}.log", **more))
         return running[-1]
 
     yield begin
@@ -84,10 +84,10 @@ def watchdog(request) -> Iterator[None]:
     """The last resort against a hang inside DDS, where no time limit of ours reaches: end the whole run, loudly."""
 
     def give_up() -> None:
-        sys.__stderr__.write(f"\n{request.node.nodeid}: hangs for 180 s, giving up\n")
+        sys.__stderr__.write(f"\n{request.node.nodeid}: hangs for 400 s, giving up\n")
         os._exit(70)
 
-    timer = threading.Timer(180.0, give_up)
+    timer = threading.Timer(400.0, give_up)
     timer.daemon = True
     timer.start()
     yield

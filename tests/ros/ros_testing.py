@@ -24,23 +24,27 @@ for variable in ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FIL
 
 
 class Process:
-    """A Python module as a child process, with its output kept in a file. Never outlives its test."""
+    """A Python module, or a script, as a child process, with its output kept in a file. Never outlives its test.
 
-    def __init__(self, module: str, *arguments: str, log: Path) -> None:
+    Time limits are wide: they tell a hang from a busy machine, not a fast node from a slow one.
+    """
+
+    def __init__(self, module: str, *arguments: str, log: Path, cwd: Path = REPOSITORY) -> None:
         # The publisher's profile is not the node's: a node must do with what a plain machine has.
         env = {key: value for key, value in os.environ.items() if not key.endswith("_DEFAULT_PROFILES_FILE")}
         env["OMP_NUM_THREADS"] = "1"
         self.log = log
         self._file = log.open("w")
         self.started_s = time.monotonic()
-        self.popen = subprocess.Popen(
-            [sys.executable, "-m", module, *arguments], cwd=REPOSITORY, env=env, stdout=self._file, stderr=self._file
-        )
+        program = [module] if module.endswith(".py") else ["-m", module]
+        command = [sys.executable, *program, *arguments]
+        env["PYTHONPATH"] = os.pathsep.join(filter(None, [str(REPOSITORY), env.get("PYTHONPATH", "")]))
+        self.popen = subprocess.Popen(command, cwd=cwd, env=env, stdout=self._file, stderr=self._file)
 
     def output(self) -> str:
         return self.log.read_text()
 
-    def wait_for(self, text: str, timeout_s: float = 20.0) -> float:
+    def wait_for(self, text: str, timeout_s: float = 60.0) -> float:
         """Seconds from the start until its output held ``text``."""
         while text not in self.output():
             assert self.popen.poll() is None, f"ended with {self.popen.returncode}:\n{self.output()}"
@@ -48,7 +52,7 @@ class Process:
             time.sleep(0.02)
         return time.monotonic() - self.started_s
 
-    def end(self, number: int = signal.SIGTERM, timeout_s: float = 8.0) -> int:
+    def end(self, number: int = signal.SIGTERM, timeout_s: float = 30.0) -> int:
         """Send the signal and return the exit code; a process that does not obey is killed, and the test fails."""
         if self.popen.poll() is None:
             self.popen.send_signal(number)
@@ -60,7 +64,7 @@ class Process:
     def kill(self) -> None:
         if self.popen.poll() is None:
             self.popen.kill()
-            self.popen.wait(5.0)
+            self.popen.wait(10.0)
         self._file.close()
 
     def resident_mb(self) -> float:
@@ -127,7 +131,7 @@ class Peer:
     def spin(self, seconds: float) -> None:
         self.until(lambda: False, seconds, must=False)
 
-    def until(self, condition: Callable[[], object], timeout_s: float = 20.0, must: bool = True):
+    def until(self, condition: Callable[[], object], timeout_s: float = 60.0, must: bool = True):
         """Spin until the condition holds and return it; fail when it does not in time."""
         end_s = time.monotonic() + timeout_s
         while time.monotonic() < end_s:

@@ -110,7 +110,7 @@ def test_parameters_carry_their_sentence_and_range(peer, start):
 )
 def test_what_cannot_be_meant_is_refused_at_start_in_one_sentence(peer, start, told, sentence):
     process = start("pose_node.node", *node_arguments(**told))
-    assert process.popen.wait(15.0) == 2
+    assert process.popen.wait(60.0) == 2
     assert sentence in process.output()
     assert "Traceback" not in process.output()
 
@@ -123,5 +123,5 @@ def test_a_whole_number_does_for_a_fraction(peer, start):
 
 def test_arguments_that_are_not_for_ros_are_refused(peer, start):
     process = start("pose_node.node", "--models", "elsewhere")
-    assert process.popen.wait(15.0) == 2
+    assert process.popen.wait(60.0) == 2
     assert "unknown arguments --models elsewhere" in process.output()

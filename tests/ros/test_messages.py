@@ -1,0 +1,77 @@
+"""Results to messages, without a network or a node."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+pytest.importorskip("geometry_msgs", reason="ROS messages are not installed")
+
+from builtin_interfaces.msg import Time
+from scipy.spatial.transform import Rotation
+from std_msgs.msg import Header
+from visualization_msgs.msg import Marker
+
+from pose_node import ros_messages, se3
+from pose_node.types import Estimate, Evidence, Segment
+
+HEADER = Header(stamp=Time(sec=12, nanosec=34), frame_id="camera")
+
+
+def estimate(name: str = "mug", score: float = 0.8, seed: int = 0) -> Estimate:
+    rng = np.random.default_rng(seed)
+    T = se3.transform(Rotation.random(random_state=seed).as_matrix(), rng.normal(size=3))
+    A = rng.normal(size=(6, 6))
+    evidence = Evidence(0.9, 0.0, 0.1, 0.9, 0.9, 0.001)
+    return Estimate(name, T, score, A @ A.T, evidence, Segment(np.arange(3), "mask"))
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_pose_is_the_same_motion(seed):
+    one = estimate(seed=seed)
+    pose = ros_messages.pose(one.T_camera_object)
+    q = [getattr(pose.orientation, axis) for axis in "xyzw"]
+    assert abs(np.linalg.norm(q) - 1.0) < 1e-12
+    np.testing.assert_allclose(Rotation.from_quat(q).as_matrix(), one.T_camera_object[:3, :3], atol=1e-12)
+    assert [pose.position.x, pose.position.y, pose.position.z] == one.T_camera_object[:3, 3].tolist()
+
+
+def test_headers_pass_through_and_instances_keep_their_order():
+    both = [estimate("mug", 0.9, 1), estimate("mug", 0.7, 2)]
+    array = ros_messages.pose_array(HEADER, both)
+    assert array.header == HEADER
+    assert array.poses == [ros_messages.pose(e.T_camera_object) for e in both]
+    assert ros_messages.pose_stamped(HEADER, both[0]).header == HEADER
+    assert ros_messages.pose_array(HEADER, []).poses == []
+
+
+def test_covariance_row_by_row():
+    one = estimate()
+    message = ros_messages.pose_with_covariance(HEADER, one)
+    np.testing.assert_array_equal(np.reshape(message.pose.covariance, (6, 6)), one.covariance)
+
+
+def test_markers_clear_what_was_before_and_show_mesh_and_name():
+    array = ros_messages.markers(HEADER, [estimate("mug", 0.91), estimate("bowl", 0.5)], {"mug": "a", "bowl": "b"})
+    assert [m.action for m in array.markers] == [Marker.DELETEALL] + [Marker.ADD] * 4
+    assert [m.mesh_resource for m in array.markers[1::2]] == ["a", "b"]
+    assert array.markers[2].text == "mug 0.91"
+    keys = [(m.ns, m.id) for m in array.markers[1:]]
+    assert len(set(keys)) == len(keys)
+    assert all(m.header == HEADER for m in array.markers)
+
+
+@pytest.mark.parametrize("field", ["T_camera_object", "covariance"])
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_what_is_not_finite_is_not_publishable(field, value):
+    one = estimate()
+    assert ros_messages.is_publishable(one)
+    getattr(one, field)[2, 3] = value
+    assert not ros_messages.is_publishable(one)
+
+
+def test_diagnostics_spell_values_out():
+    message = ros_messages.diagnostics(Time(sec=1), "/pose_node", b"\x01", "why", {"ms": 1.23456, "n": 3, "what": "x"})
+    (status,) = message.status
+    assert (status.level, status.name, status.message) == (b"\x01", "/pose_node", "why")
+    assert {pair.key: pair.value for pair in status.values} == {"ms": "1.235", "n": "3", "what": "x"}

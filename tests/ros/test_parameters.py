@@ -1,0 +1,82 @@
+"""Parameters from the dataclasses and back, against a node's parameter interface without ROS underneath."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+
+pytest.importorskip("rcl_interfaces", reason="ROS messages are not installed")
+
+from pose_node import ros_parameters
+from pose_node.config import PipelineConfig
+from pose_node.errors import ConfigError
+
+
+class Board:
+    """What a node keeps of its parameters."""
+
+    def __init__(self) -> None:
+        self.values: dict = {}
+
+    def declare_parameter(self, name, value, descriptor, ignore_override):
+        assert ignore_override
+        assert descriptor.description
+        assert name not in self.values
+        self.values[name] = value
+
+    def get_parameter(self, name):
+        return SimpleNamespace(value=self.values[name])
+
+
+def settings(**told) -> ros_parameters.Settings:
+    board = Board()
+    ros_parameters.declare(board, {name: SimpleNamespace(value=value) for name, value in told.items()})
+    return ros_parameters.read(board)
+
+
+def test_without_a_word_the_defaults_hold():
+    assert settings().pipeline == PipelineConfig()
+    node = settings().node
+    assert (node.objects, node.mask_labels, node.autostart, node.input) == ((), (), True, "auto")
+
+
+def test_what_is_told_arrives():
+    found = settings(**{"objects": ["mug", "bowl"], "segment.far_m": 2, "infer.threads": 4, "use_sim_time": True})
+    assert found.node.objects == ("mug", "bowl")
+    assert found.pipeline.segment.far_m == 2.0
+    assert isinstance(found.pipeline.segment.far_m, float)
+    assert found.pipeline.infer.threads == 4
+
+
+@pytest.mark.parametrize("value", [[], [""], None, ()])
+def test_an_empty_list_in_every_spelling(value):
+    assert settings(objects=value).node.objects == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("far_m", 2.0, "did you mean"),
+        ("qqqq", 2.0, "unknown; config/pose.yaml"),
+        ("segment.far_m", "near", "expected float"),
+        ("segment.far_m", -1.0, "from 0 to 100"),
+        ("infer.threads", 1.5, "expected int"),
+        ("infer.threads", True, "expected int"),
+        ("infer.provider", "gpu", "one of auto, cpu"),
+        ("objects", "mug", "list of texts"),
+        ("objects", [1, 2], "list of texts"),
+        ("autostart", 1, "expected bool"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused_by_name(name, value, words):
+    with pytest.raises(ConfigError, match=words) as caught:
+        settings(**{name: value})
+    assert f"parameter {name}" in str(caught.value)
+
+
+def test_a_change_is_checked_as_a_start_is():
+    ros_parameters.check("segment.far_m", 3.0)
+    ros_parameters.check("somebody_elses", object())
+    with pytest.raises(ConfigError, match="from 0 to 100"):
+        ros_parameters.check("segment.far_m", 300.0)
