@@ -11,6 +11,7 @@ from scipy.spatial import cKDTree
 from torch.utils.data import Dataset
 
 from pose_node.card import ObjectCard
+from pose_node.errors import InputError
 from pose_node.harmonics import rotation_basis
 from pose_node.learning.loss import Truth
 from pose_node.learning.views import View, ViewSampler
@@ -21,6 +22,8 @@ from pose_node.types import Array
 
 _NEGATIVE_SHARE = 0.12  # segments without the object: they teach objectness to say no
 _AXIS_STEPS = 24
+_FEWEST_POINTS = 60  # a view whose sensor lost nearly all of it teaches nothing: another is taken
+_ATTEMPTS = 20
 _STREAM = 1_000_003  # distance between the seeds of two streams of views
 
 
@@ -52,9 +55,13 @@ class Views(Dataset):  # type: ignore[type-arg]
         return self.count
 
     def __getitem__(self, index: int) -> Sample:
-        seed = self.base + index
-        absent = np.random.default_rng(seed).random() < _NEGATIVE_SHARE
-        return self.sample(self.sampler.negative(seed) if absent else self.sampler.view(seed))
+        absent = np.random.default_rng(self.base + index).random() < _NEGATIVE_SHARE
+        take = self.sampler.negative if absent else self.sampler.view
+        for attempt in range(_ATTEMPTS):
+            view = take(self.base + index + attempt * _STREAM * 1000)
+            if len(view.points_m) >= _FEWEST_POINTS:
+                return self.sample(view)
+        raise InputError(f"{self.card.name}: {_ATTEMPTS} views in a row measured fewer than {_FEWEST_POINTS} points.")
 
     def sample(self, view: View) -> Sample:
         """A view as a training sample; in a view without the object the pose's labels mean nothing."""
