@@ -38,7 +38,7 @@ import numpy as np
 from tqdm import tqdm
 
 from benchmarks import data, results
-from benchmarks.peers import OBJECTS, load_poses
+from benchmarks.peers import FLAT_SIDED, OBJECTS, load_poses
 from pose_node import metrics, symmetry
 from pose_node.cloud import Cloud
 from pose_node.types import Array, Hypothesis, Result, Segment
@@ -180,6 +180,8 @@ def peer_errors(
             segment = Segment(indices, "mask", label.name)
             scene = Scene(cloud, {label.name: cards[label.name]})
             for method, crops in raw.items():
+                if method == "ppf5" and label.name in FLAT_SIDED:
+                    crops = raw.get("ppf7", {})
                 if key not in crops:
                     continue
                 poses = [np.reshape(p, (4, 4)) for p in crops[key]["poses"] if p is not None]

@@ -27,22 +27,17 @@ A killed run goes on where it stopped: rows are kept in the cache folder under a
 from __future__ import annotations
 
 import argparse
-import hashlib
-import json
-import multiprocessing
-import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
-from benchmarks import data, results
+from benchmarks import data, results, rows
 from benchmarks.peers import OBJECTS
 from pose_node import se3, symmetry
-from pose_node.card import ObjectCard, Symmetry, load_card
+from pose_node.card import ObjectCard, Symmetry
 from pose_node.cloud import Cloud
 from pose_node.types import Array, Estimate, Hypothesis, Result, Segment
 
@@ -174,52 +169,49 @@ def truth_row(pipeline: Any, cloud: Cloud, mask: Any, view: Any, card: ObjectCar
     }
 
 
-def figures_of(name: str, rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+def figures_of(name: str, views: Sequence[Mapping[str, Any]]) -> dict[str, float]:
     """An object's figures."""
 
-    def hit(row: Mapping[str, Any]) -> bool:
-        return row.get("turn", 180.0) < HIT_DEG and row["shift"] < HIT_REL
-
-    answered = [r for r in rows if "turn" in r]
+    answered = [r for r in views if "turn" in r]
     out: dict[str, float] = {
-        "views": len(rows),
-        "recall": results.share([hit(r) for r in rows]),
-        "rotation_recall": results.share([r.get("turn", 180.0) < HIT_DEG for r in rows]),
-        "answered": results.share(["turn" in r for r in rows]),
-        "in_alternatives": results.share([r.get("alternatives", False) for r in rows]),
+        "views": len(views),
+        "recall": results.share([is_hit(r) for r in views]),
+        "rotation_recall": results.share([r.get("turn", 180.0) < HIT_DEG for r in views]),
+        "answered": results.share(["turn" in r for r in views]),
+        "in_alternatives": results.share([r.get("alternatives", False) for r in views]),
     }
     for stage in ("proposed", "proposed_votes", "proposed_coordinates", "proposed_rotation", "shortlisted", "refined"):
-        out[f"oracle_{stage}"] = results.share([r[stage] for r in rows])
+        out[f"oracle_{stage}"] = results.share([r[stage] for r in views])
     for low, high in VISIBLE:
-        inside = [r for r in rows if low <= r["visible"] < high]
+        inside = [r for r in views if low <= r["visible"] < high]
         label = f"visible_{max(low, 0.4) * 100:.0f}_{min(high, 1.0) * 100:.0f}"
-        out[f"recall_{label}"] = results.share([hit(r) for r in inside])
+        out[f"recall_{label}"] = results.share([is_hit(r) for r in inside])
         out[f"views_{label}"] = len(inside)
-    for noise in sorted({r["noise"] for r in rows}):
-        out[f"recall_{noise}"] = results.share([hit(r) for r in rows if r["noise"] == noise])
+    for noise in sorted({r["noise"] for r in views}):
+        out[f"recall_{noise}"] = results.share([is_hit(r) for r in views if r["noise"] == noise])
     for key, unit in (("turn", "rotation_deg"), ("shift", "translation_rel")):
         for q in (50, 95):
             out[f"{unit}_p{q}"] = results.percentile([r[key] for r in answered], q)
-    out["nees_median"] = results.percentile([r["nees"] for r in rows if "nees" in r], 50)
-    wrong = [r["score"] for r in answered if not hit(r)]
-    out["score_median_hits"] = results.percentile([r["score"] for r in answered if hit(r)], 50)
+    out["nees_median"] = results.percentile([r["nees"] for r in views if "nees" in r], 50)
+    wrong = [r["score"] for r in answered if not is_hit(r)]
+    out["score_median_hits"] = results.percentile([r["score"] for r in answered if is_hit(r)], 50)
     out["score_median_misses"] = results.percentile(wrong, 50)
-    out["ms_median"] = results.percentile([r["ms"] for r in rows], 50)
-    if any("truth_score" in r for r in rows):
-        missed = [r for r in rows if not hit(r) and "truth_score" in r]
-        out["truth_stays"] = results.share([r["truth_stays"] for r in rows if "truth_stays" in r])
+    out["ms_median"] = results.percentile([r["ms"] for r in views], 50)
+    if any("truth_score" in r for r in views):
+        missed = [r for r in views if not is_hit(r) and "truth_score" in r]
+        out["truth_stays"] = results.share([r["truth_stays"] for r in views if "truth_stays" in r])
         out["misses_where_truth_scores_higher"] = results.share(
             [r["truth_score"] > r.get("score", 0.0) for r in missed]
         )
         out["misses"] = len(missed)
-    if any("handle_px" in r for r in rows):
-        seen = [r for r in rows if r["handle_px"] >= HANDLE_PIXELS]
-        hidden = [r for r in rows if r["handle_px"] == 0]
+    if any("handle_px" in r for r in views):
+        seen = [r for r in views if r["handle_px"] >= HANDLE_PIXELS]
+        hidden = [r for r in views if r["handle_px"] == 0]
         told = [r for r in hidden if "axis" in r]
         good = [r.get("axis", 180.0) < HIT_DEG and r["axis_shift"] < HIT_REL for r in hidden]
         out.update(
             handle_views=len(seen),
-            handle_recall=results.share([hit(r) for r in seen]),
+            handle_recall=results.share([is_hit(r) for r in seen]),
             hidden_views=len(hidden),
             hidden_axis_recall=results.share(good),
             hidden_wide_narrow=results.share(
@@ -234,30 +226,14 @@ def figures_of(name: str, rows: Sequence[Mapping[str, Any]]) -> dict[str, float]
 
 def rows_of(folder: Path, config: Path | None, count: int, jobs: int, truth: bool) -> list[dict[str, Any]]:
     """One row a view, from the cache or made now by ``jobs`` processes."""
-    path = data.cache_folder() / "rendered" / f"{folder.name}-{_fingerprint(folder, config, truth)}.jsonl"
-    path.parent.mkdir(exist_ok=True)
-    rows = {}
-    if path.exists():
-        for line in path.read_text().splitlines():
-            try:
-                row = json.loads(line)
-            except json.JSONDecodeError:  # a killed run may have left half of its last line
-                continue
-            rows[row["seed"]] = row
-    wanted = range(FIRST_SEED, FIRST_SEED + count)
-    waiting = [seed for seed in wanted if seed not in rows]
-    with path.open("a") as file:
-        file.write("\n" if rows else "")
-        progress = tqdm(_run(folder, config, waiting, jobs, truth), total=len(waiting), desc=folder.name, unit="view")
-        for row in progress:
-            rows[row["seed"]] = row
-            file.write(json.dumps(row) + "\n")
-            file.flush()
-            done = list(rows.values())
-            progress.set_postfix(
-                recall=f"{np.mean([r.get('turn', 180.0) < HIT_DEG and r['shift'] < HIT_REL for r in done]):.3f}"
-            )
-    return [rows[seed] for seed in wanted]
+    name = f"rendered/{folder.name}-{rows.fingerprint([folder], config, truth, code=[Path(__file__)])}"
+    seeds = range(FIRST_SEED, FIRST_SEED + count)
+    return rows.measure(name, seeds, _one, _prepare_worker, (folder, config, truth), jobs, progress=_so_far)
+
+
+def is_hit(row: Mapping[str, Any]) -> bool:
+    """Whether the view's estimate is right."""
+    return row.get("turn", 180.0) < HIT_DEG and row["shift"] < HIT_REL
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -272,8 +248,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     figures: dict[str, float] = {}
     for name in options.objects:
-        rows = rows_of(options.models / name, options.config, options.views, options.jobs, options.truth)
-        mine = figures_of(name, rows)
+        views = rows_of(options.models / name, options.config, options.views, options.jobs, options.truth)
+        mine = figures_of(name, views)
         figures.update(mine)
         for key, value in mine.items():
             print(f"{key}: {value:.4g}", flush=True)
@@ -298,40 +274,11 @@ def _any_hit(poses: Sequence[Array], T_true: Array, card: ObjectCard, degrees: f
     return bool(np.any((turn < degrees) & (shift < rel)))
 
 
-def _fingerprint(folder: Path, config: Path | None, truth: bool) -> str:
-    """Changes with the network, the object, the chain's code, the renderer and the settings."""
-    digest = hashlib.sha256(str(truth).encode())
-    core = sorted((data.ROOT / "pose_node").glob("*.py"))
-    learning = [
-        data.ROOT / "pose_node" / "learning" / f"{n}.py" for n in ("views", "render", "noise", "shapes", "mesh")
-    ]
-    files = [*core, *learning, Path(__file__), folder / "surface.npz", folder / "mesh.ply", folder / "pose.onnx"]
-    for path in [*files, *([config] if config else [])]:
-        digest.update(path.read_bytes() if path.exists() else b"absent")
-    card = load_card(folder)  # not the file: scores written on it change nothing
-    facts = (
-        card.symmetry.discrete.tolist(),
-        len(card.symmetry.axes),
-        np.asarray(card.confusions).tolist(),
-        len(card.confusion_axes),
-    )
-    digest.update(json.dumps(facts).encode())
-    return digest.hexdigest()[:16]
-
-
 _worker: dict[str, Any] = {}
 
 
-def _run(folder: Path, config: Path | None, seeds: Sequence[int], jobs: int, truth: bool) -> Iterator[dict[str, Any]]:
-    if not seeds:
-        return
-    if jobs <= 1:
-        _prepare_worker(folder, config, truth)
-        yield from map(_one, seeds)
-        return
-    os.environ["OMP_NUM_THREADS"] = "1"  # for the children: as many processes as cores already
-    with multiprocessing.get_context("spawn").Pool(jobs, _prepare_worker, (folder, config, truth)) as pool:
-        yield from pool.imap_unordered(_one, seeds)
+def _so_far(done: Sequence[Mapping[str, Any]]) -> str:
+    return f"recall {np.mean([is_hit(r) for r in done]):.3f}"
 
 
 def _prepare_worker(folder: Path, config: Path | None, truth: bool) -> None:

@@ -1,0 +1,144 @@
+"""Many small measurements, spread over processes, each kept as soon as it is made: a killed run goes on where it stopped.
+
+A measurement has a key; its row, a mapping of plain values, is kept in the cache folder in a file whose name carries a
+fingerprint of all that the row depends on, so that rows never outlive the code or the network that they measured.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import json
+import multiprocessing
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from benchmarks import data
+from pose_node.card import load_card
+
+Row = dict[str, Any]
+_NOT_THE_CHAIN = (
+    "cli",
+    "convert",
+    "drawing",
+    "frames",
+    "metrics",
+    "node",
+    "objects",
+    "ros_messages",
+    "ros_parameters",
+    "__main__",
+)
+_RENDERING = ("views", "render", "noise", "shapes", "mesh")
+
+
+def fingerprint(folders: Iterable[Path], config: Path | None, *settings: Any, code: Sequence[Path] = ()) -> str:
+    """Changes with the objects' networks, surfaces and symmetries, the chain's code, the renderer and ``settings``.
+
+    Comments, docstrings and layout of the code do not count.
+    """
+    digest = hashlib.sha256(repr(settings).encode())
+    package = data.ROOT / "pose_node"
+    sources = [p for p in sorted(package.glob("*.py")) if p.stem not in _NOT_THE_CHAIN]
+    sources += [package / "learning" / f"{name}.py" for name in _RENDERING]
+    for path in [*sources, *code]:
+        digest.update(_meaning(path))
+    files = [config] if config else []
+    for folder in folders:
+        files += [folder / "surface.npz", folder / "mesh.ply", folder / "pose.onnx"]
+        card = load_card(folder)  # its facts alone: scores written on the card change nothing
+        for motions in (card.symmetry.discrete, card.confusions):
+            digest.update(np.asarray(motions, float).tobytes())
+        for axis in (*card.symmetry.axes, *card.confusion_axes):
+            digest.update(np.concatenate([axis.direction, axis.origin_m]).tobytes())
+    for path in files:
+        digest.update(path.read_bytes() if path.exists() else b"absent")
+    return digest.hexdigest()[:16]
+
+
+def measure(
+    name: str,
+    keys: Sequence[Any],
+    work: Callable[[Any], Row],
+    prepare: Callable[..., None],
+    arguments: tuple[Any, ...],
+    jobs: int,
+    chunk: int = 1,
+    progress: Callable[[list[Row]], str] | None = None,
+) -> list[Row]:
+    """The rows of ``keys``, in their order.
+
+    name: of the file in the cache, fingerprint included. work(key) -> row; prepare(*arguments) is called once in each
+    process before. progress: rows so far -> a few words beside the bar. Keys are strings or integers.
+    """
+    path = data.cache_folder() / f"{name}.jsonl"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    rows = _read(path)
+    waiting = [key for key in keys if key not in rows]
+    with path.open("a") as file:
+        file.write("\n" if rows else "")  # a killed run may have left half a line
+        bar = tqdm(
+            _run(work, waiting, prepare, arguments, jobs, chunk), total=len(waiting), desc=name.rsplit("-", 1)[0]
+        )
+        for key, row in bar:
+            rows[key] = row
+            file.write(json.dumps([key, row]) + "\n")
+            file.flush()
+            if progress and len(rows) % 10 == 0:
+                bar.set_postfix_str(progress(list(rows.values())), refresh=False)
+    return [rows[key] for key in keys]
+
+
+def _meaning(path: Path) -> bytes:
+    """What a Python file says to the interpreter."""
+    tree = ast.parse(path.read_text())
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef)) and ast.get_docstring(node) is not None:
+            node.body = node.body[1:] or [ast.Pass()]
+    return ast.dump(tree).encode()
+
+
+def _read(path: Path) -> dict[Any, Row]:
+    rows = {}
+    for line in path.read_text().splitlines() if path.exists() else ():
+        try:
+            key, row = json.loads(line)
+        except ValueError:
+            continue
+        rows[key] = row
+    return rows
+
+
+def _run(
+    work: Callable[[Any], Row],
+    keys: Sequence[Any],
+    prepare: Callable[..., None],
+    arguments: tuple[Any, ...],
+    jobs: int,
+    chunk: int,
+) -> Iterator[tuple[Any, Row]]:
+    if not keys:
+        return
+    if jobs <= 1:
+        prepare(*arguments)
+        for key in keys:
+            yield key, work(key)
+        return
+    os.environ["OMP_NUM_THREADS"] = "1"  # for the children: there are as many of them as cores already
+    with multiprocessing.get_context("spawn").Pool(jobs, prepare, arguments) as pool:
+        yield from pool.imap_unordered(_Keyed(work), keys, chunk)
+
+
+class _Keyed:
+    """``work`` with its key beside the row; a class, because a closure does not travel to another process."""
+
+    def __init__(self, work: Callable[[Any], Row]) -> None:
+        self.work = work
+
+    def __call__(self, key: Any) -> tuple[Any, Row]:
+        return key, self.work(key)
