@@ -373,7 +373,7 @@ def _make(family: str, kinds: dict[str, Callable], seed: int, size_m: tuple[floa
 
 
 def chiral_parts(diameter_m: float = 0.12) -> list[tuple[Shape, Shape]]:
-    """Parts with their mirrored twins, which no turn brings to the true one: see ``mirror_gap``."""
+    """Parts (bounding-box diagonal ``diameter_m``) with mirrored twins that no turn brings to the true one: ``mirror_gap``."""
     return [
         (part, mirrored(part))
         for part in (_hook(diameter_m), _bracket(diameter_m), _spiral_stairs(diameter_m), _screw(diameter_m))
@@ -442,7 +442,7 @@ def sample_surface(vertices_m: Array, faces: NDArray, count: int, seed: int = 0)
 def mirror_gap(shape: Shape, starts: int = 150, points: int = 400, seed: int = 0) -> float:
     """How far the mirrored twin stays from the true part: 95th percentile of the surface distance at the best rigid fit.
 
-    In units of the diameter (largest distance of two vertices' bounding sphere). ICP from ``starts`` rotations spread
+    In units of the diameter (largest distance of two vertices). ICP from ``starts`` rotations spread
     over SO(3), then a random descent on the percentile itself from the best few.
     """
     rng = np.random.default_rng(seed)
@@ -451,13 +451,15 @@ def mirror_gap(shape: Shape, starts: int = 150, points: int = 400, seed: int = 0
     twin = sample_surface(shape.vertices_m, shape.faces, points, seed + 1) * (-1, 1, 1)
     diameter = _diameter(shape.vertices_m)
 
-    def gap(T: tuple[Array, Array], quantile: float = 0.95) -> float:
-        # Both ways: a twin that sinks into a part of the truth leaves the rest of the truth bare.
-        moved = twin @ T[0].T + T[1]
-        back = cKDTree(moved).query(dense[:: len(dense) // points])[0] if quantile else np.zeros(1)
-        return max(np.quantile(true.query(moved)[0], quantile), np.quantile(back, quantile) - spread)
+    # Both ways: a twin that sinks into one part of the truth leaves the rest of it bare. The way back is short of the
+    # samples' own spacing.
+    bare = dense[:: len(dense) // points]
+    spacing = float(np.median(cKDTree(twin).query(twin, k=2)[0][:, 1]))
 
-    spread = float(np.median(cKDTree(twin).query(twin, k=2)[0][:, 1]))
+    def gap(R: Array, t: Array) -> float:
+        moved = twin @ R.T + t
+        return max(np.quantile(true.query(moved)[0], 0.95), np.quantile(cKDTree(moved).query(bare)[0], 0.95) - spacing)
+
     fits = []
     for R in Rotation.random(starts, random_state=seed).as_matrix():
         t = dense.mean(axis=0) - R @ twin.mean(axis=0)
@@ -468,15 +470,15 @@ def mirror_gap(shape: Shape, starts: int = 150, points: int = 400, seed: int = 0
             U, _, Vt = np.linalg.svd((near - b).T @ (twin - a))
             R = U @ np.diag([1, 1, np.sign(np.linalg.det(U @ Vt))]) @ Vt
             t = b - R @ a
-        fits.append((gap((R, t)), R, t))
+        fits.append((gap(R, t), R, t))
     fits.sort(key=lambda f: f[0])
     best = fits[0][0]
     for score, R, t in fits[:4]:
         step = 0.1
         while step > 0.004:
             turn = Rotation.from_rotvec(rng.normal(size=3) * step).as_matrix()
-            trial = (turn @ R, t + rng.normal(size=3) * step * diameter * 0.3)
-            new = gap(trial)
+            trial = turn @ R, t + rng.normal(size=3) * step * diameter * 0.3
+            new = gap(*trial)
             if new < score:
                 score, (R, t) = new, trial
             else:
