@@ -42,7 +42,9 @@ _AGREE_REL = 0.08  # a correspondence agrees with a frame within this share of t
 _FITS = 10
 _VOTE_REL = 0.12  # votes for one centre scatter by this share of the diameter
 _MIN_VOTERS = 0.08  # a smaller share of voters is chance
-_WHOLE = 0.85  # a segment of which this share votes for one place is left as it is
+_FOREIGN = 0.3  # objectness below which a point of a mask is taken for something else
+_LEAST_OF_MASK = 0.5  # a mask of which the network would take more than this away is left as it is
+_WHOLE = 0.97  # a segment of which nearly all stays is left as it is
 
 
 class Network:
@@ -59,23 +61,26 @@ class Network:
     def propose(self, cloud: Cloud, segment: Segment, drawn: Drawn) -> list[Hypothesis] | Rejected:
         """At most ``max_hypotheses`` poses of the object in a segment (``drawn`` from it), or why there are none.
 
-        A mask or a box is the user's word. Any other segment may hold more than the object: where the points' votes say
-        so, it is narrowed to the points that vote for the most likely centre, and the network looks again.
+        A segment may hold more than the object: its points are narrowed to those that the network takes for the object,
+        and the network looks again. In a mask that is a trimming of its borders, for a mask is the user's word; in any
+        other segment only the points that vote for the most likely centre stay.
         """
         name = self.card.name
         if len(segment.indices) < self.config.min_points:
             reason = f"{name}: found {len(segment.indices)} points, expected at least {self.config.min_points}."
             return Rejected("too_few_points", reason, name, segment)
         prepared, outputs, on_object = self._look(drawn)
-        if segment.source not in ("mask", "box"):
-            voters = _voters(prepared, outputs["offsets"], on_object)
-            if voters.mean() < _MIN_VOTERS:
-                reason = f"{name}: {voters.mean():.0%} of the points vote for the object, expected {_MIN_VOTERS:.0%}."
+        if segment.source == "mask":
+            keep, least, source = on_object > _FOREIGN, _LEAST_OF_MASK, segment.source
+        else:
+            keep, least, source = _voters(prepared, outputs["offsets"], on_object), _MIN_VOTERS, "votes"
+            if keep.mean() < least:
+                reason = f"{name}: {keep.mean():.0%} of the points vote for the object, expected {least:.0%}."
                 return Rejected("no_votes", reason, name, segment)
-            kept = voters[cKDTree(prepared.centres_m()).query(cloud.points_m[segment.indices])[1]]
-            if self.config.min_points <= kept.sum() < _WHOLE * len(kept):
-                segment = Segment(segment.indices[kept], "votes", name)
-                prepared, outputs, on_object = self._look(draw(cloud.points_m[segment.indices], cloud.viewpoint_m))
+        kept = keep[cKDTree(prepared.centres_m()).query(cloud.points_m[segment.indices])[1]]
+        if max(self.config.min_points, least * len(kept)) <= kept.sum() < _WHOLE * len(kept):
+            segment = Segment(segment.indices[kept], source, name)
+            prepared, outputs, on_object = self._look(draw(cloud.points_m[segment.indices], cloud.viewpoint_m))
         poses = self._poses(prepared, outputs, on_object)[: self.config.max_hypotheses]
         return [Hypothesis(name, T, segment, source, confidence) for T, source, confidence in poses]
 
@@ -275,7 +280,9 @@ def open_session(card: ObjectCard, config: InferConfig) -> ort.InferenceSession:
     # A provider whose libraries do not load is left out silently, although it is listed as available.
     found = session.get_providers()[0]
     if found != wanted[0] and (config.require_gpu or config.provider != "auto"):
-        raise ModelError(f"infer.provider {config.provider!r}: ONNX Runtime fell back to {found}, expected {wanted[0]}.")
+        raise ModelError(
+            f"infer.provider {config.provider!r}: ONNX Runtime fell back to {found}, expected {wanted[0]}."
+        )
     _check_contract(session, path.name)
     return session
 
