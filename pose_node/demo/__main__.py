@@ -26,7 +26,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the demo. Exit code 0 when poses arrived, 2 for bad usage, 3 when the node answered without a pose."""
     parser = argparse.ArgumentParser(prog="script/demo", description="Replay a real recording into the ROS 2 node.")
     parser.add_argument("--seconds", type=float, default=20.0, help="how long to watch (default 20)")
-    parser.add_argument("--at-most", type=float, default=120.0, help="wait this long for a pose in each scene")
+    parser.add_argument("--at-most", type=float, default=120.0, help="wait no longer for poses (default 120)")
     parser.add_argument("--models", default="", help="folder of object folders (default ./models, else the share)")
     parser.add_argument("--objects", nargs="*", default=[], help="names of the objects to look for (default all)")
     parser.add_argument("--picture", type=Path, default=Path("demo.png"), help="where to write it (default demo.png)")
@@ -68,12 +68,13 @@ def _run(options: argparse.Namespace, names: list[str]) -> list[Answer]:
                 if not node.running() or not player.running():
                     print("demo: the node or the player ended early.", file=sys.stderr)
                     break
-                everything = len(watch.last_found()) == len(recording.scenes())
-                if (second >= options.seconds and everything) or second >= options.at_most:
+                answers = watch.answers()
+                seen = len(answers) == len(recording.scenes()) and any(answer.found for answer in answers)
+                if (second >= options.seconds and seen) or second >= options.at_most:
                     break
         except KeyboardInterrupt:
             print("stopping")
-        return list(watch.last_found().values()) or watch.last_answers()
+        return watch.answers()
 
 
 def _seconds() -> Iterator[int]:

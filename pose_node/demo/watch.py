@@ -93,15 +93,10 @@ class Watch:
             ]
             return f"{head}  {1000 * self._latency_s:5.0f} ms  {' | '.join(shown) or 'nothing found'}"
 
-    def last_found(self) -> dict[str, Answer]:
-        """Scene -> the last answer that held a pose."""
+    def answers(self) -> list[Answer]:
+        """For each scene the last answer that held a pose; where none did, the last of all."""
         with self._lock:
-            return dict(self._last_found)
-
-    def last_answers(self) -> list[Answer]:
-        """The last answer of each scene, poses or none."""
-        with self._lock:
-            return list(self._last.values())
+            return list({**self._last, **self._last_found}.values())
 
     def _spin(self) -> None:
         try:
