@@ -324,7 +324,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     else:
         refiners = {n: Refiner(c, pipeline.config.refine) for n, c in pipeline.cards.items()}
         peers = peer_errors(frames, options.objects, pipeline.cards, refiners)
-        results.write_text(kept, json.dumps(peers, indent=0) + "\n")
+        results.write_text(kept, json.dumps(peers, separators=(",", ":")).replace('"ycb', '\n"ycb') + "\n")
     figures.update(peer_figures(peers, trials))
 
     if not options.masked_only:
