@@ -33,7 +33,7 @@ def pose_covariance(
     # sampled points' own neighbourhoods would fill, and never more than there were points.
     area = _area(x, card.diameter_m)
     independent = float(np.clip(area / _CORRELATION_M**2, 6.0, max(count, 6)))
-    share = independent / len(x)
+    share = independent / max(np.count_nonzero(weight), 1)
     J = np.concatenate([gradient, np.cross(x, gradient)], axis=1)  # for a step of the object, up to the sign
     information = (J * weight[:, None]).T @ J * (share / sigma_m**2)
     # What normals that err at random would show about an axis that the shape does not fix.

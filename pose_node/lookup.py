@@ -60,11 +60,12 @@ class Lookup:
         return best
 
     def surface(self, x: Array, normal: Array, near: Indices | None = None) -> tuple[Array, Array, Array, Indices]:
-        """Signed distance [N], its gradient [N, 3] and squared distance to the surface [N] at ``x`` [N, 3].
+        """Signed distance [N], its gradient [N, 3] and offset from the surface [N, 3] at ``x`` [N, 3].
 
         The surface is the implicit moving-least-squares one through the samples that face as ``normal`` [N, 3] does, a
-        smooth function of ``x``: that is what gives refinement one fixed point instead of many. The last value, the
-        nearest samples [N], saves work when given back as ``near`` for points that have moved a little.
+        smooth function of ``x``: that is what gives refinement one fixed point instead of many. Beyond an edge the offset
+        has a part across the gradient. The last value, the nearest samples [N], saves work when given back as ``near``
+        for points that have moved a little.
         """
         if near is None:
             near = self._closer(x, normal, self.nearest(x, normal))
@@ -77,7 +78,7 @@ class Lookup:
         distance = np.einsum("nk,nki,nki->n", weight, offset, normals)
         gradient = np.einsum("nk,nki->ni", weight, normals)
         gradient /= np.maximum(np.sqrt(np.einsum("ni,ni->n", gradient, gradient)), 1e-9)[:, None]
-        return distance, gradient, np.einsum("nk,nk->n", weight, d2), near
+        return distance, gradient, np.einsum("nk,nki->ni", weight, offset), near
 
     def _closer(self, x: Array, normal: Array, near: Indices) -> Indices:
         """The best of each sample's neighbours: nearest to ``x`` [N, 3], and facing as ``normal`` [N, 3]."""

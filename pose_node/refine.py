@@ -29,6 +29,8 @@ _LONGEST_STEP = 0.3  # diameters and radians; farther off the linearisation does
 _REACH_SIGMAS = 4.5
 _LEAST_REACH_M = 0.0025
 _FREE_RAD = (0.04, 0.06)  # curvature that normals erring by so much would fake: none below, all of it above
+_EDGE_SPACINGS = 2.0  # of the samples; nearer to them a point is not beyond an edge
+_OVERHANG_WEIGHT = 0.5  # of a point far beyond, against one on the surface
 _FACING = 0.3  # cosine below which a point does not belong to a piece of surface
 
 
@@ -36,7 +38,8 @@ _FACING = 0.3  # cosine below which a point does not belong to a piece of surfac
 class _Fit:
     """One linearisation of B poses with N points, in the object frame.
 
-    residual [B, N] in metres, gradient [B, N, 3], weight [B, N], points x [B, N, 3], nearest samples [B * N].
+    residual [B, N] in metres, gradient [B, N, 3], weight [B, N], points x [B, N, 3]. Where rows for overhanging points
+    follow, they are N more. near: nearest samples [B * N].
     """
 
     residual: Array
@@ -81,7 +84,8 @@ class Refiner:
             weight = np.square(np.maximum(1.0 - distance2 / (reach_m * reach_m), 0.0)) * np.maximum(
                 facing - _FACING, 0.0
             )
-            T = self._step(T, _Fit(residual, gradient, weight, x), self._damped_steps)[0]
+            fit = _with_overhang(_Fit(residual, gradient, weight, x), offset, self.lookup.table_error_m)
+            T = self._step(T, fit, self._damped_steps)[0]
         return T
 
     def polish(self, T: Array, view: View) -> Array:
@@ -109,12 +113,12 @@ class Refiner:
             T, points, normals, reach_m, _STEP_REL, self.config.max_iterations - first
         )
         T = transform(project_so3(T[:3, :3]), T[:3, 3])
-        residual, weight = fit.residual[0], fit.weight[0]
+        residual, weight = fit.residual[0, : len(points)], fit.weight[0, : len(points)]
         inlier = weight > 0.0
         rms_m = float(np.sqrt(np.average(residual**2, weights=weight))) if inlier.any() else reach_m
         sigma_m = max(noise_sigma(view.range_m), rms_m)
         information, covariance = pose_covariance(
-            T, fit.x[0], fit.gradient[0], weight, sigma_m, view.count, view.range_m, self.card
+            T, fit.x[0], fit.gradient[0], fit.weight[0], sigma_m, view.count, view.range_m, self.card
         )
         return Refined(hypothesis, T, information, covariance, float(inlier.mean()), rms_m, first + second, converged)
 
@@ -136,7 +140,8 @@ class Refiner:
 
     def _noise_reach(self, fit: _Fit, reach_m: float) -> float:
         """Correspondence distance that suits the residuals' own spread: what lies farther off is not this surface."""
-        near = np.abs(fit.residual[fit.weight > 0.0])
+        rows = fit.residual.shape[1] // 2  # those that follow are overhangs
+        near = np.abs(fit.residual[:, :rows][fit.weight[:, :rows] > 0.0])
         if len(near) == 0:
             return reach_m
         return float(np.clip(_REACH_SIGMAS * 1.4826 * np.median(near), min(_LEAST_REACH_M, reach_m), reach_m))
@@ -144,13 +149,15 @@ class Refiner:
     def _linearise(self, T: Array, points: Array, normals: Array, reach_m: float, near: Indices | None = None) -> _Fit:
         """Residuals of poses T [B, 4, 4] against the smooth surface; points within ``reach_m`` of it weigh."""
         x, turned = _into_object(T, points, normals)
-        residual, gradient, distance2, near = self.lookup.surface(x.reshape(-1, 3), turned.reshape(-1, 3), near)
-        facing = np.einsum("ni,ni->n", turned.reshape(-1, 3), gradient)
+        flat = turned.reshape(-1, 3)
+        residual, gradient, offset, near = self.lookup.surface(x.reshape(-1, 3), flat, near)
+        facing = np.einsum("ni,ni->n", flat, gradient)
         close = np.square(np.maximum(1.0 - np.square(residual / reach_m), 0.0))
-        on = np.square(np.maximum(1.0 - distance2 / (2.0 * reach_m) ** 2, 0.0))
+        on = np.square(np.maximum(1.0 - np.einsum("ni,ni->n", offset, offset) / (2.0 * reach_m) ** 2, 0.0))
         weight = close * on * np.maximum(facing - _FACING, 0.0)
         batch = x.shape[:2]
-        return _Fit(residual.reshape(batch), gradient.reshape(x.shape), weight.reshape(batch), x, near)
+        fit = _Fit(residual.reshape(batch), gradient.reshape(x.shape), weight.reshape(batch), x, near)
+        return _with_overhang(fit, offset.reshape(x.shape), _EDGE_SPACINGS * self.lookup.spacing_m)
 
     def _step(self, T: Array, fit: _Fit, solve: Solver, gain: float = 1.0) -> tuple[Array, Array]:
         """One Gauss-Newton step of T [B, 4, 4]; also the steps [B, 6] in diameters and radians.
@@ -202,6 +209,26 @@ class Refiner:
         share = np.clip((value - low) / (high - low), 0.0, 1.0)
         gain = share * share * (3.0 - 2.0 * share) / np.maximum(value, low)
         return -np.einsum("bij,bj->bi", vector, gain * np.einsum("bji,bj->bi", vector, b))
+
+
+def _with_overhang(fit: _Fit, offset: Array, slack_m: float) -> _Fit:
+    """The fit with N more rows: points that hang over an edge of the surface by more than ``slack_m`` pull it after them.
+
+    Without them a flat face slides along itself for free. offset: [B, N, 3] of the points from the surface.
+    """
+    across = offset - np.einsum("bni,bni->bn", offset, fit.gradient)[..., None] * fit.gradient
+    length = np.sqrt(np.einsum("bni,bni->bn", across, across))
+    over = np.maximum(length - slack_m, 0.0)
+    # The weight grows from zero with the overhang, so that points at the edge enter without a jump.
+    weight = _OVERHANG_WEIGHT * fit.weight * over / (over + slack_m)
+    direction = across / np.maximum(length, 1e-12)[..., None]
+    return _Fit(
+        np.concatenate([fit.residual, over], axis=1),
+        np.concatenate([fit.gradient, direction], axis=1),
+        np.concatenate([fit.weight, weight], axis=1),
+        np.concatenate([fit.x, fit.x], axis=1),
+        fit.near,
+    )
 
 
 def _into_object(T: Array, points: Array, normals: Array) -> tuple[Array, Array]:

@@ -55,7 +55,7 @@ def test_fine_ends_at_one_place_from_wherever_nearby(block, refiner, pose):
         refiner.fine(Hypothesis("block", beside(pose, rng), segment, "votes"), scene).T_camera_object for _ in range(4)
     ]
     for end in ends[1:]:
-        assert degrees(ends[0], end) < 1e-3
+        assert degrees(ends[0], end) < 0.01
 
 
 def test_coarse_brings_all_hypotheses_nearer(block, refiner, pose):
