@@ -50,6 +50,8 @@ class Recipe:
 def train(folder: str | Path, recipe: Recipe = Recipe(), resume: bool = True, workers: int = 1) -> Path:
     """Train ``models/<name>`` and leave the weights in ``training/checkpoint.pt`` and the log beside it.
 
+    workers: processes that render; 0 renders between the steps.
+
     Raises CardError for an incomplete folder, ModelError for a checkpoint of another recipe.
     """
     card = load_card(folder)
@@ -69,9 +71,9 @@ def train(folder: str | Path, recipe: Recipe = Recipe(), resume: bool = True, wo
     steps = recipe.views // recipe.batch
     grid = torch.tensor(rotation_basis(rotation_grid(_GRID)), dtype=torch.float32)
     todo = Subset(views, range(state["step"] * recipe.batch, steps * recipe.batch))
-    loader = DataLoader(
-        todo, recipe.batch, collate_fn=collate, num_workers=workers, prefetch_factor=4, multiprocessing_context="spawn"
-    )
+    aside = {"prefetch_factor": 4, "multiprocessing_context": "spawn"} if workers else {}
+    loader = DataLoader(todo, recipe.batch, collate_fn=collate, num_workers=workers, **aside)
+    (out / FACTS).unlink(missing_ok=True)  # those of an earlier run must not vouch for this one
     started = time.monotonic() - state["seconds"]
     held_out_batch: list[Sample] = []
     with (
