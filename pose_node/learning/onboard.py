@@ -29,7 +29,7 @@ from pose_node.card import (
 from pose_node.errors import CardError, MeshError
 from pose_node.learning.mesh import Mesh, load_mesh, save_mesh
 from pose_node.learning.picture import draw_onboarding
-from pose_node.learning.similarity import Similarity, describe, find_similarity
+from pose_node.learning.similarity import Similarity, describe, find_similarity, in_words
 from pose_node.learning.surface import sample_surface
 from pose_node.se3 import apply
 from pose_node.types import Array
@@ -136,18 +136,14 @@ def symmetry_words(similarity: Similarity) -> list[str]:
     axes = similarity.symmetry.axes
     if len(axes) > 1:
         return ["a ball: any rotation about its centre"]
-    words = [f"any turn about {_line(a.direction)}" for a in axes]
+    words = [f"any turn about {in_words(a.direction)}" for a in axes]
     return words + [describe(T) for T in similarity.symmetry.discrete[1:]]
 
 
 def confusion_words(similarity: Similarity) -> list[str]:
     """Each confusion in words, with the share of the surface that it keeps."""
-    words = [f"any turn about {_line(a.direction)}" for a in similarity.confusion_axes]
+    words = [f"any turn about {in_words(a.direction)}" for a in similarity.confusion_axes]
     return words + [f"{describe(m.T)} ({100 * m.overlap:.0f} % of the surface)" for m in similarity.confusions]
-
-
-def _line(direction: Array) -> str:
-    return f"({', '.join(f'{x + 0.0:.2f}' for x in direction)})"
 
 
 def _centre(points: Array, symmetry: Symmetry) -> Array:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from scipy.spatial import cKDTree
@@ -342,9 +341,15 @@ def _confusions(
 
 
 def describe(T: Array) -> str:
-    """A motion in words: "half-turn about (0.00, 0.00, 1.00)"."""
+    """A motion in words: "180 deg about (0.00, 0.00, 1.00)"."""
     w = log_so3(T[:3, :3])
     degrees = float(np.degrees(np.linalg.norm(w)))
-    direction: Any = w / max(float(np.linalg.norm(w)), 1e-12)
-    direction = direction if direction[np.argmax(np.abs(direction))] > 0 or degrees < 179 else -direction
-    return f"{degrees:.0f} deg about ({', '.join(f'{x + 0.0:.2f}' for x in direction)})"
+    direction = w / max(float(np.linalg.norm(w)), 1e-12)
+    if degrees > 179.0 and direction[np.argmax(np.abs(direction))] < 0:
+        direction = -direction  # a half-turn is the same about either
+    return f"{degrees:.0f} deg about {in_words(direction)}"
+
+
+def in_words(direction: Array) -> str:
+    """A direction with two digits, and no minus zeros."""
+    return f"({', '.join(f'{x:.2f}' for x in np.round(direction, 2) + 0.0)})"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from scipy.spatial import cKDTree
 
 from pose_node.card import Surface
 from pose_node.errors import MeshError
@@ -22,24 +23,32 @@ _MIN_VIEWS = 2  # of 162: less is a crack in the mesh, not a surface that a came
 _NORMAL_WEIGHT_REL = 0.05  # keeps the two sides of a thin wall apart when samples are spread
 
 
-def sample_surface(mesh: Mesh, seed: int = 0) -> Surface:
+def sample_surface(
+    mesh: Mesh,
+    seed: int = 0,
+    candidates: int = CANDIDATES,
+    samples: int = SAMPLES,
+    subdivisions: int = VIEW_SUBDIVISIONS,
+) -> Surface:
     """Samples of what can be seen from outside: 8192 of them, the first 2048 with their visibility from 642 directions.
 
     Which side of a triangle is outside is decided by looking, not by the mesh's winding; a sheet seen from both sides
     gets samples on both. Interior surface is left out. Raises MeshError when nothing can be seen.
     """
-    points, normals = _area_samples(mesh, CANDIDATES, np.random.default_rng(seed))
+    points, normals = _area_samples(mesh, candidates, np.random.default_rng(seed))
     centre = 0.5 * (mesh.vertices_m.min(axis=0) + mesh.vertices_m.max(axis=0))
-    directions = icosphere(VIEW_SUBDIVISIONS)
+    directions = icosphere(subdivisions)
     distance_m = VIEW_DISTANCE_REL * mesh.diameter_m
-    points = np.concatenate([points, points])
-    normals = np.concatenate([normals, -normals])
-    seen = _seen_often(mesh, points, normals, centre + distance_m * icosphere(_SEARCH_SUBDIVISIONS))
+    searched = centre + distance_m * icosphere(_SEARCH_SUBDIVISIONS)
+    few = slice(None, None, 16)
+    if _seen_often(mesh, points[few], -normals[few], searched).any():  # a sheet, or triangles wound either way
+        points, normals = np.concatenate([points, points]), np.concatenate([normals, -normals])
+    seen = _seen_often(mesh, points, normals, searched)
     if seen.sum() < 100:
         raise MeshError("mesh: hardly any of its surface can be seen from outside, expected an object.")
     points, normals = points[seen], normals[seen]
     order = farthest_point_order(
-        np.concatenate([points, _NORMAL_WEIGHT_REL * mesh.diameter_m * normals], axis=1), min(SAMPLES, len(points))
+        np.concatenate([points, _NORMAL_WEIGHT_REL * mesh.diameter_m * normals], axis=1), min(samples, len(points))
     )
     # what is stored is float32: the visibility must be that of the stored points
     points, normals = points[order].astype(np.float32).astype(float), normals[order].astype(np.float32).astype(float)
@@ -65,12 +74,16 @@ def farthest_point_order(features: Array, count: int) -> Any:
     Starts at the row farthest from the mean; ties go to the lowest index.
     """
     features = np.ascontiguousarray(features, dtype=np.float32)
-    nearest = np.full(len(features), np.inf, dtype=np.float32)
+    tree = cKDTree(features)
+    nearest = np.full(len(features), np.inf, dtype=np.float32)  # squared distance to what is taken
     order = np.empty(count, dtype=np.intp)
     order[0] = np.argmax(np.sum((features - features.mean(axis=0)) ** 2, axis=1))
     for i in range(1, count):
-        gap = features - features[order[i - 1]]
-        np.minimum(nearest, np.einsum("ij,ij->i", gap, gap), out=nearest)
+        new = features[order[i - 1]]
+        # once samples are dense, a new one changes only rows nearer to it than the farthest row is to any
+        near = slice(None) if i < 256 else tree.query_ball_point(new, 1.001 * float(np.sqrt(nearest[order[i - 1]])))
+        gap = features[near] - new
+        nearest[near] = np.minimum(nearest[near], np.einsum("ij,ij->i", gap, gap))
         order[i] = np.argmax(nearest)
     return order
 

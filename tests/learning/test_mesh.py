@@ -1,0 +1,176 @@
+"""Mesh files in every format and with every fault."""
+
+from __future__ import annotations
+
+import struct
+
+import numpy as np
+import pytest
+
+pytest.importorskip("trimesh")
+pytest.importorskip("open3d")
+import trimesh
+
+from pose_node.errors import MeshError
+from pose_node.learning.mesh import MAX_FACES, Mesh, diameter_of, load_mesh, save_mesh
+
+pytestmark = pytest.mark.learning
+BOX_M = (0.12, 0.04, 0.03)  # its diagonal is 0.13 m
+
+
+def box(scale=1.0):
+    return trimesh.creation.box(scale * np.array(BOX_M))
+
+
+@pytest.mark.parametrize("suffix", ["ply", "obj", "stl", "off", "glb", "gltf"])
+def test_formats(tmp_path, suffix):
+    path = tmp_path / f"box.{suffix}"
+    if suffix == "gltf":
+        for name, content in box().scene().export(file_type="gltf").items():
+            (tmp_path / name.replace("model.gltf", "box.gltf")).write_bytes(content)
+    else:
+        box().export(path)
+    mesh = load_mesh(path, "m")
+    assert mesh.diameter_m == pytest.approx(0.13, rel=1e-6)
+    assert len(mesh.faces) == 12
+    assert mesh.notes == ()
+    if suffix not in ("glb", "gltf"):
+        assert len(mesh.vertices_m) == 8  # STL's loose triangles are joined
+
+
+def test_millimetres_become_metres(tmp_path):
+    box(1000).export(tmp_path / "box.stl")
+    mesh = load_mesh(tmp_path / "box.stl", "mm")
+    np.testing.assert_allclose(np.ptp(mesh.vertices_m, axis=0), BOX_M, rtol=1e-6)
+
+
+def test_units_are_never_guessed_silently(tmp_path):
+    box().export(tmp_path / "box.ply")
+    assert "none given, taken as metres (diameter 0.13 m = 130 mm)" in load_mesh(tmp_path / "box.ply").notes[0]
+
+
+@pytest.mark.parametrize(
+    ("scale", "units", "words"),
+    [
+        (1000, None, "found a diameter of 130 m, expected 0.005 to 5 m: probably millimetres, pass --units mm."),
+        (1000, "m", "probably millimetres, pass --units mm."),
+        (1, "mm", "found a diameter of 0.00013 m, expected 0.005 to 5 m: probably metres, pass --units m."),
+        (1e6, None, "in either unit: scale the mesh"),
+        (1e-6, "mm", "in either unit: scale the mesh"),
+    ],
+)
+def test_impossible_sizes_name_the_likely_cause(tmp_path, scale, units, words):
+    box(scale).export(tmp_path / "box.ply")
+    with pytest.raises(MeshError) as caught:
+        load_mesh(tmp_path / "box.ply", units)
+    assert words in str(caught.value)
+
+
+def test_unknown_units(tmp_path):
+    with pytest.raises(MeshError, match="found 'inch', expected one of m, mm"):
+        load_mesh(tmp_path / "box.ply", "inch")
+
+
+def test_a_scene_is_merged_where_its_parts_stand(tmp_path):
+    scene = trimesh.Scene()
+    scene.add_geometry(box())
+    scene.add_geometry(box(), transform=trimesh.transformations.translation_matrix((0, 0, 0.5)))
+    scene.export(tmp_path / "two.glb")
+    mesh = load_mesh(tmp_path / "two.glb", "m")
+    assert len(mesh.faces) == 24
+    assert np.ptp(mesh.vertices_m[:, 2]) == pytest.approx(0.53)
+
+
+def test_quads_are_cut_into_triangles(tmp_path):
+    corners = [(x, y, z) for x in (0, 0.1) for y in (0, 0.1) for z in (0, 0.1)]
+    sides = [(0, 1, 3, 2), (4, 6, 7, 5), (0, 4, 5, 1), (2, 3, 7, 6), (0, 2, 6, 4), (1, 5, 7, 3)]
+    lines = [f"v {x} {y} {z}" for x, y, z in corners] + ["f " + " ".join(str(i + 1) for i in side) for side in sides]
+    (tmp_path / "cube.obj").write_text("\n".join(lines))
+    assert len(load_mesh(tmp_path / "cube.obj", "m").faces) == 12
+
+
+def test_degenerate_triangles_and_loose_vertices_are_dropped():
+    import pose_node.learning.mesh as module
+
+    good = box()
+    vertices = np.vstack([good.vertices, [[9.0, 9.0, 9.0]]])
+    faces = np.vstack([good.faces, [[0, 0, 1]], [[2, 2, 2]]])
+    kept_vertices, kept_faces = module._without_degenerate(vertices, faces)
+    assert len(kept_faces) == 12 and len(kept_vertices) == 8
+
+
+def ply(vertices, faces, kind="float"):
+    lines = [
+        "ply", "format ascii 1.0", f"element vertex {len(vertices)}",
+        f"property {kind} x", f"property {kind} y", f"property {kind} z",
+        *([f"element face {len(faces)}", "property list uchar int vertex_indices"] if faces is not None else []),
+        "end_header", *(" ".join(map(str, v)) for v in vertices),
+        *(f"{len(f)} " + " ".join(map(str, f)) for f in faces or []),
+    ]  # fmt: skip
+    return "\n".join(lines) + "\n"
+
+
+TRIANGLE = [(0, 0, 0), (0.1, 0, 0), (0, 0.1, 0)]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("nothing.ply", None, "no such file"),
+        ("part.step", b"ISO-10303-21;", "found a file of type '.step', expected one of .ply"),
+        ("part", b"", "found a file of type 'none'"),
+        ("empty.stl", b"", "the file is empty"),
+        ("junk.ply", b"this is no mesh", "cannot be read as PLY"),
+        ("junk.glb", b"glTF junk", "cannot be read as GLB"),
+        ("short.stl", b"\0" * 80 + struct.pack("<I", 1000) + b"\0" * 50, ""),
+        ("cut.ply", ply(TRIANGLE, [(0, 1, 2)]).encode()[:-20], ""),
+        ("points.ply", ply(TRIANGLE, None).encode(), "without faces"),
+        ("no_faces.ply", ply(TRIANGLE, []).encode(), "expected a surface"),
+        (
+            "nan.ply",
+            ply([(0, 0, 0), ("nan", 0, 0), (0, 0.1, 0)], [(0, 1, 2)]).encode(),
+            "1 vertices that are not finite",
+        ),
+        ("line.ply", ply([(0, 0, 0), (0.1, 0, 0), (0.2, 0, 0)], [(0, 1, 2)]).encode(), "no area"),
+        ("point.ply", ply([(0, 0, 0)] * 3, [(0, 1, 2)]).encode(), "no area"),
+        ("beyond.ply", ply(TRIANGLE, [(0, 1, 7)]).encode(), ""),
+        ("empty.obj", b"# nothing\n", ""),
+    ],
+    ids=lambda value: value if isinstance(value, str) and "." in value else "",
+)
+def test_unusable_files_are_refused(tmp_path, name, content, words):
+    path = tmp_path / name
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(MeshError) as caught:
+        load_mesh(path, "m")
+    message = str(caught.value)
+    assert str(path) in message and words in message and "\n" not in message
+
+
+def test_large_meshes_are_simplified_and_said_so(tmp_path):
+    trimesh.creation.icosphere(subdivisions=5, radius=0.05).export(tmp_path / "ball.ply")
+    mesh = load_mesh(tmp_path / "ball.ply", "m")
+    assert len(mesh.faces) <= MAX_FACES
+    assert mesh.diameter_m == pytest.approx(0.1, rel=0.01)
+    assert "20480 simplified" in mesh.notes[0]
+
+
+def test_what_is_saved_is_loaded(tmp_path):
+    good = box()
+    mesh = Mesh(np.asarray(good.vertices), np.asarray(good.faces), 0.13)
+    save_mesh(tmp_path / "out.ply", mesh)
+    again = load_mesh(tmp_path / "out.ply", "m")
+    np.testing.assert_allclose(again.vertices_m, mesh.vertices_m, atol=1e-8)
+    assert np.array_equal(again.faces, mesh.faces)
+
+
+def test_diameter(rng):
+    points = rng.normal(size=(300, 3))
+    brute = np.linalg.norm(points[:, None] - points[None], axis=-1).max()
+    assert diameter_of(points) == pytest.approx(brute)
+    assert diameter_of(points * (1, 1, 0)) == pytest.approx(
+        np.linalg.norm((points[:, None] - points[None])[..., :2], axis=-1).max()
+    )
+    sphere = trimesh.creation.icosphere(subdivisions=5, radius=0.05).vertices
+    assert diameter_of(np.asarray(sphere)) == pytest.approx(0.1, rel=1e-3)
