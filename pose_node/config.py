@@ -78,7 +78,9 @@ class JudgeConfig:
     tolerance_per_m2: float = bounded(0.004, 0.0, 0.1, "growth of the tolerance with the square of the range, 1/m")
     min_score: float = bounded(0.5, 0.0, 1.0, "estimates below this score are rejected")
     min_explained: float = bounded(0.3, 0.0, 1.0, "share of the visible model surface that must be confirmed")
-    alternatives_margin: float = bounded(0.05, 0.0, 1.0, "orientations this near to the best score stay as alternatives")
+    alternatives_margin: float = bounded(
+        0.05, 0.0, 1.0, "orientations this near to the best score stay as alternatives"
+    )
     max_instances: int = bounded(10, 1, 1000, "at most this many estimates an object")
 
 

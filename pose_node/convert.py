@@ -18,9 +18,9 @@ from pose_node.cloud import Cloud, checked_intrinsics
 from pose_node.errors import InputError
 from pose_node.types import Array
 
-_FLOATS = {7: np.dtype(np.float32), 8: np.dtype(np.float64)}  # sensor_msgs/PointField
-_DEPTH = {"16UC1": np.dtype(np.uint16), "32FC1": np.dtype(np.float32)}  # REP 118
-_LABELS = {
+_FLOATS: dict[int, np.dtype[Any]] = {7: np.dtype(np.float32), 8: np.dtype(np.float64)}  # sensor_msgs/PointField
+_DEPTH: dict[str, np.dtype[Any]] = {"16UC1": np.dtype(np.uint16), "32FC1": np.dtype(np.float32)}  # REP 118
+_LABELS: dict[str, np.dtype[Any]] = {
     "mono8": np.dtype(np.uint8),
     "mono16": np.dtype(np.uint16),
     "8UC1": np.dtype(np.uint8),

@@ -47,7 +47,7 @@ def draw(depth_m: NDArray[Any], K: Array, instances: Sequence[Instance], title: 
     places = []
     for number, instance in enumerate(instances):
         colour = np.array(_COLOURS[number % len(_COLOURS)], dtype=np.float64)
-        z, shade = _splat(instance, K, canvas.shape[:2])
+        z, shade = _splat(instance, K, nearest.shape)
         inside = np.isfinite(z)
         places.append(_anchor(inside))
         front = inside & (z < nearest)
@@ -101,7 +101,7 @@ def _shaded(depth_m: Array) -> Array:
     return canvas
 
 
-def _splat(instance: Instance, K: Array, shape: tuple[int, int]) -> tuple[Array, Array]:
+def _splat(instance: Instance, K: Array, shape: tuple[int, ...]) -> tuple[Array, Array]:
     """The model's depth [H, W] (inf outside) and shade [H, W] in 0..1: its surface samples as squares that just close."""
     points = se3.apply(instance.T_camera_object, instance.points_m)
     normals = instance.normals @ instance.T_camera_object[:3, :3].T

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import onnxruntime as ort
@@ -26,7 +27,7 @@ from pose_node.harmonics import COEFFICIENTS, rotation_basis
 from pose_node.prepare import Drawn, Prepared, draw
 from pose_node.se3 import exp_so3, project_so3, transform
 from pose_node.symmetry import nearest_symmetric, rotation_grid
-from pose_node.types import Array, Hypothesis, HypothesisSource, Rejected, Segment
+from pose_node.types import Array, Hypothesis, HypothesisSource, Rejected, Segment, SegmentSource
 
 INPUTS = ("points", "normals", "viewpoint", "centres")
 OUTPUTS = ("objectness", "offsets", "frames", "coordinates", "spreads", "centre", "rotation")
@@ -70,6 +71,7 @@ class Network:
             reason = f"{name}: found {len(segment.indices)} points, expected at least {self.config.min_points}."
             return Rejected("too_few_points", reason, name, segment)
         prepared, outputs, on_object = self._look(drawn)
+        source: SegmentSource
         if segment.source == "mask":
             keep, least, source = on_object > _FOREIGN, _LEAST_OF_MASK, segment.source
         else:
@@ -93,7 +95,7 @@ class Network:
         """The network's outputs for one cloud as float64, batch dimension dropped; see ``PoseNetwork.forward``."""
         feeds = {name: value[None] for name, value in zip(INPUTS, prepared.inputs())}
         try:
-            outputs = self.session.run(list(OUTPUTS), feeds)
+            outputs: list[Any] = self.session.run(list(OUTPUTS), feeds)
         except Exception as error:  # onnxruntime raises its own kinds of Exception, all of which mean this
             raise ModelError(f"{self.card.name}: {self.provider} failed while running ({error}).") from error
         return {name: value[0].astype(np.float64) for name, value in zip(OUTPUTS, outputs)}

@@ -123,7 +123,7 @@ def check(name: str, value: Any) -> None:
             parameter.checked(value)
 
 
-def _parameters(cls: type, prefix: str) -> Iterator[Parameter]:
+def _parameters(cls: Any, prefix: str) -> Iterator[Parameter]:
     hints = get_type_hints(cls)
     for entry in fields(cls):
         kind = hints[entry.name]
