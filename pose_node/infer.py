@@ -93,7 +93,7 @@ class Network:
 
     def run(self, prepared: Prepared) -> dict[str, Array]:
         """The network's outputs for one cloud as float64, batch dimension dropped; see ``PoseNetwork.forward``."""
-        feeds = {name: value[None] for name, value in zip(INPUTS, prepared.inputs())}
+        feeds = {name: np.asarray(value)[None] for name, value in zip(INPUTS, prepared.inputs())}
         try:
             outputs: list[Any] = self.session.run(list(OUTPUTS), feeds)
         except Exception as error:  # onnxruntime raises its own kinds of Exception, all of which mean this
