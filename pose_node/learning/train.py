@@ -159,9 +159,7 @@ def evaluate(network: PoseNetwork, batches: list[Sample]) -> dict[str, float]:
     network.eval()
     turns, centres, coordinates = [], [], []
     for batch in batches:
-        _, _, frames, found, _, centre, _ = network(
-            batch.points, batch.normals, batch.viewpoint, batch.centres
-        )
+        _, _, frames, found, _, centre, _ = network(batch.points, batch.normals, batch.viewpoint, batch.centres)
         on = batch.truth.on_object * batch.truth.present[:, None]
         present = batch.truth.present > 0
         centres.append((centre - batch.truth.centre).norm(dim=-1)[present])
