@@ -74,6 +74,10 @@ class JudgeConfig:
     """Which hypotheses live."""
 
     shortlist: int = bounded(8, 1, 100, "hypotheses a segment and object that get the last refinement")
+    blind_rotations: int = bounded(
+        64, 0, 4096, "orientations tried in a mask or box that the network's hypotheses explain badly (0: none)"
+    )
+    blind_below: float = bounded(0.75, 0.0, 1.0, "a best coarse score below this is badly explained")
     tolerance_m: float = bounded(0.005, 0.0, 0.1, "model and measurement agree within this at zero range")
     tolerance_per_m2: float = bounded(0.004, 0.0, 0.1, "growth of the tolerance with the square of the range, 1/m")
     min_score: float = bounded(0.5, 0.0, 1.0, "estimates below this score are rejected")
@@ -81,6 +85,7 @@ class JudgeConfig:
     alternatives_margin: float = bounded(
         0.05, 0.0, 1.0, "orientations this near to the best score stay as alternatives"
     )
+    belief: float = bounded(0.03, 0.0, 1.0, "score that a hypothesis loses for each nat that the network believes it less")
     max_instances: int = bounded(10, 1, 1000, "at most this many estimates an object")
 
 

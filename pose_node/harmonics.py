@@ -11,6 +11,7 @@ and c_lj turns with the cloud as a vector of degree l.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -81,3 +82,14 @@ def rotation_basis(R: Array) -> Array:
         stacked = np.stack(row, axis=-1)[: 2 * degree + 1]  # [j, ..., m]
         parts.append(np.moveaxis(stacked, 0, -2).reshape(*R.shape[:-2], -1))
     return np.concatenate(parts, axis=-1)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RotationDensity:
+    """A network's belief about the rotation: an unnormalised log density over SO(3), by its ``coefficients`` [165]."""
+
+    coefficients: Array
+
+    def log(self, R: Array) -> Array:
+        """Log density [...] at rotations [..., 3, 3], up to a constant."""
+        return rotation_basis(R) @ self.coefficients

@@ -23,7 +23,7 @@ from pose_node.card import ObjectCard
 from pose_node.cloud import Cloud
 from pose_node.config import InferConfig
 from pose_node.errors import ModelError
-from pose_node.harmonics import COEFFICIENTS, rotation_basis
+from pose_node.harmonics import COEFFICIENTS, RotationDensity, rotation_basis
 from pose_node.prepare import Drawn, Prepared, draw
 from pose_node.se3 import exp_so3, project_so3, transform
 from pose_node.symmetry import nearest_symmetric, rotation_grid
@@ -84,7 +84,8 @@ class Network:
             segment = Segment(segment.indices[kept], source, name)
             prepared, outputs, on_object = self._look(draw(cloud.points_m[segment.indices], cloud.viewpoint_m))
         poses = self._poses(prepared, outputs, on_object)[: self.config.max_hypotheses]
-        return [Hypothesis(name, T, segment, source, confidence) for T, source, confidence in poses]
+        belief = RotationDensity(outputs["rotation"])
+        return [Hypothesis(name, T, segment, source, confidence, belief) for T, source, confidence in poses]
 
     def _look(self, drawn: Drawn) -> tuple[Prepared, dict[str, Array], Array]:
         prepared = drawn.scaled(self.card.diameter_m)

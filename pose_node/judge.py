@@ -11,6 +11,7 @@ import numpy as np
 from pose_node.card import ObjectCard
 from pose_node.config import JudgeConfig
 from pose_node.covariance import widen
+from pose_node.proposals import blind_poses
 from pose_node.refine import Refiner
 from pose_node.scene import Scene, View
 from pose_node.symmetry import rotation_error, translation_error, turn
@@ -21,10 +22,12 @@ Item = TypeVar("Item")
 
 _SAME_RAD = np.deg2rad(8.0)  # coarse hypotheses nearer than this, and than the next in diameters, are one
 _SAME_REL = 0.05
+_TOLD = ("mask", "box")  # segments that somebody says hold the object
 _PLACE_REL = 0.25  # poses whose centres are nearer than this share of the diameter stand at one place
 _EXPANDED = 4  # best hypotheses whose look-alikes are tried
 _TURNS = 12  # turns about an axis of confusion
 _PROFILE_STEPS = 48
+_MOST_NATS = 3.0  # of disbelief that count
 _BEHIND = 0.1  # a coarse score this far below the margin of alternatives will not win
 _POLISHED_BEHIND = 0.02  # nor a polished one this far below the margin of alternatives
 _MIN_SEEN = 0.08  # share of the visible surface that must be neither hole nor occluded
@@ -40,6 +43,8 @@ class Judge:
 
     def shortlist(self, hypotheses: Sequence[Hypothesis], scene: Scene) -> list[Hypothesis]:
         """The hypotheses worth the last refinement: refined roughly, scored, merged, with the best ones' look-alikes added.
+
+        Where a mask or box is explained badly by all of them, orientations spread over the whole of SO(3) join in.
 
         At most ``config.shortlist`` for each segment and object, best first; ``confidence`` becomes the coarse score.
         """
@@ -74,8 +79,14 @@ class Judge:
         card, refiner, visibility = self.cards[name], self.refiners[name], self.visibility[name]
         T = refiner.coarse_poses(np.stack([h.T_camera_object for h in group]), view)
         score = visibility.score(T, view).score
+        origin = list(group)
+        if self.config.blind_rotations and score.max() < self.config.blind_below and origin[0].segment.source in _TOLD:
+            blind = refiner.coarse_poses(blind_poses(card, view, self.config.blind_rotations), view)
+            T = np.concatenate([T, blind])
+            score = np.concatenate([score, visibility.score(blind, view).score])
+            origin += [replace(origin[0], source="blind")] * len(blind)
         kept = self._distinct(T, score, card, _EXPANDED * 4)
-        T, score, origin = T[kept], score[kept], [group[i] for i in kept]
+        T, score, origin = T[kept], score[kept], [origin[i] for i in kept]
 
         alike = _look_alikes(card)
         if len(alike):
@@ -117,19 +128,20 @@ class Judge:
         card, segment = self.cards[name], group[0].hypothesis.segment
         T = np.stack([r.T_camera_object for r in group])
         scores = self.visibility[name].score(T, view, samples=2048, points=len(view.points_m))
-        best = int(np.argmax(scores.score))
+        rank = scores.score + self._belief(group, T)
+        best = int(np.argmax(rank))
         refusal = self._refusal(scores[best], name)
         if refusal is not None:
             return Rejected(*refusal, name, segment, float(scores.score[best]))
-        kept = self._distinct(T, scores.score, card, len(T))
+        kept = self._distinct(T, rank, card, len(T))
         centre = T[:, :3, :3] @ card.centre_m + T[:, :3, 3]
         kept = [
             i
             for i in kept
-            if scores.score[i] >= scores.score[best] - self.config.alternatives_margin
+            if scores.score[i] >= scores.score.max() - self.config.alternatives_margin
             and np.linalg.norm(centre[i] - centre[best]) < _PLACE_REL * card.diameter_m
         ]
-        weight = np.exp((scores.score[kept] - scores.score[best]) / (0.5 * self.config.alternatives_margin + 1e-12))
+        weight = np.exp((rank[kept] - rank[best]) / (0.5 * self.config.alternatives_margin + 1e-12))
         weight /= weight.sum()
         lead = group[best]
         return Estimate(
@@ -148,6 +160,17 @@ class Judge:
             segment=segment,
             alternatives=tuple((T[i], float(w)) for i, w in zip(kept[1:], weight[1:])),
         )
+
+    def _belief(self, group: Sequence[Refined], T: Array) -> Array:
+        """What the network's density over SO(3) adds to the scores of T [B, 4, 4]: it settles what the surface leaves open.
+
+        Bounded, for a network is surer than it should be: where the surface speaks clearly, the surface decides.
+        """
+        density = group[0].hypothesis.belief
+        if density is None:
+            return np.zeros(len(T))
+        log = density.log(T[:, :3, :3])
+        return self.config.belief * np.maximum(log - log.max(), -_MOST_NATS)
 
     def _refusal(self, scores: Scores, name: str) -> tuple[str, str] | None:
         if scores.seen < _MIN_SEEN:

@@ -8,16 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from pose_node.harmonics import RotationDensity
 
 Array = NDArray[np.float64]
 Indices = NDArray[np.intp]
 Masks = Mapping[str, Sequence[NDArray[np.bool_]]]
 SegmentSource = Literal["mask", "box", "cluster", "votes"]
-HypothesisSource = Literal["rotation", "votes", "coordinates", "expected", "confusion"]
+HypothesisSource = Literal["rotation", "votes", "coordinates", "expected", "confusion", "blind"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -38,7 +41,8 @@ class Segment:
 class Hypothesis:
     """A pose worth judging: ``T_camera_object`` [4, 4], where it came from, and the segment that it should explain.
 
-    ``confidence`` (0..1) is the proposer's own belief, comparable only within one proposer.
+    ``confidence`` (0..1) is the proposer's own belief, comparable only within one proposer. ``belief`` is the network's
+    density over the segment's rotations, where a network has seen it.
     """
 
     object_name: str
@@ -46,6 +50,7 @@ class Hypothesis:
     segment: Segment
     source: HypothesisSource
     confidence: float = 1.0
+    belief: RotationDensity | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
