@@ -11,9 +11,10 @@ from pose_node.card import Axis
 from pose_node.cloud import Cloud
 from pose_node.config import JudgeConfig, RefineConfig
 from pose_node.judge import Judge, _connected
+from pose_node.proposals import blind_poses
 from pose_node.refine import Refiner
 from pose_node.scene import Scene
-from pose_node.se3 import angle, exp_so3, transform
+from pose_node.se3 import angle, apply, exp_so3, transform
 from pose_node.types import Hypothesis, Segment
 
 HALF_TURN = transform(np.diag([-1.0, -1.0, 1.0]), np.zeros(3))
@@ -106,6 +107,24 @@ def test_a_look_alike_on_the_card_is_tried(block, pose):
     cloud, segment = seen(block, pose)
     _, (estimate,), _ = chain(judge, cloud, [Hypothesis("block", pose @ HALF_TURN, segment, "votes")])
     assert np.rad2deg(angle(estimate.T_camera_object[:3, :3].T @ pose[:3, :3])) < 1.0
+
+
+def test_a_mask_that_no_hypothesis_explains_is_searched_blindly(block, pose):
+    cloud, segment = seen(block, pose)
+    hopeless = [Hypothesis("block", transform(np.eye(3), pose[:3, 3] + [0, 0, 0.3]), segment, "votes")]
+    _, (estimate,), _ = chain(judge_of({"block": block.card}), cloud, hopeless)
+    assert np.rad2deg(angle(estimate.T_camera_object[:3, :3].T @ pose[:3, :3])) < 1.0
+    off = judge_of({"block": block.card}, JudgeConfig(blind_rotations=0))
+    assert chain(off, cloud, hopeless)[1] == []
+
+
+def test_blind_poses_turn_with_the_cloud(block, judge, pose):
+    cloud, segment = seen(block, pose)
+    T = transform(exp_so3(np.array([0.3, 1.0, -0.4])), np.array([0.5, 0.2, -0.1]))
+    moved = Cloud.from_points(apply(T, cloud.points_m), T[:3, 3])
+    still = blind_poses(block.card, Scene(cloud, judge.cards).view(segment), 40)
+    turned = blind_poses(block.card, Scene(moved, judge.cards).view(segment), 40)
+    np.testing.assert_allclose(turned, T @ still, atol=1e-9)
 
 
 def test_orientations_that_the_view_cannot_tell_apart_are_one_estimate(block):
