@@ -67,6 +67,11 @@ class Process:
             self.popen.wait(10.0)
         self._file.close()
 
+    def cpu_s(self) -> float:
+        """User and system time so far."""
+        fields = Path(f"/proc/{self.popen.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
     def resident_mb(self) -> float:
         for line in Path(f"/proc/{self.popen.pid}/status").read_text().splitlines():
             if line.startswith("VmRSS:"):
@@ -145,6 +150,10 @@ class Peer:
     def answer(self, stamp, name: str = "poses"):
         """The message with this stamp among those heard, or None."""
         return next((m for m in reversed(self.heard[name]) if m.header.stamp == stamp), None)
+
+    def wait(self, stamp, name: str = "poses"):
+        """The message with this stamp, as soon as it arrives."""
+        return self.until(lambda: self.answer(stamp, name))
 
     def values(self) -> dict[str, str]:
         """The newest diagnostics of pose_node as a dictionary, with its level and line."""

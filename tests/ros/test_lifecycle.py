@@ -50,12 +50,12 @@ def test_a_managed_node_goes_through_its_states(shipped, peer, start, camera):
     assert "clean up" in refused.reason
     assert change(peer, Transition.TRANSITION_ACTIVATE)
     stamp = camera.send(peer)
-    peer.until(lambda: peer.answer(stamp, "pose"))
+    peer.wait(stamp, "pose")
     for _ in range(20):
         assert change(peer, Transition.TRANSITION_DEACTIVATE)
         assert change(peer, Transition.TRANSITION_ACTIVATE)
     stamp = camera.send(peer)
-    peer.until(lambda: peer.answer(stamp, "pose"))
+    peer.wait(stamp, "pose")
     assert change(peer, Transition.TRANSITION_DEACTIVATE)
     peer.spin(0.5)
     for (topic, _), publisher in peer.publishers.items():
@@ -65,7 +65,7 @@ def test_a_managed_node_goes_through_its_states(shipped, peer, start, camera):
     assert change(peer, Transition.TRANSITION_CONFIGURE)
     assert change(peer, Transition.TRANSITION_ACTIVATE)
     stamp = camera.send(peer)
-    peer.until(lambda: peer.answer(stamp, "pose"))
+    peer.wait(stamp, "pose")
     assert change(peer, Transition.TRANSITION_ACTIVE_SHUTDOWN)
     assert state(peer) == "finalized"
     assert process.end() == 0, process.output()

@@ -15,5 +15,5 @@ def test_the_node_answers_without_torch_escnn_and_open3d(shipped, peer, start, c
     process = start(str(Path(__file__).with_name("robot_only.py")), *node_arguments())
     process.wait_for("active")
     stamp = camera.send(peer)
-    assert peer.until(lambda: peer.answer(stamp, "pose"))
+    assert peer.wait(stamp, "pose")
     assert process.end() == 0, process.output()
