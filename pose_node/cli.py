@@ -29,8 +29,10 @@ DONE, BAD_INPUT, NOTHING_FOUND, INTERRUPTED = 0, 2, 3, 130
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one subcommand and return its exit code."""
     arguments = list(sys.argv[1:] if argv is None else argv)
-    if "--ros-args" in arguments and arguments[0] != "node":
-        arguments.insert(0, "node")  # ros2 run and ros2 launch start the package's executable without a subcommand
+    # ros2 run and ros2 launch start lib/pose_node/pose_node without a subcommand; in a shell, that asks for help.
+    by_ros = argv is None and not arguments and Path(sys.argv[0]).parent.name == "pose_node"
+    if by_ros or ("--ros-args" in arguments and arguments[0] != "node"):
+        arguments.insert(0, "node")
     if arguments[:1] == ["node"]:
         return _node(arguments[1:])
     options = parser().parse_args(arguments)
