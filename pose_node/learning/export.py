@@ -87,7 +87,9 @@ def write_onnx(network: PoseNetwork, path: Path) -> None:
 
 def parity(network: PoseNetwork, path: Path, clouds: int = 20) -> float:
     """Largest difference between ONNX Runtime and torch, relative to each output's largest value, over random clouds."""
-    session = ort.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = 1  # as on the robot; a pool would only fight torch's
+    session = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     worst = 0.0
     for seed in range(clouds):
         rng = np.random.default_rng(seed)

@@ -39,7 +39,7 @@ _CLUTTER_SHAPES = 40
 class Recipe:
     """What a run is made of; a resumed run must have the same."""
 
-    views: int = 18_000
+    views: int = 16_000
     batch: int = 16
     learning_rate: float = 3e-3
     warm_up: int = 50
@@ -97,11 +97,12 @@ def train(folder: str | Path, recipe: Recipe = Recipe(), resume: bool = True, wo
                     kept.lerp_(new, 1.0 - decay)
             state["step"] = step + 1
             bar.update(recipe.batch)
-            bar.set_postfix(loss=f"{float(loss):.2f}", held_out=state["log"][-1]["turn_deg"] if state["log"] else "-")
+            bar.set_postfix(loss=f"{loss.item():.2f}", held_out=state["log"][-1]["turn_deg"] if state["log"] else "-")
             if state["step"] % recipe.save_every == 0 or state["step"] == steps:
                 if not held_out_batch:
-                    held_out_batch = [collate([held_out[i] for i in range(s, s + 32)]) for s in range(0, _HELD_OUT, 32)]
-                entry = {"step": state["step"], **{k: round(float(v), 4) for k, v in parts.items()}}
+                    thirds = np.array_split(np.arange(len(held_out)), 3)
+                    held_out_batch = [collate([held_out[int(i)] for i in third]) for third in thirds]
+                entry = {"step": state["step"], **{k: round(v.item(), 4) for k, v in parts.items()}}
                 entry.update(evaluate(averaged, held_out_batch))
                 state["log"].append(entry)
                 state["seconds"] = time.monotonic() - started
