@@ -118,10 +118,7 @@ def readme(card: ObjectCard, mesh: Mesh, similarity: Similarity, source: str, un
         ("symmetry", "; ".join(symmetry_words(similarity)) or "none"),
         ("may be confused with", "; ".join(confusion_words(similarity)) or "nothing found"),
         ("BOP id", "none" if card.bop_id is None else str(card.bop_id)),
-        (
-            "network",
-            "none yet: `pose_node train`, then `pose_node export`" if card.network is None else "see card.yaml",
-        ),
+        ("network", "see card.yaml: how it was trained and what it scored, once it is"),
     ]
     table = "\n".join(f"| {key} | {value} |" for key, value in rows)
     return (

@@ -23,6 +23,7 @@ STRICT_REL = 0.02  # a symmetry moves 98 % of the surface by less than this shar
 STRICT_MM = 2.5  # or by this, what meshes of small objects are scanned to, but never by more than 2.5 %
 UNTOLD_MEAN_M, UNTOLD_P99_M = 0.0015, 0.006  # a depth camera at a metre cannot tell such motions from none
 OVERLAP_REL, MIN_OVERLAP = 0.03, 0.6  # "most of the surface in place"
+MIN_VIEW_OVERLAP = 0.75  # or this much of what the tenth of the views that it suits best can see
 MAX_CONFUSIONS = 12
 _GRID = 4608
 _STARTS = 160
@@ -38,6 +39,7 @@ class Motion:
 
     p98_m: 98th percentile of how far the surface moves off itself, there and back; mean_m, p99_m likewise.
     overlap: share of the surface that stays within 3 % of the diameter, facing the same way.
+    view_overlap: the same for what a view sees, in the tenth of the views in which it is largest.
     """
 
     T: Array
@@ -45,6 +47,7 @@ class Motion:
     p98_m: float
     p99_m: float
     overlap: float
+    view_overlap: float
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -84,6 +87,7 @@ class Probe:
         self.points, self.normals = surface.points_m, surface.normals
         self.centre = self.points.mean(axis=0)
         self.vertices_m = mesh.vertices_m
+        self._views = surface.visible / np.maximum(surface.visible.sum(axis=1, keepdims=True), 1)
         self._weight = _NORMAL_WEIGHT_REL * mesh.diameter_m
         self._fine = cKDTree(np.hstack([self.points, self._weight * self.normals]))
         self._coarse = cKDTree(np.hstack([self.points, self._weight * self.normals])[:2048])
@@ -100,19 +104,26 @@ class Probe:
         _, index = (self._fine if fine else self._coarse).query(np.hstack([p, self._weight * n]))
         return p, n, self.points[index], self.normals[index]
 
-    def overlap(self, T: Array, count: int = 1500) -> float:
+    def in_place(self, T: Array, count: int) -> Array:
+        """Which of the first ``count`` samples T leaves on the surface, facing the same way."""
         p, n, q, m = self.match(T, count)
         gap = p - q
         near = np.abs(np.einsum("ij,ij->i", gap, m)) < OVERLAP_REL * self.diameter_m
         near &= np.einsum("ij,ij->i", gap, gap) < (2 * OVERLAP_REL * self.diameter_m) ** 2
-        return float(np.mean(near & (np.einsum("ij,ij->i", n, m) > 0.7)))
+        return near & (np.einsum("ij,ij->i", n, m) > 0.7)
+
+    def overlap(self, T: Array, count: int = 1500) -> float:
+        return float(np.mean(self.in_place(T, count)))
 
     def judge(self, T: Array) -> Motion:
         """There and back: a motion that hides a handle inside the body must not pass."""
         there, back = (self.distance(apply(M, self.points[:4096])) for M in (T, invert(T)))
         worst = np.maximum(np.percentile(there, (98, 99)), np.percentile(back, (98, 99)))
         mean = float(max(there.mean(), back.mean()))
-        return Motion(T, mean, float(worst[0]), float(worst[1]), min(self.overlap(T), self.overlap(invert(T))))
+        stays = [self.in_place(M, self._views.shape[1]) for M in (T, invert(T))]
+        overlap = float(min(s.mean() for s in stays))
+        view_overlap = float(np.percentile(self._views @ stays[0], 90))
+        return Motion(T, mean, float(worst[0]), float(worst[1]), overlap, view_overlap)
 
     def polish(self, T: Array, scales_rel: Iterable[float], count: int, fine: bool) -> Array:
         """Register the surface with itself from T: robust point-to-plane steps with the given scales, in diameters."""
@@ -147,7 +158,7 @@ def _polished_grid(probe: Probe) -> list[Motion]:
     T = T[angle(T[:, :3, :3]) > _SAME_RAD]
     coarse = [probe.polish(M, np.linspace(0.12, 0.04, 12), 400, fine=False) for M in _spread(T, _SAME_RAD, _STARTS)]
     coarse = sorted(coarse, key=lambda M: -probe.overlap(M, 400))
-    kept = [M for M in _spread(np.stack(coarse), _SAME_RAD / 2, 48) if probe.overlap(M, 400) > MIN_OVERLAP - 0.15]
+    kept = [M for M in _spread(np.stack(coarse), _SAME_RAD / 2, 48) if probe.overlap(M, 400) > MIN_OVERLAP - 0.2]
     fine = [probe.polish(M, (0.04, 0.03, 0.025, 0.02, 0.02, 0.02), 1500, fine=True) for M in kept]
     fine = sorted(fine, key=lambda M: -probe.overlap(M))
     if not fine:
@@ -204,7 +215,7 @@ def _axes_of_revolution(probe: Probe, candidates: Sequence[Motion]) -> list[tupl
             continue
         turns = [probe.judge(turn(axis, a)) for a in _TURNS]
         worst = Motion(np.eye(4), *(max(getattr(t, k) for t in turns) for k in ("mean_m", "p98_m", "p99_m")),
-                       min(t.overlap for t in turns))  # fmt: skip
+                       *(min(getattr(t, k) for t in turns) for k in ("overlap", "view_overlap")))  # fmt: skip
         found.append((axis, worst))
     return sorted(found, key=lambda entry: -entry[1].overlap)
 
@@ -335,7 +346,8 @@ def _confusions(
 
     for c in sorted(candidates, key=lambda c: -c.overlap):
         untold = c.mean_m <= UNTOLD_MEAN_M and c.p99_m <= UNTOLD_P99_M
-        if (c.overlap >= MIN_OVERLAP or untold) and not known(c.T) and len(kept) < MAX_CONFUSIONS:
+        alike = c.overlap >= MIN_OVERLAP or c.view_overlap >= MIN_VIEW_OVERLAP
+        if (alike or untold) and not known(c.T) and len(kept) < MAX_CONFUSIONS:
             kept.append(c)
     return tuple(kept)
 
