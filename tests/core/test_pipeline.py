@@ -177,7 +177,7 @@ def test_a_wall_alone(block, pose):
     cloud, mask = block.see(pose)
     wall = Cloud.from_depth(np.full(mask.shape, 0.9), cloud.K)
     pipeline = pipeline_for(block, pose, noise=0.3)
-    refused(pipeline.estimate(wall))
+    assert refused(pipeline.estimate(wall))
     assert refused(pipeline.estimate(wall, {"block": [mask]})), "a mask on the wall is looked at and refused"
 
 
@@ -234,8 +234,8 @@ def test_loading_takes_settings_as_a_file_too(block, tmp_path):
 # --------------------------------------------------------------------------------- shipped networks on recorded frames
 
 recorded = pytest.mark.skipif(not TRAINED, reason="no network is shipped in models/ (no pose.onnx)")
-# Scene, label of the instance and object; every frame of the recording is one of the benchmark's, not of training.
-INSTANCES = {"mustard_bottle": ("000002", 0), "banana": ("000002", 2), "gelatin_box": ("000000", 0)}
+# The scene that shows the object. The mug's handle is hidden in its own: no method tells its turn there.
+SCENES = {"mustard_bottle": "000002", "potted_meat_can": "000002", "banana": "000002", "gelatin_box": "000000"}
 
 
 @pytest.fixture(scope="module")
@@ -256,10 +256,9 @@ def frame_of(name, number):
     pytest.importorskip("PIL", reason="the demo's frames are PNG")
     from pose_node.demo import recording
 
-    scene, label = INSTANCES[name]
-    frame = recording.read(scene)[number]
-    bop_id, T = frame.labels[label]
-    assert bop_id == load_card(MODELS / name).bop_id
+    frame = recording.read(SCENES[name])[number]
+    bop_id = load_card(MODELS / name).bop_id
+    ((label, T),) = [(i, T) for i, (found, T) in enumerate(frame.labels) if found == bop_id]
     return Cloud.from_depth(frame.depth_m, frame.K), frame.mask(label), T
 
 
@@ -272,7 +271,7 @@ def mean_miss(card, T, truth):
 
 @recorded
 @pytest.mark.parametrize("number", [0, 2, 4])
-@pytest.mark.parametrize("name", [name for name in INSTANCES if name in TRAINED])
+@pytest.mark.parametrize("name", [name for name in SCENES if name in TRAINED])
 def test_a_shipped_network_finds_its_object_in_a_real_frame(shipped, name, number):
     cloud, mask, truth = frame_of(name, number)
     pipeline = shipped(name)
@@ -282,7 +281,7 @@ def test_a_shipped_network_finds_its_object_in_a_real_frame(shipped, name, numbe
 
 
 @recorded
-@pytest.mark.parametrize("name", [name for name in INSTANCES if name in TRAINED])
+@pytest.mark.parametrize("name", [name for name in SCENES if name in TRAINED])
 def test_a_shipped_network_keeps_both_symmetries_on_a_real_frame(shipped, name):
     cloud, mask, _ = frame_of(name, 0)
     cloud, mask = bare(cloud, mask)
@@ -304,10 +303,4 @@ def test_a_shipped_network_does_not_see_its_object_in_a_bare_wall(shipped, name)
     rng = np.random.default_rng(0)
     depth = 0.9 + 0.002 * rng.normal(size=(120, 160))
     wall = Cloud.from_depth(depth, np.array([[280.0, 0.0, 79.5], [0.0, 280.0, 59.5], [0.0, 0.0, 1.0]]))
-    assert refused(shipped(name).estimate(wall)) <= {
-        "too_few_points",
-        "no_votes",
-        "low_score",
-        "low_explained",
-        "not_visible",
-    }
+    assert refused(shipped(name).estimate(wall)), "with a reason"
