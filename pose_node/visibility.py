@@ -14,7 +14,7 @@ from pose_node.types import Array, Indices
 
 _SIGMA = 0.4  # standard deviation of agreement, share of the tolerance
 _GRAZING = 4.0  # along the ray a point may lie this many times farther off than across the surface
-_VIOLATION_COST = 0.5
+_VIOLATION_COST = 1.0
 _BORDER_FREE = 1.5  # a segment point this many tolerances off is as bad as one far away
 
 
