@@ -27,6 +27,7 @@ _PLACE_REL = 0.25  # poses whose centres are nearer than this share of the diame
 _EXPANDED = 4  # best hypotheses whose look-alikes are tried
 _TURNS = 12  # turns about an axis of confusion
 _PROFILE_STEPS = 48
+_DIP_STEPS = 2  # a dip of the profile no wider than twice this is noise of the score
 _MOST_NATS = 3.0  # of disbelief that count
 _BEHIND = 0.1  # a coarse score this far below the margin of alternatives will not win
 _POLISHED_BEHIND = 0.02  # nor a polished one this far below the margin of alternatives
@@ -193,7 +194,7 @@ class Judge:
             profile = self.visibility[name].score(T @ turn(axis, angles), view, samples=1024, points=512).score
             zero = _PROFILE_STEPS // 2
             free = profile >= profile[zero] - self.config.alternatives_margin
-            free = _connected(free, zero)
+            free = _connected(_bridged(free, _DIP_STEPS), zero)
             if free.sum() > 1:
                 step = 2.0 * np.pi / _PROFILE_STEPS
                 covariance = widen(covariance, T, axis, float(np.mean(angles[free] ** 2) + step**2 / 12.0))
@@ -240,6 +241,13 @@ def _look_alikes(card: ObjectCard) -> Array:
     """Motions [E, 4, 4] in the object frame after which the object looks much the same."""
     turns = [turn(axis, np.arange(1, _TURNS) * (2.0 * np.pi / _TURNS)) for axis in card.confusion_axes]
     return np.concatenate([np.asarray(card.confusions, float).reshape(-1, 4, 4), *turns])
+
+
+def _bridged(free: Array, steps: int) -> Array:
+    """``free`` around a circle, with gaps between true values closed that are narrower than twice ``steps``."""
+    before = np.logical_or.reduce([np.roll(free, k) for k in range(1, steps + 1)])
+    after = np.logical_or.reduce([np.roll(free, -k) for k in range(1, steps + 1)])
+    return free | (before & after)
 
 
 def _connected(free: Array, start: int) -> Array:

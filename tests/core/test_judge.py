@@ -10,7 +10,7 @@ import pytest
 from pose_node.card import Axis
 from pose_node.cloud import Cloud
 from pose_node.config import JudgeConfig, RefineConfig
-from pose_node.judge import Judge, _connected
+from pose_node.judge import Judge, _bridged, _connected
 from pose_node.proposals import blind_poses
 from pose_node.refine import Refiner
 from pose_node.scene import Scene
@@ -208,3 +208,8 @@ def test_connected_runs_around_the_circle():
     assert _connected(free, 0).tolist() == [True, True, False, False, False, True]
     assert _connected(np.ones(4, bool), 2).all()
     assert _connected(np.array([False, True]), 0).tolist() == [False, False]
+
+
+def test_narrow_dips_are_bridged_and_wide_ones_are_not():
+    free = np.array([True, False, False, True, False, False, False, False, False, False])
+    assert _bridged(free, 2).tolist() == [True, True, True, True, False, False, False, False, False, False]
