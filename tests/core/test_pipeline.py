@@ -95,25 +95,29 @@ def test_nothing_is_kept_between_calls(block, pose):
     assert_same_bytes(first.estimates[0], again.estimates[0])
 
 
-def test_the_order_of_the_points_does_not_matter_to_the_last_bit(block, pose):
+@pytest.mark.parametrize("masked", [True, False])
+def test_the_order_of_the_points_does_not_matter_to_the_last_bit(block, pose, masked):
     cloud, mask = bare(*block.see(pose))
     pipeline = pipeline_for(block, pose)
-    (first,) = pipeline.estimate(cloud, {"block": [mask]}).estimates
+    (first,) = pipeline.estimate(cloud, {"block": [mask]} if masked else None).estimates
     for seed in range(3):
         order = np.random.default_rng(seed).permutation(len(cloud))
-        (again,) = pipeline.estimate(Cloud.from_points(cloud.points_m[order]), {"block": [mask[order]]}).estimates
+        shuffled = Cloud.from_points(cloud.points_m[order])
+        (again,) = pipeline.estimate(shuffled, {"block": [mask[order]]} if masked else None).estimates
         assert_same_bytes(first, again)
 
 
+@pytest.mark.parametrize("masked", [True, False])
 @pytest.mark.parametrize("organised", [True, False])
-def test_a_motion_of_points_and_viewpoint_moves_the_pose(block, pose, organised):
+def test_a_motion_of_points_and_viewpoint_moves_the_pose(block, pose, organised, masked):
     cloud, mask = block.see(pose)
     if not organised:
         cloud, mask = bare(cloud, mask)
-    (still,) = pipeline_for(block, pose).estimate(cloud, {"block": [mask]}).estimates
+    masks = {"block": [mask]} if masked else None
+    (still,) = pipeline_for(block, pose).estimate(cloud, masks).estimates
     for M in motions(3):
         moved_cloud = replace(cloud, points_m=apply(M, cloud.points_m), viewpoint_m=M[:3, 3], K=None)
-        (moved,) = pipeline_for(block, M @ pose).estimate(moved_cloud, {"block": [mask]}).estimates
+        (moved,) = pipeline_for(block, M @ pose).estimate(moved_cloud, masks).estimates
         assert_moved(moved, still, M, block.card.diameter_m)
 
 
@@ -178,7 +182,8 @@ def test_a_wall_alone(block, pose):
     wall = Cloud.from_depth(np.full(mask.shape, 0.9), cloud.K)
     pipeline = pipeline_for(block, pose, noise=0.3)
     assert refused(pipeline.estimate(wall))
-    assert refused(pipeline.estimate(wall, {"block": [mask]})), "a mask on the wall is looked at and refused"
+    # A mask is the user's word, and a face of the block may lie flush with a wall: possible, but poorly explained.
+    assert all(e.score < 0.65 for e in pipeline.estimate(wall, {"block": [mask]}).estimates)
 
 
 def test_the_bar_for_the_score_is_kept(block, pose):
