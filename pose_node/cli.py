@@ -10,6 +10,7 @@ import argparse
 import json
 import sys
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -81,7 +82,7 @@ def parser() -> argparse.ArgumentParser:
         "--depth-scale", type=float, metavar="S", help="millimetres per count (default: the camera file's, else 1)"
     )
     one.add_argument(
-        "--models", type=Path, default="", metavar="DIR", help="object folders (default: ./models, else the installed)"
+        "--models", type=Path, metavar="DIR", help="object folders (default: ./models, else the installed)"
     )
     one.add_argument("--config", type=Path, metavar="FILE", help="settings in YAML")
     one.add_argument("--json", action="store_true", help="one JSON object per estimate and line")
@@ -150,7 +151,7 @@ def _estimate(options: argparse.Namespace) -> int:
     from pose_node.objects import object_folders
     from pose_node.pipeline import Pipeline
 
-    pipeline = Pipeline.load(object_folders(options.models, names), options.config)
+    pipeline = Pipeline.load(object_folders(options.models or "", names), options.config)
     start = time.perf_counter()
     result = pipeline.estimate(cloud, masks=masks, boxes=boxes)
     seconds = time.perf_counter() - start
@@ -279,10 +280,14 @@ def estimate_lines(result: Result) -> list[str]:
 
 
 def rejected_lines(result: Result, most: int = 10) -> list[str]:
-    """Why the rest was refused, one line each."""
-    lines = [f"rejected: {r.object_name or 'any object'}: {r.reason}" for r in result.rejected[:most]]
-    more = len(result.rejected) - most
-    return [*lines, f"rejected: and {more} more"] if more > 0 else lines
+    """Why the rest was refused, one line for each reason."""
+    counts = Counter(
+        r.reason if r.object_name is None or r.reason.startswith(r.object_name) else f"{r.object_name}: {r.reason}"
+        for r in result.rejected
+    )
+    lines = [f"rejected: {reason}{f' ({n} times)' if n > 1 else ''}" for reason, n in counts.most_common()]
+    more = len(lines) - most
+    return [*lines[:most], f"rejected: and {more} more"] if more > 0 else lines
 
 
 def _draw(path: Path, depth_m: Array, K: Array, cards: Mapping[str, Any], result: Result) -> None:

@@ -151,13 +151,19 @@ def test_json_is_one_object_a_line(frame, fake, capsys):
     assert first["alternatives"] == [{"T_camera_object": np.eye(4).tolist(), "weight": 0.25}]
     assert first["evidence"]["explained"] == 0.9
     assert second["alternatives"] == []
-    assert "rejected: any object: why." in captured.err
+    assert "rejected: why." in captured.err
 
 
 def test_many_rejections_are_cut_short():
     result = Result((), tuple(Rejected("code", f"reason {i}.") for i in range(14)))
     lines = cli.rejected_lines(result)
     assert len(lines) == 11 and lines[-1] == "rejected: and 4 more"
+
+
+def test_equal_rejections_are_one_line():
+    twice = [Rejected("code", "mug: too few.", "mug")] * 2
+    lines = cli.rejected_lines(Result((), (Rejected("code", "why.", "bowl"), *twice)))
+    assert lines == ["rejected: mug: too few. (2 times)", "rejected: bowl: why."]
 
 
 def test_a_picture_is_drawn(frame, fake, block, monkeypatch, capsys):
@@ -244,6 +250,13 @@ def test_an_unknown_object_names_the_nearest(frame, capsys):
 
 def test_a_broken_object_is_refused(frame, capsys):
     refused(capsys, run(frame), "card.yaml", "expected a mapping")
+
+
+def test_models_are_looked_for_where_one_stands(frame, fake, monkeypatch):
+    monkeypatch.chdir(frame)
+    words = ["estimate", "depth.png", "--camera", "camera.json", "--object", "bowl"]
+    assert cli.main(words) == 3
+    assert fake.asked["folders"] == ["bowl"]
 
 
 def test_models_elsewhere(frame, capsys):
