@@ -125,7 +125,8 @@ def _components(points: Array, gap_m: float) -> tuple[Indices, float]:
 def _free_segments(
     cloud: Cloud, cards: Mapping[str, ObjectCard], config: SegmentConfig
 ) -> tuple[list[Segment], list[Rejected]]:
-    index = _within_reach(cloud, _thinned(cloud), config)
+    thinned = _thinned(cloud)
+    index = _within_reach(cloud, thinned, config)
     found = []
     if len(index) >= _MIN_POINTS:
         for cluster in _clusters(cloud, _without_planes(cloud, index, cards, config), config):
@@ -134,7 +135,32 @@ def _free_segments(
     if not found:
         reason = f"cloud: {len(index)} points within reach, none in a cluster whose size fits an object."
         return [], [Rejected("no_segments", reason)]
-    return found[: config.max_segments], []
+    return _filled(cloud, thinned, found[: config.max_segments], config), []
+
+
+def _filled(cloud: Cloud, thinned: Indices, found: list[Segment], config: SegmentConfig) -> list[Segment]:
+    """Segments of thinned rows with all the points that the thinning left out: each follows the nearest row that stayed."""
+    if len(thinned) == len(cloud):
+        return found
+    if len(cloud.shape) == 2:
+        step = _step(cloud)
+        row, column = np.divmod(cloud.source_index, cloud.shape[1])
+        cell = (row // step) * cloud.shape[1] + column // step
+        stayed = np.full(int(cell.max()) + 1, -1, dtype=np.intp)
+        stayed[cell[thinned]] = thinned
+        owner = stayed[cell]
+    else:
+        owner = thinned[cKDTree(cloud.points_m[thinned]).query(cloud.points_m)[1]]
+    offset = cloud.points_m - cloud.points_m[owner]
+    range2 = np.sum((cloud.points_m - cloud.viewpoint_m) ** 2, axis=1)
+    limit = config.cluster_gap_m + _NOISE_PER_M2 * range2
+    follows = (owner >= 0) & (np.einsum("ni,ni->n", offset, offset) < limit * limit)
+    out = []
+    for segment in found:
+        inside = np.zeros(len(cloud), dtype=bool)
+        inside[segment.indices] = True
+        out.append(Segment(np.flatnonzero(inside[owner] & follows), segment.source, segment.object_name))
+    return out
 
 
 def _in_box(cloud: Cloud, index: Indices, card: ObjectCard, config: SegmentConfig) -> list[Segment]:
@@ -157,10 +183,15 @@ def _in_box(cloud: Cloud, index: Indices, card: ObjectCard, config: SegmentConfi
     return sorted(found, key=lambda s: -merit(s))[:_BOX_CLUSTERS]
 
 
+def _step(cloud: Cloud) -> int:
+    """Every so many pixels of an image are clustered."""
+    return int(np.ceil(np.sqrt(np.prod(cloud.shape) / _MOST_PIXELS)))
+
+
 def _thinned(cloud: Cloud) -> Indices:
     """Rows of the cloud to cluster: every so many pixels of an image, an even choice of a bare cloud."""
     if len(cloud.shape) == 2:
-        step = int(np.ceil(np.sqrt(np.prod(cloud.shape) / _MOST_PIXELS)))
+        step = _step(cloud)
         row, column = np.divmod(cloud.source_index, cloud.shape[1])
         return np.flatnonzero((row % step == 0) & (column % step == 0))
     if len(cloud) <= _MOST_POINTS:
@@ -249,7 +280,7 @@ def _clusters(cloud: Cloud, index: Indices, config: SegmentConfig) -> list[Indic
 def _image_components(cloud: Cloud, index: Indices, config: SegmentConfig) -> Indices:
     """Labels of pixels that are linked to their neighbours on the (thinned) grid, over holes of one pixel too."""
     row, column = np.divmod(cloud.source_index[index], cloud.shape[1])
-    step = int(np.ceil(np.sqrt(np.prod(cloud.shape) / _MOST_PIXELS)))
+    step = _step(cloud)
     row, column = row // step, column // step
     height, width = int(row.max()) + 3, int(column.max()) + 3
     grid = np.full((height, width), -1, dtype=np.int32)
