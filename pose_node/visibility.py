@@ -15,6 +15,7 @@ from pose_node.types import Array, Indices
 _SIGMA = 0.4  # standard deviation of agreement, share of the tolerance
 _GRAZING = 4.0  # along the ray a point may lie this many times farther off than across the surface
 _VIOLATION_COST = 1.0
+_SHOWN = (0.25, 0.65)  # share of the visible surface that must be shown: none of the score below, all of it above
 _BORDER_FREE = 1.5  # a segment point this many tolerances off is as bad as one far away
 
 
@@ -50,8 +51,13 @@ class Visibility:
         """Scores of poses T [B, 4, 4] with ``samples`` of the model's surface and ``points`` of the segment."""
         explained, violated, occluded, seen = self._model_to_rays(T, view, samples)
         covered = self._points_to_model(T, view, points)
-        power = 1.0 if view.trusted else 0.5
-        score = np.clip(explained - _VIOLATION_COST * violated, 0.0, 1.0) * covered**power
+        score = np.clip(explained - _VIOLATION_COST * violated, 0.0, 1.0)
+        if view.trusted:
+            score = score * covered
+        else:
+            # Nobody said that the object is here: a pose of which the measurement shows little is an accident.
+            low, high = _SHOWN
+            score = score * np.sqrt(covered) * np.clip((seen - low) / (high - low), 0.0, 1.0)
         return Scores(score, explained, violated, occluded, covered, seen)
 
     def _model_to_rays(self, T: Array, view: View, samples: int) -> tuple[Array, Array, Array, Array]:
