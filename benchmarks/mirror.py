@@ -61,7 +61,8 @@ def view_gap(seen: Array, model: Array, normals: Array, starts: int = 240, seed:
     towards = -seen.mean(axis=0) / np.linalg.norm(seen.mean(axis=0))
     R = rotation_grid(starts)  # R_model_camera
     facing = (normals @ (R @ towards)[..., None])[..., 0] > 0.1  # [S, M]
-    centre = (facing @ model + 1e-6 * model.mean(axis=0)) / (facing.sum(axis=1, keepdims=True) + 1e-6)  # none: the middle
+    weight = facing + 1e-6  # no normal may face the viewpoint: then the middle of all
+    centre = weight @ model / weight.sum(axis=1, keepdims=True)
     t = centre - R @ seen.mean(axis=0)
     R, t = _icp(R, t, few, tree, model, 12)
     order = np.argsort(_gap(R, t, few, tree))[:16]
