@@ -14,6 +14,7 @@ from pose_node.covariance import widen
 from pose_node.proposals import blind_poses
 from pose_node.refine import Refiner
 from pose_node.scene import Scene, View
+from pose_node.se3 import exp_so3, log_so3, transform
 from pose_node.symmetry import rotation_error, translation_error, turn
 from pose_node.types import Array, Estimate, Evidence, Hypothesis, Indices, Refined, Rejected
 from pose_node.visibility import Scores, Visibility, tolerance
@@ -24,6 +25,7 @@ _SAME_RAD = np.deg2rad(8.0)  # coarse hypotheses nearer than this, and than the 
 _SAME_REL = 0.05
 _TOLD = ("mask", "box")  # segments that somebody says hold the object
 _PLACE_REL = 0.25  # poses whose centres are nearer than this share of the diameter stand at one place
+_LATTICE = 2e-3  # radians and diameters: far above rounding, far below what refinement mends
 _EXPANDED = 4  # best hypotheses whose look-alikes are tried
 _TURNS = 12  # turns about an axis of confusion
 _PROFILE_STEPS = 48
@@ -78,7 +80,8 @@ class Judge:
     def _shortlist(self, group: Sequence[Hypothesis], view: View) -> list[Hypothesis]:
         name = group[0].object_name
         card, refiner, visibility = self.cards[name], self.refiners[name], self.visibility[name]
-        T = refiner.coarse_poses(np.stack([h.T_camera_object for h in group]), view)
+        T = _snapped(np.stack([h.T_camera_object for h in group]), view, card.diameter_m)
+        T = refiner.coarse_poses(T, view)
         score = visibility.score(T, view).score
         origin = list(group)
         if self.config.blind_rotations and score.max() < self.config.blind_below and origin[0].segment.source in _TOLD:
@@ -145,11 +148,12 @@ class Judge:
         weight = np.exp((rank[kept] - rank[best]) / (0.5 * self.config.alternatives_margin + 1e-12))
         weight /= weight.sum()
         lead = group[best]
+        T_lead, covariance = self._settled(lead, view)
         return Estimate(
             object_name=name,
-            T_camera_object=lead.T_camera_object,
+            T_camera_object=T_lead,
             score=float(scores.score[best]),
-            covariance=self._covariance(lead, float(scores.score[best]), view),
+            covariance=covariance,
             evidence=Evidence(
                 explained=float(scores.explained[best]),
                 violated=float(scores.violated[best]),
@@ -185,20 +189,32 @@ class Judge:
             return "low_score", f"{name}: score {scores.score:.2f}, expected at least {self.config.min_score:.2f}."
         return None
 
-    def _covariance(self, refined: Refined, score: float, view: View) -> Array:
-        """The fit's covariance, widened about each axis of confusion by the turns that the view cannot tell from this one."""
+    def _settled(self, refined: Refined, view: View) -> tuple[Array, Array]:
+        """The pose in the middle of what the view leaves open about each axis of confusion, and its covariance.
+
+        Among turns that explain the view alike, the best score is luck; their mean, weighed by score and belief, errs least.
+        A full circle has no middle: there the pose stays.
+        """
         name = refined.hypothesis.object_name
         T, covariance = refined.T_camera_object, refined.covariance
         angles = np.linspace(-np.pi, np.pi, _PROFILE_STEPS, endpoint=False)
+        step = 2.0 * np.pi / _PROFILE_STEPS
+        zero = _PROFILE_STEPS // 2
         for axis in self.cards[name].confusion_axes:
-            profile = self.visibility[name].score(T @ turn(axis, angles), view, samples=1024, points=512).score
-            zero = _PROFILE_STEPS // 2
-            free = profile >= profile[zero] - self.config.alternatives_margin
-            free = _connected(_bridged(free, _DIP_STEPS), zero)
-            if free.sum() > 1:
-                step = 2.0 * np.pi / _PROFILE_STEPS
-                covariance = widen(covariance, T, axis, float(np.mean(angles[free] ** 2) + step**2 / 12.0))
-        return covariance
+            turned = T @ turn(axis, angles)
+            profile = self.visibility[name].score(turned, view, samples=1024, points=512).score
+            free = _connected(_bridged(profile >= profile[zero] - self.config.alternatives_margin, _DIP_STEPS), zero)
+            if free.sum() <= 1:
+                continue
+            middle = 0.0
+            if not free.all():
+                rank = profile + self._belief([refined], turned)
+                weight = np.where(free, np.exp((rank - rank[free].max()) / (0.5 * self.config.alternatives_margin)), 0.0)
+                middle = float(weight @ angles / weight.sum())
+            T = T @ turn(axis, np.array(middle))
+            spread = float(np.mean((angles[free] - middle) ** 2) + step**2 / 12.0)
+            covariance = widen(covariance, T, axis, spread)
+        return T, covariance
 
     def _claim(self, estimate: Estimate, scene: Scene) -> Indices:
         """Points of the segment that lie on the estimate's surface: ascending rows of the cloud."""
@@ -241,6 +257,18 @@ def _look_alikes(card: ObjectCard) -> Array:
     """Motions [E, 4, 4] in the object frame after which the object looks much the same."""
     turns = [turn(axis, np.arange(1, _TURNS) * (2.0 * np.pi / _TURNS)) for axis in card.confusion_axes]
     return np.concatenate([np.asarray(card.confusions, float).reshape(-1, 4, 4), *turns])
+
+
+def _snapped(T: Array, view: View, diameter_m: float) -> Array:
+    """T [B, 4, 4] on a fine lattice of the view's own frame.
+
+    A network's rounding differs from pose to pose of the camera, and the table's jumps would make something of it. On the
+    lattice the same hypothesis starts from the same place.
+    """
+    twist = log_so3(view.basis @ T[:, :3, :3])
+    place = (T[:, :3, 3] - view.viewpoint_m) @ view.basis.T / diameter_m
+    twist, place = np.round(twist / _LATTICE) * _LATTICE, np.round(place / _LATTICE) * _LATTICE
+    return transform(view.basis.T @ exp_so3(twist), place @ view.basis * diameter_m + view.viewpoint_m)
 
 
 def _bridged(free: Array, steps: int) -> Array:
