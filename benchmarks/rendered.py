@@ -39,7 +39,7 @@ from benchmarks.peers import OBJECTS
 from pose_node import se3, symmetry
 from pose_node.card import ObjectCard, Symmetry
 from pose_node.cloud import Cloud
-from pose_node.types import Array, Estimate, Hypothesis, Result, Segment
+from pose_node.types import Array, Estimate, Result
 
 FIRST_SEED = 700_000
 CLUTTER_SEED, CLUTTER_COUNT = 900_000, 30
@@ -152,13 +152,15 @@ def nees(estimate: Estimate, T_true: Array, card: ObjectCard) -> float:
     return float(twist @ np.linalg.solve(estimate.covariance + 1e-15 * np.eye(6), twist) / 6.0)
 
 
-def truth_row(pipeline: Any, cloud: Cloud, mask: Any, view: Any, card: ObjectCard) -> dict[str, Any]:
+def truth_row(pipeline: Any, cloud: Cloud, result: Result, view: Any, card: ObjectCard) -> dict[str, Any]:
     """What the judge says of the refined truth: its score, and whether it is a hit after refinement."""
     from pose_node.scene import Scene
 
-    segment = Segment(np.flatnonzero(mask.ravel()[cloud.source_index]), "mask", card.name)
+    if not result.hypotheses:
+        return {}
+    truth = replace(result.hypotheses[0], T_camera_object=view.T_camera_object)  # same segment, same belief
     scene = Scene(cloud, {card.name: card})
-    refined = pipeline.refiners[card.name].fine(Hypothesis(card.name, view.T_camera_object, segment, "expected"), scene)
+    refined = pipeline.refiners[card.name].fine(truth, scene)
     estimates, rejected = pipeline.judge.decide([refined], scene)
     score = estimates[0].score if estimates else (rejected[0].score or 0.0)
     turn, shift = pose_errors(refined.T_camera_object, view.T_camera_object, card)
@@ -293,9 +295,10 @@ def _one(seed: int) -> dict[str, Any]:
     pipeline, card = _worker["pipeline"], _worker["card"]
     view = _worker["views"].view(seed)
     cloud, mask = measured(view)
-    row = row_of(view, pipeline.estimate(cloud, masks={card.name: [mask]}), card)
+    result = pipeline.estimate(cloud, masks={card.name: [mask]})
+    row = row_of(view, result, card)
     if _worker["truth"]:
-        row.update(truth_row(pipeline, cloud, mask, view, card))
+        row.update(truth_row(pipeline, cloud, result, view, card))
     return row
 
 
