@@ -239,8 +239,14 @@ def test_loading_takes_settings_as_a_file_too(block, tmp_path):
 # --------------------------------------------------------------------------------- shipped networks on recorded frames
 
 recorded = pytest.mark.skipif(not TRAINED, reason="no network is shipped in models/ (no pose.onnx)")
-# The scene that shows the object. The mug's handle is hidden in its own: no method tells its turn there.
-SCENES = {"mustard_bottle": "000002", "potted_meat_can": "000002", "banana": "000002", "gelatin_box": "000000"}
+SCENES = {
+    "mustard_bottle": "000002",
+    "potted_meat_can": "000002",
+    "banana": "000002",
+    "gelatin_box": "000000",
+    "mug": "000000",
+}
+AMBIGUOUS = {"mug"}  # its handle is hidden in its scene: no method tells its turn there
 
 
 @pytest.fixture(scope="module")
@@ -276,7 +282,7 @@ def mean_miss(card, T, truth):
 
 @recorded
 @pytest.mark.parametrize("number", [0, 2, 4])
-@pytest.mark.parametrize("name", [name for name in SCENES if name in TRAINED])
+@pytest.mark.parametrize("name", [name for name in SCENES if name in TRAINED and name not in AMBIGUOUS])
 def test_a_shipped_network_finds_its_object_in_a_real_frame(shipped, name, number):
     cloud, mask, truth = frame_of(name, number)
     pipeline = shipped(name)
