@@ -85,7 +85,9 @@ class JudgeConfig:
     alternatives_margin: float = bounded(
         0.05, 0.0, 1.0, "orientations this near to the best score stay as alternatives"
     )
-    belief: float = bounded(0.06, 0.0, 1.0, "score that a hypothesis loses for each nat that the network believes it less")
+    belief: float = bounded(
+        0.06, 0.0, 1.0, "score that a hypothesis loses for each nat that the network believes it less"
+    )
     max_instances: int = bounded(10, 1, 1000, "at most this many estimates an object")
 
 

@@ -37,10 +37,12 @@ _PROVIDERS = {
     "tensorrt": ("TensorrtExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider"),
 }
 _GRID = 2304
-_ASCENT_STEPS = 12
+_FIRST_STEPS, _LAST_STEPS = 8, 40
 _SAME_RAD = np.deg2rad(20.0)  # peaks nearer than this are one
 _AGREE_REL = 0.08  # a correspondence agrees with a frame within this share of the diameter
 _FITS = 10
+_STARTS, _PEAKS = 20, 4
+_MOST_NATS = 4.0  # a peak this far below the highest is not believed
 _VOTE_REL = 0.12  # votes for one centre scatter by this share of the diameter
 _MIN_VOTERS = 0.08  # a smaller share of voters is chance
 _FOREIGN = 0.3  # objectness below which a point of a mask is taken for something else
@@ -125,20 +127,24 @@ class Network:
         return transform(R, t - R @ self.card.centre_m)
 
     def _peaks(self, coefficients: Array) -> list[tuple[Array, float]]:
-        """Local maxima of the density over SO(3), by ascent from the best cells of the grid."""
+        """The highest maxima of the density over SO(3), by ascent from the best cells of the grid, each once.
+
+        Which cells serve as starts depends on how the grid lies; what they climb to does not.
+        """
         density = self._grid_basis @ coefficients
         starts: list[int] = []
-        for cell in np.argsort(-density, kind="stable")[:400]:
+        for cell in np.argsort(-density, kind="stable")[:600]:
             R = self._grid[cell]
             if all(np.trace(R.T @ self._grid[s]) < 1.0 + 2.0 * np.cos(_SAME_RAD) for s in starts):
                 starts.append(int(cell))
-            if len(starts) == _FITS:
+            if len(starts) == _STARTS:
                 break
-        R = ascend(self._grid[starts], coefficients)
+        R = _highest(ascend(self._grid[starts], coefficients, _FIRST_STEPS), coefficients, 2 * _PEAKS)
+        R = _highest(ascend(R, coefficients, _LAST_STEPS), coefficients, _PEAKS)
         height = rotation_basis(R) @ coefficients
-        order = np.argsort(-height, kind="stable")
-        share = np.exp(height[order] - height[order[0]])
-        return [(R[i], float(s)) for i, s in zip(order, share)]
+        return [
+            (R[i], float(np.exp(height[i] - height[0]))) for i in range(len(R)) if height[i] > height[0] - _MOST_NATS
+        ]
 
 
 def _voters(prepared: Prepared, offsets: Array, on_object: Array) -> NDArray[np.bool_]:
@@ -149,14 +155,26 @@ def _voters(prepared: Prepared, offsets: Array, on_object: Array) -> NDArray[np.
     return (on_object > 0.5) & (apart2[int(density.argmax())] < (2.0 * _VOTE_REL) ** 2)
 
 
-def ascend(R: Array, coefficients: Array) -> Array:
+def _highest(R: Array, coefficients: Array, count: int) -> Array:
+    """At most ``count`` of the rotations [P, 3, 3], highest density first, none twice."""
+    height = rotation_basis(R) @ coefficients
+    found: list[Array] = []
+    for i in np.argsort(-height, kind="stable"):
+        if all(np.trace(R[i].T @ other) < 1.0 + 2.0 * np.cos(0.5 * _SAME_RAD) for other in found):
+            found.append(R[i])
+        if len(found) == count:
+            break
+    return np.stack(found)
+
+
+def ascend(R: Array, coefficients: Array, steps: int = 40) -> Array:
     """Climb the density from rotations [P, 3, 3]: finite-difference Newton steps, bounded, so that the grid is forgotten."""
     h = 1e-3
     turns = np.concatenate([np.eye(3), -np.eye(3)]) * h
     pairs = np.array([(0, 1), (0, 2), (1, 2)])
     mixed = np.array([(np.eye(3)[a] + np.eye(3)[b]) * h for a, b in pairs])
     nudges = exp_so3(np.concatenate([np.zeros((1, 3)), turns, mixed]))
-    for _ in range(_ASCENT_STEPS):
+    for _ in range(steps):
         value = rotation_basis(nudges[None] @ R[:, None]) @ coefficients  # [P, 10]
         gradient = (value[:, 1:4] - value[:, 4:7]) / (2.0 * h)
         curvature = np.zeros((len(R), 3, 3))

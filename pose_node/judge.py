@@ -25,10 +25,11 @@ _SAME_RAD = np.deg2rad(8.0)  # coarse hypotheses nearer than this, and than the 
 _SAME_REL = 0.05
 _TOLD = ("mask", "box")  # segments that somebody says hold the object
 _PLACE_REL = 0.25  # poses whose centres are nearer than this share of the diameter stand at one place
-_LATTICE = 2e-3  # radians and diameters: far above rounding, far below what refinement mends
+_LATTICE = 1.5e-2  # radians and diameters: far above the network's rounding, well below what refinement mends
 _EXPANDED = 4  # best hypotheses whose look-alikes are tried
 _TURNS = 12  # turns about an axis of confusion
 _PROFILE_STEPS = 48
+_SMOOTHING = 3.0  # concentration of the kernel: about 33 degrees wide
 _DIP_STEPS = 2  # a dip of the profile no wider than twice this is noise of the score
 _MOST_NATS = 3.0  # of disbelief that count
 _BEHIND = 0.1  # a coarse score this far below the margin of alternatives will not win
@@ -192,28 +193,27 @@ class Judge:
     def _settled(self, refined: Refined, view: View) -> tuple[Array, Array]:
         """The pose in the middle of what the view leaves open about each axis of confusion, and its covariance.
 
-        Among turns that explain the view alike, the best score is luck; their mean, weighed by score and belief, errs least.
-        A full circle has no middle: there the pose stays.
+        Among turns that explain the view alike, the best score is luck: the densest place of them all errs least.
         """
         name = refined.hypothesis.object_name
         T, covariance = refined.T_camera_object, refined.covariance
+        margin = self.config.alternatives_margin
         angles = np.linspace(-np.pi, np.pi, _PROFILE_STEPS, endpoint=False)
         step = 2.0 * np.pi / _PROFILE_STEPS
         zero = _PROFILE_STEPS // 2
         for axis in self.cards[name].confusion_axes:
             turned = T @ turn(axis, angles)
             profile = self.visibility[name].score(turned, view, samples=1024, points=512).score
-            free = _connected(_bridged(profile >= profile[zero] - self.config.alternatives_margin, _DIP_STEPS), zero)
+            free = _connected(_bridged(profile >= profile[zero] - margin, _DIP_STEPS), zero)
             if free.sum() <= 1:
                 continue
-            middle = 0.0
-            if not free.all():
-                rank = profile + self._belief([refined], turned)
-                weight = np.where(free, np.exp((rank - rank[free].max()) / (0.5 * self.config.alternatives_margin)), 0.0)
-                middle = float(weight @ angles / weight.sum())
+            rank = profile + self._belief([refined], turned)
+            # Falls smoothly to nothing at the margin, so that no turn enters or leaves with a jump.
+            weight = np.square(np.maximum(1.0 - (rank.max() - rank) / max(margin, 1e-9), 0.0))
+            middle = _densest_angle(angles, weight)
+            off = np.angle(np.exp(1j * (angles[free] - middle)))
             T = T @ turn(axis, np.array(middle))
-            spread = float(np.mean((angles[free] - middle) ** 2) + step**2 / 12.0)
-            covariance = widen(covariance, T, axis, spread)
+            covariance = widen(covariance, T, axis, float(np.mean(off**2) + step**2 / 12.0))
         return T, covariance
 
     def _claim(self, estimate: Estimate, scene: Scene) -> Indices:
@@ -257,6 +257,16 @@ def _look_alikes(card: ObjectCard) -> Array:
     """Motions [E, 4, 4] in the object frame after which the object looks much the same."""
     turns = [turn(axis, np.arange(1, _TURNS) * (2.0 * np.pi / _TURNS)) for axis in card.confusion_axes]
     return np.concatenate([np.asarray(card.confusions, float).reshape(-1, 4, 4), *turns])
+
+
+def _densest_angle(angles: Array, weight: Array) -> float:
+    """Mode of weighted angles [N] on the circle, smoothed by a von Mises kernel: mean shift from the best of them."""
+    kernel = np.exp(_SMOOTHING * (np.cos(angles[:, None] - angles) - 1.0))
+    middle = float(angles[np.argmax(kernel @ weight)])
+    for _ in range(100):
+        pull = weight * np.exp(_SMOOTHING * (np.cos(angles - middle) - 1.0))
+        middle = float(np.arctan2(pull @ np.sin(angles), pull @ np.cos(angles)))
+    return middle
 
 
 def _snapped(T: Array, view: View, diameter_m: float) -> Array:

@@ -13,6 +13,7 @@ from scipy.spatial import cKDTree
 from pose_node.types import Array
 
 _NEIGHBOURS = 48
+_EDGE_ON = 0.03  # cosine to the viewing direction below which a plane was not seen but made up by noise
 
 
 def noise_radius(range_m: float) -> float:
@@ -23,7 +24,8 @@ def noise_radius(range_m: float) -> float:
 def normals(points_m: Array, query_m: Array, viewpoint_m: Array, radius_m: float) -> Array:
     """Unit normals at ``query_m`` [Q, 3] from the plane through the points [N, 3] within ``radius_m``, [Q, 3].
 
-    They point to the viewpoint [3]. A query with fewer than three neighbours gets the direction to the viewpoint.
+    They point to the viewpoint [3]. A query with fewer than three neighbours, or with a plane seen
+    edge-on, gets the direction to the viewpoint.
     """
     to_viewpoint = viewpoint_m - query_m
     to_viewpoint = to_viewpoint / np.linalg.norm(to_viewpoint, axis=1, keepdims=True)
@@ -43,4 +45,6 @@ def normals(points_m: Array, query_m: Array, viewpoint_m: Array, radius_m: float
     normal = np.linalg.eigh(scatter)[1][..., 0]
     towards = np.einsum("qi,qi->q", normal, to_viewpoint)
     normal = np.where(towards[:, None] < 0.0, -normal, normal)
-    return np.where(((weight > 0.0).sum(axis=1) >= 3)[:, None], normal, to_viewpoint)
+    # Points of one image row lie in a plane with the viewpoint: its normal has no side, and no camera sees such a surface.
+    sound = ((weight > 0.0).sum(axis=1) >= 3) & (np.abs(towards) > _EDGE_ON)
+    return np.where(sound[:, None], normal, to_viewpoint)
