@@ -32,6 +32,7 @@ _PROFILE_STEPS = 48
 _SMOOTHING = 3.0  # concentration of the kernel: about 33 degrees wide
 _DIP_STEPS = 2  # a dip of the profile no wider than twice this is noise of the score
 _MOST_NATS = 3.0  # of disbelief that count
+_HOPELESS = 0.25  # a coarse score this far below the threshold, where nobody says that the object is there, will not pass it
 _BEHIND = 0.1  # a coarse score this far below the margin of alternatives will not win
 _POLISHED_BEHIND = 0.02  # nor a polished one this far below the margin of alternatives
 _MIN_SEEN = 0.08  # share of the visible surface that must be neither hole nor occluded
@@ -92,6 +93,8 @@ class Judge:
             origin += [replace(origin[0], source="blind")] * len(blind)
         kept = self._distinct(T, score, card, _EXPANDED * 4)
         T, score, origin = T[kept], score[kept], [origin[i] for i in kept]
+        if origin[0].segment.source not in _TOLD and score[0] < self.config.min_score - _HOPELESS:
+            return [replace(origin[0], T_camera_object=T[0], confidence=float(score[0]))]  # enough to say why not
 
         alike = _look_alikes(card)
         if len(alike):
