@@ -68,16 +68,17 @@ class Judge:
                 found.append(result)
             else:
                 rejected.append(result)
-        found.sort(key=lambda e: -e.score)
+        claims = [self._claim(estimate, scene) for estimate in found]
         kept: list[tuple[Estimate, Indices]] = []
-        for estimate in found:
-            claim = self._claim(estimate, scene)
+        # Who explains more of the measurement chooses first: a small box fits into many a larger one's face.
+        for i in sorted(range(len(found)), key=lambda i: -found[i].score * len(claims[i])):
+            estimate, claim = found[i], claims[i]
             reason = self._conflict(estimate, claim, kept)
             if reason is None:
                 kept.append((estimate, claim))
             else:
                 rejected.append(Rejected("taken", reason, estimate.object_name, estimate.segment, estimate.score))
-        return [e for e, _ in kept], rejected
+        return sorted((e for e, _ in kept), key=lambda e: -e.score), rejected
 
     def _shortlist(self, group: Sequence[Hypothesis], view: View) -> list[Hypothesis]:
         name = group[0].object_name
@@ -239,7 +240,7 @@ class Judge:
             if other.object_name == card.name:
                 if np.linalg.norm(T[:3, :3] @ card.centre_m + T[:3, 3] - centre) < _PLACE_REL * card.diameter_m:
                     return f"{card.name}: a better estimate stands at the same place."
-            elif estimate.segment.object_name and other.segment.object_name:
+            elif estimate.segment.source in _TOLD and other.segment.source in _TOLD:
                 continue  # the user named both
             shared = np.intersect1d(claim, other_claim, assume_unique=True).size
             if shared > _CLAIM_OVERLAP * max(min(len(claim), len(other_claim)), 1):
