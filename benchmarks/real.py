@@ -115,16 +115,19 @@ def run_masked(pipeline: Any, frames: Sequence[data.Frame], objects: Sequence[st
     return trials
 
 
-def run_unmasked(pipeline: Any, frames: Sequence[data.Frame], objects: Sequence[str]) -> tuple[list[Trial], int]:
-    """One call of the pipeline for each frame; also the number of estimates of objects that the frame does not show."""
-    trials, false_alarms = [], 0
+def run_unmasked(
+    pipeline: Any, frames: Sequence[data.Frame], objects: Sequence[str]
+) -> tuple[list[Trial], list[tuple[str, float]]]:
+    """One call of the pipeline for each frame; also (key, score) of estimates of objects that the frame does not show."""
+    trials, false_alarms = [], []
     for frame in tqdm(frames, desc="no mask", unit="frame"):
         cloud = Cloud.from_depth(frame.depth_m, frame.K)
         start = time.perf_counter()
         result = pipeline.estimate(cloud)
         ms = (time.perf_counter() - start) * 1000.0
         present = {label.name for label in frame.labels}
-        false_alarms += sum(e.object_name not in present for e in result.estimates)
+        strangers = [e for e in result.estimates if e.object_name not in present]
+        false_alarms += [(f"{frame.key}/{e.object_name}", e.score) for e in strangers]
         trials += [_trial(frame, label, result, ms) for label in frame.labels if label.name in objects]
     return trials, false_alarms
 
@@ -330,9 +333,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if not options.masked_only:
         unmasked, false_alarms = run_unmasked(pipeline, frames, options.objects)
         figures.update(figures_of(unmasked, "unmasked"))
-        figures["unmasked_false_alarms"] = false_alarms
+        figures["unmasked_false_alarms"] = len(false_alarms)
         figures["unmasked_frames"] = len(frames)
         rows += [_row(t, "none") for t in unmasked]
+        nothing = float("nan")
+        rows += [
+            (k, "none", *[nothing] * 4, score, "-", "-", "FALSE ALARM: not in the frame") for k, score in false_alarms
+        ]
         results.write_table(options.output / f"{name}_labels.md", f"{name}: every label", _HEADER, rows)
         results.write_table(
             options.output / f"{name}.md",
