@@ -38,11 +38,12 @@ def shipped() -> Path:
 
 
 @pytest.fixture
-def start(tmp_path) -> Iterator[Callable[..., Process]]:
-    """Start processes that end with the test."""
+def start(tmp_path, peer) -> Iterator[Callable[..., Process]]:
+    """Start processes that end with the test; the peer gives each time to find its publishers."""
     running: list[Process] = []
 
     def begin(module: str, *arguments: str, **more: Path) -> Process:
+        peer.settled = False
         running.append(Process(module, *arguments, log=tmp_path / f"process.{len(running)}.log", **more))
         return running[-1]
 
@@ -58,6 +59,7 @@ def node(shipped, peer, tmp_path_factory) -> Iterator[Process]:
     try:
         process.wait_for("active")
         peer.forget()
+        peer.settled = False
         yield process
         assert process.end() == 0, process.output()
     finally:
