@@ -1,0 +1,104 @@
+"""Write the measured figures into the README, between its two markers, from ``results/*.json``: no figure is typed by hand.
+
+python -m benchmarks.readme
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from benchmarks import results
+
+BEGIN, END = "<!-- measured: begin (python -m benchmarks.readme) -->", "<!-- measured: end -->"
+README = results.ROOT / "README.md"
+
+
+def block() -> str:
+    """The section's text; a benchmark that has not been run is named as such."""
+    loaded = {path.stem: json.loads(path.read_text()) for path in sorted(results.FOLDER.glob("*.json"))}
+    found = {name: content["figures"] for name, content in loaded.items() if "figures" in content}
+    lines = ["| measured by `python -m benchmarks.<name>` | result |", "|---|---|"]
+    for name, sentence in (
+        ("real", _real),
+        ("rendered", _rendered),
+        ("exactness", _exactness),
+        ("mirror", _mirror),
+        ("speed", _speed),
+        ("mesh_to_onnx", _mesh_to_onnx),
+    ):
+        lines.append(f"| `{name}` | {sentence(found[name]) if name in found else 'not run yet'} |")
+    dates = sorted({loaded[name]["date"][:10] for name in found})
+    machine = next(iter(loaded[name]["machine"] for name in found), {})
+    lines += [
+        "",
+        f"{machine.get('cores')} cores of {machine.get('cpu')}, {' to '.join(dict.fromkeys((dates[0], dates[-1])))}.",
+    ]
+    return "\n".join(lines)
+
+
+def write() -> None:
+    """Replace what stands between the markers. Raises ValueError when the README lacks them."""
+    text = README.read_text()
+    if BEGIN not in text or END not in text:
+        raise ValueError(f"{README.name}: found no markers, expected {BEGIN!r} and {END!r}.")
+    head, rest = text.split(BEGIN)
+    README.write_text(f"{head}{BEGIN}\n{block()}\n{END}{rest.split(END)[1]}")
+
+
+def _percent(value: float) -> str:
+    return f"{100.0 * value:.0f} %"
+
+
+def _real(f: dict[str, Any]) -> str:
+    return (
+        f"{f['masked_labels']} real labels of six objects, true mask: {_percent(f['masked_mssd_depth'])} within 10 % of the "
+        f"diameter (PPF {_percent(f['ppf_mssd_depth'])}, FPFH+RANSAC {_percent(f['ransac_mssd_depth'])}, each with our "
+        f"refinement); the label is the estimate or an alternative in {_percent(f['masked_in_alternatives'])}; ADD(-S) "
+        f"{_percent(f['masked_adds'])}. No mask: {_percent(f['unmasked_mssd_depth'])}, and {f['unmasked_false_alarms']} "
+        f"false alarms in {f['unmasked_frames']} frames"
+    )
+
+
+def _rendered(f: dict[str, Any]) -> str:
+    plain = ", ".join(
+        f"{name} {_percent(f[f'{name}_recall'])}"
+        for name in ("mustard_bottle", "banana", "bowl", "gelatin_box", "potted_meat_can")
+    )
+    return (
+        f"1,000 noisy, cluttered, occluded views each, turned less than 5 degrees: {plain}; mug with its handle in view "
+        f"{_percent(f['mug_handle_recall'])}, without it the axis in {_percent(f['mug_hidden_axis_recall'])}"
+    )
+
+
+def _exactness(f: dict[str, Any]) -> str:
+    return (
+        f"1,000 rigid motions of points and viewpoint, 99th percentile: real {f['real_pipeline_rotation_deg_p99']:.1g} degrees, "
+        f"rendered {f['rendered_pipeline_rotation_deg_p99']:.1g}; re-ordered points: {f['permutation_differing']} of {f['permutation_tried']} differ in any byte. A "
+        f"camera that rolls sees other pixels: 95th percentile {f['rerendered_roll_deg_p95']:.2g} degrees, on a 15 degree arc "
+        f"{f['rerendered_arc_deg_p95']:.2g}"
+    )
+
+
+def _mirror(f: dict[str, Any]) -> str:
+    return (
+        f"{f['parts']} chiral parts against their mirror images: area under the score's ROC curve {f['auc_pooled']:.2f} pooled, "
+        f"{f['auc_min']:.2f} at worst"
+    )
+
+
+def _speed(f: dict[str, Any]) -> str:
+    peers = " and ".join(
+        f"{f[key]:.1f} times faster than {key.removeprefix('times_faster_than_').replace('_', ' ')}"
+        for key in f
+        if key.startswith("times_faster_than_")
+    )
+    return f"one crop to a refined pose on one thread: {f['ours_ms_p50']:.0f} ms median, {f['ours_ms_p99']:.0f} ms p99; {peers}"
+
+
+def _mesh_to_onnx(f: dict[str, Any]) -> str:
+    return f"from a mesh to an exported network on two cores: {f['mesh_to_onnx_minutes']:.1f} minutes"
+
+
+if __name__ == "__main__":
+    write()
