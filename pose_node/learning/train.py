@@ -70,9 +70,9 @@ def train(folder: str | Path, recipe: Recipe = Recipe(), resume: bool = True, wo
     views, held_out = datasets(card, clutter, recipe)
     steps = recipe.views // recipe.batch
     grid = torch.tensor(rotation_basis(rotation_grid(_GRID)), dtype=torch.float32)
-    todo = Subset(views, range(state["step"] * recipe.batch, steps * recipe.batch))
+    ahead = Subset(views, range(state["step"] * recipe.batch, steps * recipe.batch))
     aside = {"prefetch_factor": 4, "multiprocessing_context": "spawn"} if workers else {}
-    loader = DataLoader(todo, recipe.batch, collate_fn=collate, num_workers=workers, **aside)
+    loader = DataLoader(ahead, recipe.batch, collate_fn=collate, num_workers=workers, **aside)
     (out / FACTS).unlink(missing_ok=True)  # those of an earlier run must not vouch for this one
     started = time.monotonic() - state["seconds"]
     held_out_batch: list[Sample] = []
