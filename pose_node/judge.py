@@ -32,9 +32,7 @@ _PROFILE_STEPS = 48
 _SMOOTHING = 3.0  # concentration of the kernel: about 33 degrees wide
 _DIP_STEPS = 2  # a dip of the profile no wider than twice this is noise of the score
 _MOST_NATS = 3.0  # of disbelief that count
-_HOPELESS = (
-    0.25  # a coarse score this far below the threshold, where nobody says that the object is there, will not pass it
-)
+_HOPELESS = 0.25  # below the threshold by this, a coarse score of a segment that nobody vouches for will not pass it
 _BEHIND = 0.1  # a coarse score this far below the margin of alternatives will not win
 _POLISHED_BEHIND = 0.02  # nor a polished one this far below the margin of alternatives
 _MIN_SEEN = 0.08  # share of the visible surface that must be neither hole nor occluded
