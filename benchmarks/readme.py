@@ -26,6 +26,7 @@ def block() -> str:
         ("mirror", _mirror),
         ("speed", _speed),
         ("mesh_to_onnx", _mesh_to_onnx),
+        ("node_start", _node_start),
     ):
         lines.append(f"| `{name}` | {sentence(found[name]) if name in found else 'not run yet'} |")
     dates = sorted({loaded[name]["date"][:10] for name in found})
@@ -102,6 +103,10 @@ def _speed(f: dict[str, Any]) -> str:
 
 def _mesh_to_onnx(f: dict[str, Any]) -> str:
     return f"from a mesh to an exported network on two cores: {f['mesh_to_onnx_minutes']:.1f} minutes"
+
+
+def _node_start(f: dict[str, Any]) -> str:
+    return f"the node with one object: ready after {f['ready_s_max']:.1f} s at worst, {f['resident_mb_max']:.0f} MB resident"
 
 
 if __name__ == "__main__":
