@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -58,8 +59,7 @@ class Network:
         self.card, self.config = card, config
         self.session = open_session(card, config)
         self.provider: str = self.session.get_providers()[0]
-        grid = rotation_grid(_GRID)
-        self._grid, self._grid_basis = grid, rotation_basis(grid)
+        _search_grid()  # made now, not while the first frame waits
 
     def propose(self, cloud: Cloud, segment: Segment, drawn: Drawn) -> list[Hypothesis] | Rejected:
         """At most ``max_hypotheses`` poses of the object in a segment (``drawn`` from it), or why there are none.
@@ -131,20 +131,28 @@ class Network:
 
         Which cells serve as starts depends on how the grid lies; what they climb to does not.
         """
-        density = self._grid_basis @ coefficients
+        grid, basis = _search_grid()
+        density = basis @ coefficients
         starts: list[int] = []
         for cell in np.argsort(-density, kind="stable")[:600]:
-            R = self._grid[cell]
-            if all(np.trace(R.T @ self._grid[s]) < 1.0 + 2.0 * np.cos(_SAME_RAD) for s in starts):
+            R = grid[cell]
+            if all(np.trace(R.T @ grid[s]) < 1.0 + 2.0 * np.cos(_SAME_RAD) for s in starts):
                 starts.append(int(cell))
             if len(starts) == _STARTS:
                 break
-        R = _highest(ascend(self._grid[starts], coefficients, _FIRST_STEPS), coefficients, 2 * _PEAKS)
+        R = _highest(ascend(grid[starts], coefficients, _FIRST_STEPS), coefficients, 2 * _PEAKS)
         R = _highest(ascend(R, coefficients, _LAST_STEPS), coefficients, _PEAKS)
         height = rotation_basis(R) @ coefficients
         return [
             (R[i], float(np.exp(height[i] - height[0]))) for i in range(len(R)) if height[i] > height[0] - _MOST_NATS
         ]
+
+
+@lru_cache(maxsize=1)
+def _search_grid() -> tuple[Array, Array]:
+    """Rotations [_GRID, 3, 3] where the search for peaks starts, and their basis [_GRID, 165]: the same for all objects."""
+    grid = rotation_grid(_GRID)
+    return grid, rotation_basis(grid)
 
 
 def _voters(prepared: Prepared, offsets: Array, on_object: Array) -> NDArray[np.bool_]:
