@@ -9,7 +9,10 @@ from pose_node.se3 import rotate_covariance
 from pose_node.types import Array
 
 UNIFORM_RAD2 = np.pi**2 / 3.0  # variance of an angle about which nothing is known
-_CORRELATION_M = 0.006  # residuals nearer to each other than this err together: the sensor's window, the mesh's dents
+_CORRELATION_M = 0.006  # residuals nearer to each other than this err together at least: the mesh's dents
+_ALIKE_M = 0.015  # pairs nearer than this tell how alike neighbours' errors are
+_PAIRED = 256  # points of which all pairs are looked at
+_LEAST_INDEPENDENT = 6.0
 _NORMAL_SIGMA_RAD = 0.03  # roughness of mesh and samples, which fakes curvature about a round axis
 _FLOOR_M = 0.0005  # calibration and mesh are not better than this, plus _FLOOR_PER_M a metre of range
 _FLOOR_PER_M = 0.001
@@ -21,24 +24,38 @@ def noise_sigma(range_m: float) -> float:
     return 0.0005 + 0.0015 * range_m**2
 
 
+def independent_points(x: Array, residual: Array, weight: Array, count: int, diameter_m: float) -> float:
+    """How many independent measurements residuals [N] at surface points x [N, 3] (object frame) of ``weight`` [N] stand for.
+
+    Errors of neighbouring readings are alike, for the sensor matches windows and the mesh has dents: the more alike, the
+    fewer they are. ``count`` points were measured, of which x is a sample. (Effective sample size: n^2 over the sum of all
+    pairs' correlations, those of near pairs estimated from the residuals themselves.)
+    """
+    rows = np.flatnonzero(weight > 0.0)
+    rows = rows[:: max(len(rows) // _PAIRED, 1)]
+    if len(rows) < 2:
+        return _LEAST_INDEPENDENT
+    near = np.sum((x[rows, None] - x[None, rows]) ** 2, axis=-1) < _ALIKE_M**2
+    np.fill_diagonal(near, False)
+    r = residual[rows]
+    alike = max(float(r @ near @ r) / max(float(r @ r), 1e-18), 0.0) / len(rows)
+    most = _area(x, diameter_m) / _CORRELATION_M**2
+    return float(np.clip(1.0 / (alike + 1.0 / max(count, 1)), _LEAST_INDEPENDENT, max(most, _LEAST_INDEPENDENT)))
+
+
 def pose_covariance(
-    T: Array, x: Array, gradient: Array, weight: Array, sigma_m: float, count: int, range_m: float, card: ObjectCard
+    T: Array, x: Array, gradient: Array, weight: Array, point_information: float, range_m: float, card: ObjectCard
 ) -> tuple[Array, Array]:
     """Information and covariance, both [6, 6] in the cloud's axes at the object's origin (see ``types.Estimate``).
 
-    T: [4, 4]. x, gradient: [N, 3] points and surface normals in the object frame; weight: [N] in [0, 1].
-    sigma_m: noise of one point. count: points of the segment, of which x is a sample, seen from ``range_m``.
+    T: [4, 4]. x, gradient: [N, 3] points and surface normals in the object frame; weight: [N], each times
+    ``point_information`` (1/m^2) what one of them tells. range_m: how far off they were seen.
     """
-    # Points count once for each patch of the correlation length, however dense the sensor is: as many patches as the
-    # sampled points' own neighbourhoods would fill, and never more than there were points.
-    area = _area(x, card.diameter_m)
-    independent = float(np.clip(area / _CORRELATION_M**2, 6.0, max(count, 6)))
-    share = independent / max(np.count_nonzero(weight), 1)
     J = np.concatenate([gradient, np.cross(x, gradient)], axis=1)  # for a step of the object, up to the sign
-    information = (J * weight[:, None]).T @ J * (share / sigma_m**2)
+    information = (J * weight[:, None]).T @ J * point_information
     # What normals that err at random would show about an axis that the shape does not fix.
     r2 = np.einsum("n,ni,ni->", weight, x, x)
-    fake = (r2 * np.eye(3) - np.einsum("n,ni,nj->ij", weight, x, x)) * (share / sigma_m**2 * _NORMAL_SIGMA_RAD**2)
+    fake = (r2 * np.eye(3) - np.einsum("n,ni,nj->ij", weight, x, x)) * (point_information * _NORMAL_SIGMA_RAD**2)
     known = information.copy()
     known[3:, 3:] -= fake
     covariance = _invert(known, card)

@@ -13,8 +13,9 @@ import numpy as np
 
 from pose_node.card import ObjectCard
 from pose_node.config import RefineConfig
-from pose_node.covariance import noise_sigma, pose_covariance
+from pose_node.covariance import independent_points, noise_sigma, pose_covariance
 from pose_node.lookup import Lookup
+from pose_node.outline import Contour, Outline, find_outline
 from pose_node.scene import Scene, View
 from pose_node.se3 import exp_so3, project_so3, transform
 from pose_node.types import Array, Hypothesis, Indices, Refined
@@ -31,6 +32,11 @@ _LEAST_REACH_M = 0.0025
 _FREE_RAD = (0.04, 0.06)  # curvature that normals erring by so much would fake: none below, all of it above
 _EDGE_SPACINGS = 2.0  # of the samples; nearer to them a point is not beyond an edge
 _OVERHANG_WEIGHT = 0.5  # of a point far beyond, against one on the surface
+_BETWEEN_LOOKS = 12  # steps
+_OUTLINE_LOOKS = 3  # the outline is measured at the pose that the last look led to
+_EDGE_RAYS = 1.0  # standard deviation of one edge, in rays
+_EDGE_REACH_RAYS = 4.0
+_SWELL_RAYS = 1.5  # by which all edges of one object may lie too far out or in: masks and stereo cameras swell things
 _FACING = 0.3  # cosine below which a point does not belong to a piece of surface
 
 
@@ -38,15 +44,26 @@ _FACING = 0.3  # cosine below which a point does not belong to a piece of surfac
 class _Fit:
     """One linearisation of B poses with N points, in the object frame.
 
-    residual [B, N] in metres, gradient [B, N, 3], weight [B, N], points x [B, N, 3]. Where rows for overhanging points
-    follow, they are N more. near: nearest samples [B * N].
+    residual [B, N] in metres, gradient [B, N, 3], weight [B, N], points x [B, N, 3]. The first ``points`` rows are
+    measured points on the surface, as many more are their overhangs, the rest are edges of the outline, whose common
+    offset is not known but for a prior of the weight ``swell``. near: nearest samples [B * points].
     """
 
     residual: Array
     gradient: Array
     weight: Array
     x: Array
+    points: int
     near: Indices | None = None
+    swell: float = 1.0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Edges:
+    """A measured outline, and what one point of the surface tells beside it (1/m^2)."""
+
+    outline: Outline
+    point_information: float
 
 
 class Refiner:
@@ -55,6 +72,7 @@ class Refiner:
     def __init__(self, card: ObjectCard, config: RefineConfig, lookup: Lookup | None = None) -> None:
         self.card, self.config = card, config
         self.lookup = lookup or Lookup(card.surface, card.diameter_m)
+        self.contour = Contour(card.surface, self.lookup.spacing_m)
 
     def coarse(self, hypotheses: Sequence[Hypothesis], scene: Scene) -> list[Hypothesis]:
         """All hypotheses, moved a few steps towards the nearest fit. Those of one segment are worked on together."""
@@ -84,7 +102,7 @@ class Refiner:
             weight = np.square(np.maximum(1.0 - distance2 / (reach_m * reach_m), 0.0)) * np.maximum(
                 facing - _FACING, 0.0
             )
-            fit = _with_overhang(_Fit(residual, gradient, weight, x), offset, self.lookup.table_error_m)
+            fit = _with_overhang(_Fit(residual, gradient, weight, x, len(pick)), offset, self.lookup.table_error_m)
             T = self._step(T, fit, self._damped_steps)[0]
         return T
 
@@ -105,48 +123,80 @@ class Refiner:
         pick = _every(len(view.points_m), self.config.points)
         points, normals = view.points_m[pick], view.normals[pick]
         reach_m = self.config.inlier_distance_rel * self.card.diameter_m
-        T, fit, first, _ = self._descend(
+        T, fit, steps, converged = self._descend(
             hypothesis.T_camera_object, points[::2], normals[::2], reach_m, _NEAR_REL, self.config.max_iterations // 3
         )
         reach_m = self._noise_reach(fit, reach_m)
-        T, fit, second, converged = self._descend(
-            T, points, normals, reach_m, _STEP_REL, self.config.max_iterations - first
-        )
+        for look in range(1, _OUTLINE_LOOKS + 1):
+            outline = find_outline(self.contour, T, view, scene.rays(hypothesis.segment))
+            edges = None if outline is None else _Edges(outline, self._information(fit, len(points), view))
+            least, most = (
+                (_STEP_REL, self.config.max_iterations) if look == _OUTLINE_LOOKS else (_NEAR_REL, _BETWEEN_LOOKS)
+            )
+            T, fit, more, converged = self._descend(T, points, normals, reach_m, least, most, edges)
+            steps += more
         T = transform(project_so3(T[:3, :3]), T[:3, 3])
         residual, weight = fit.residual[0, : len(points)], fit.weight[0, : len(points)]
         inlier = weight > 0.0
-        rms_m = float(np.sqrt(np.average(residual**2, weights=weight))) if inlier.any() else reach_m
-        sigma_m = max(noise_sigma(view.range_m), rms_m)
+        rms_m = _rms(residual, weight) if inlier.any() else reach_m
         information, covariance = pose_covariance(
-            T, fit.x[0], fit.gradient[0], fit.weight[0], sigma_m, view.count, view.range_m, self.card
+            T,
+            fit.x[0],
+            fit.gradient[0],
+            fit.weight[0],
+            self._information(fit, len(points), view),
+            view.range_m,
+            self.card,
         )
-        return Refined(hypothesis, T, information, covariance, float(inlier.mean()), rms_m, first + second, converged)
+        return Refined(hypothesis, T, information, covariance, float(inlier.mean()), rms_m, steps, converged)
+
+    def _information(self, fit: _Fit, points: int, view: View) -> float:
+        """What one of ``points`` sampled points tells, in 1/m^2: less when the errors of neighbours are alike."""
+        rows = fit.points
+        residual, weight = fit.residual[0, :rows], fit.weight[0, :rows]
+        independent = independent_points(fit.x[0, :rows], residual, weight, view.count, self.card.diameter_m)
+        weighing = max(float((weight > 0.0).mean()) * points, 1.0)
+        return independent / weighing / max(noise_sigma(view.range_m), _rms(residual, weight)) ** 2
 
     def _descend(
-        self, T: Array, points: Array, normals: Array, reach_m: float, step_rel: float, most: int
+        self,
+        T: Array,
+        points: Array,
+        normals: Array,
+        reach_m: float,
+        step_rel: float,
+        most: int,
+        edges: _Edges | None = None,
     ) -> tuple[Array, _Fit, int, bool]:
         """Steps of one pose T [4, 4] until they are shorter than ``step_rel``: pose, last fit, steps made, converged."""
         T = T[None]
-        fit = self._linearise(T, points, normals, reach_m)
+        fit = self._linearise(T, points, normals, reach_m, edges=edges)
         gain, last = 1.0, np.zeros(6)
         for iteration in range(1, most + 1):
             T, (step,) = self._step(T, fit, self._trusted_steps, gain)
             # A step back means a jump in the correspondences between here and there: close in on it.
             gain, last = (0.5 * gain if step @ last < 0.0 else gain), step
-            fit = self._linearise(T, points, normals, reach_m, fit.near)
+            fit = self._linearise(T, points, normals, reach_m, fit.near, edges)
             if np.abs(step).max() < step_rel:
                 return T[0], fit, iteration, True
         return T[0], fit, most, False
 
     def _noise_reach(self, fit: _Fit, reach_m: float) -> float:
         """Correspondence distance that suits the residuals' own spread: what lies farther off is not this surface."""
-        rows = fit.residual.shape[1] // 2  # those that follow are overhangs
-        near = np.abs(fit.residual[:, :rows][fit.weight[:, :rows] > 0.0])
+        near = np.abs(fit.residual[:, : fit.points][fit.weight[:, : fit.points] > 0.0])
         if len(near) == 0:
             return reach_m
         return float(np.clip(_REACH_SIGMAS * 1.4826 * np.median(near), min(_LEAST_REACH_M, reach_m), reach_m))
 
-    def _linearise(self, T: Array, points: Array, normals: Array, reach_m: float, near: Indices | None = None) -> _Fit:
+    def _linearise(
+        self,
+        T: Array,
+        points: Array,
+        normals: Array,
+        reach_m: float,
+        near: Indices | None = None,
+        edges: _Edges | None = None,
+    ) -> _Fit:
         """Residuals of poses T [B, 4, 4] against the smooth surface; points within ``reach_m`` of it weigh."""
         x, turned = _into_object(T, points, normals)
         flat = turned.reshape(-1, 3)
@@ -156,8 +206,9 @@ class Refiner:
         on = np.square(np.maximum(1.0 - np.einsum("ni,ni->n", offset, offset) / (2.0 * reach_m) ** 2, 0.0))
         weight = close * on * np.maximum(facing - _FACING, 0.0)
         batch = x.shape[:2]
-        fit = _Fit(residual.reshape(batch), gradient.reshape(x.shape), weight.reshape(batch), x, near)
-        return _with_overhang(fit, offset.reshape(x.shape), _EDGE_SPACINGS * self.lookup.spacing_m)
+        fit = _Fit(residual.reshape(batch), gradient.reshape(x.shape), weight.reshape(batch), x, x.shape[1], near)
+        fit = _with_overhang(fit, offset.reshape(x.shape), _EDGE_SPACINGS * self.lookup.spacing_m)
+        return fit if edges is None else _with_edges(fit, T, edges)
 
     def _step(self, T: Array, fit: _Fit, solve: Solver, gain: float = 1.0) -> tuple[Array, Array]:
         """One Gauss-Newton step of T [B, 4, 4]; also the steps [B, 6] in diameters and radians.
@@ -170,9 +221,12 @@ class Refiner:
         centre = np.einsum("bn,bni->bi", fit.weight, fit.x) / total[:, None]
         lever = (fit.x - centre[:, None]) / scale
         J = np.concatenate([fit.gradient, np.cross(lever, fit.gradient)], axis=-1)
+        residual = fit.residual / scale
+        if J.shape[1] > 2 * fit.points:
+            _eliminate_swell(J, residual, fit)
         weighted = J * fit.weight[..., None]
         A = np.swapaxes(weighted, -1, -2) @ J
-        b = np.einsum("bni,bn->bi", weighted, fit.residual / scale)
+        b = np.einsum("bni,bn->bi", weighted, residual)
         step = solve(A, b, lever, fit.weight, centre)
         length = np.abs(step).max(axis=1, keepdims=True)
         step = step * np.minimum(gain, _LONGEST_STEP / np.maximum(length, 1e-12))
@@ -222,13 +276,55 @@ def _with_overhang(fit: _Fit, offset: Array, slack_m: float) -> _Fit:
     # The weight grows from zero with the overhang, so that points at the edge enter without a jump.
     weight = _OVERHANG_WEIGHT * fit.weight * over / (over + slack_m)
     direction = across / np.maximum(length, 1e-12)[..., None]
-    return _Fit(
-        np.concatenate([fit.residual, over], axis=1),
-        np.concatenate([fit.gradient, direction], axis=1),
-        np.concatenate([fit.weight, weight], axis=1),
-        np.concatenate([fit.x, fit.x], axis=1),
-        fit.near,
+    return replace(
+        fit,
+        residual=np.concatenate([fit.residual, over], axis=1),
+        gradient=np.concatenate([fit.gradient, direction], axis=1),
+        weight=np.concatenate([fit.weight, weight], axis=1),
+        x=np.concatenate([fit.x, fit.x], axis=1),
     )
+
+
+def _with_edges(fit: _Fit, T: Array, edges: _Edges) -> _Fit:
+    """The fit with a row for each edge of the outline, which pulls the model's outline to it."""
+    outline, ray_m = edges.outline, edges.outline.ray_m
+    x = (outline.measured_m - T[:, None, :3, 3]) @ T[:, :3, :3]
+    residual = np.einsum("bni,ni->bn", x - outline.model_m, outline.normals)
+    # One edge against one point of weight 1, by what each tells.
+    share = outline.independent / len(outline.model_m)
+    one = share / (edges.point_information * (_EDGE_RAYS * ray_m) ** 2)
+    swell = one * (_EDGE_RAYS / _SWELL_RAYS) ** 2 / share
+    near = np.square(np.maximum(1.0 - np.square(residual / (_EDGE_REACH_RAYS * ray_m)), 0.0))
+    offset = one * (near * residual).sum(axis=1, keepdims=True) / (one * near.sum(axis=1, keepdims=True) + swell)
+    off = (residual - offset) / (_EDGE_REACH_RAYS * ray_m)
+    return replace(
+        fit,
+        residual=np.concatenate([fit.residual, residual], axis=1),
+        gradient=np.concatenate([fit.gradient, np.broadcast_to(outline.normals, x.shape)], axis=1),
+        weight=np.concatenate([fit.weight, one * np.square(np.maximum(1.0 - off * off, 0.0))], axis=1),
+        x=np.concatenate([fit.x, x], axis=1),
+        swell=swell,
+    )
+
+
+def _eliminate_swell(J: Array, residual: Array, fit: _Fit) -> None:
+    """Take the edges' common offset out of J [B, N, 6] and residual [B, N], in place: the Schur complement, row by row.
+
+    Centring the rows by this share of their weighted mean gives the normal equations that remain when the offset, with
+    its prior, has been solved for.
+    """
+    edges = np.s_[:, 2 * fit.points :]
+    weight = fit.weight[edges]
+    total = weight.sum(axis=1, keepdims=True)
+    share = (1.0 - np.sqrt(fit.swell / (total + fit.swell))) / np.maximum(total, 1e-12)
+    J[edges] -= np.einsum("bn,bni->bi", share * weight, J[edges])[:, None]
+    residual[edges] -= (share * weight * residual[edges]).sum(axis=1, keepdims=True)
+
+
+def _rms(residual: Array, weight: Array) -> float:
+    """Weighted root mean square [N] -> metres; zero where nothing weighs."""
+    total = float(weight.sum())
+    return float(np.sqrt((weight * residual * residual).sum() / total)) if total > 0.0 else 0.0
 
 
 def _into_object(T: Array, points: Array, normals: Array) -> tuple[Array, Array]:

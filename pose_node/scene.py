@@ -26,6 +26,7 @@ _RAYS_PER_CELL_SIDE = 2.0
 _CELLS_A_DIAMETER = 128  # finer cells than this say nothing more
 _MOST_CELLS = 400  # a side; bounds memory when the sensor stands inside the scene
 _MARGIN_REL = 0.4  # the raster reaches so many diameters beyond the segment
+_HOLE_PITCHES = 0.8  # no reading nearer than this to a direction: there is none
 _BORDER_CELLS = 2  # masks are wrong by this many cells at their border
 
 
@@ -41,6 +42,7 @@ class View:
     ray_points_m:      [R, 3] relative to the viewpoint. ray_range_m: [R]. ray_inside: [R] in the segment.
     border:            [cells] within a few pixels of the segment.
     trusted:           the segment was somebody's word for one object, so it holds little else.
+    pitch:             distance between neighbouring rays, as a tangent.
     """
 
     points_m: Array
@@ -58,6 +60,7 @@ class View:
     ray_inside: Any
     border: Any
     trusted: bool
+    pitch: float
 
     def cells(self, points_m: Array) -> tuple[Indices, Any]:
         """Raster cells [...] of points [..., 3] relative to the viewpoint, and which of them lie in the raster."""
@@ -70,6 +73,24 @@ class View:
         return np.where(inside, row * self.shape[1] + column, 0), inside
 
 
+class Rays:
+    """The measured ray nearest to any direction of one view; ``pitch`` is the distance between neighbours, as a tangent."""
+
+    def __init__(self, view: View) -> None:
+        self.pitch, self._basis = view.pitch, view.basis
+        self._tree = cKDTree(self._tangents(view.ray_points_m), compact_nodes=False, balanced_tree=False)
+
+    def nearest(self, points_m: Array) -> tuple[Indices, Any]:
+        """Rows [...] of the rays nearest to points [..., 3] relative to the viewpoint, and where there is none: a hole."""
+        distance, row = self._tree.query(self._tangents(points_m.reshape(-1, 3)))
+        shape = points_m.shape[:-1]
+        return row.reshape(shape), (distance > _HOLE_PITCHES * self.pitch).reshape(shape)
+
+    def _tangents(self, points_m: Array) -> Array:
+        uvw = points_m @ self._basis.T
+        return uvw[:, :2] / np.maximum(uvw[:, 2:], 1e-6)
+
+
 class Scene:
     """One cloud, its views made on demand and kept while the frame is worked on."""
 
@@ -77,6 +98,7 @@ class Scene:
         self.cloud = cloud
         self.cards = cards
         self._views: dict[int, tuple[Segment, View]] = {}
+        self._rays: dict[int, Rays] = {}
         self._relative: Array | None = None
         self._range: Array | None = None
 
@@ -88,6 +110,13 @@ class Scene:
             diameter_m = max(self.cards[name].diameter_m for name in names)
             kept = self._views[id(segment)] = (segment, self._make(segment, diameter_m))
         return kept[1]
+
+    def rays(self, segment: Segment) -> Rays:
+        """The rays of ``segment``'s view, for looking up directions."""
+        view = self.view(segment)
+        if id(segment) not in self._rays:
+            self._rays[id(segment)] = Rays(view)
+        return self._rays[id(segment)]
 
     def _make(self, segment: Segment, diameter_m: float) -> View:
         cloud = self.cloud
@@ -151,6 +180,7 @@ class Scene:
             ray_inside=inside,
             border=border,
             trusted=segment.source == "mask",
+            pitch=pitch,
         )
 
 
