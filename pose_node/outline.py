@@ -82,9 +82,11 @@ class Contour:
 def find_outline(contour: Contour, T: Array, view: View, rays: Rays) -> Outline | None:
     """The measured edges near the outline of pose T [4, 4], or None when too few of it can be seen.
 
-    An edge is where the object's readings end and what follows lies behind it. A mask's border is one too, for a mask is
-    the user's word. Where something nearer, or at the same depth, goes on, the edge is hidden.
+    An edge is where the segment's readings end and what follows does not lie before it: there the edge is hidden. Only in
+    a segment that somebody vouches for: the borders of any other are a guess.
     """
+    if not view.trusted:
+        return None
     R = T[:3, :3]
     model, normal, length_m = contour.seen_from(R.T @ (view.viewpoint_m - T[:3, 3]))
     if len(model) < _LEAST:
@@ -99,7 +101,7 @@ def find_outline(contour: Contour, T: Array, view: View, rays: Rays) -> Outline 
     allowed = _FURTHER_M + _NOISES * noise_sigma(float(np.median(range_m)))
     own = view.ray_inside[ray]
     mine = ~hole & own & (behind_m < allowed)
-    beyond = ~hole & ((behind_m > allowed) | (view.trusted & ~own & (behind_m > -allowed)))
+    beyond = ~hole & ((behind_m > allowed) | (~own & (behind_m > -allowed)))
     edge, seen = _transitions(mine, beyond, hole)
     if np.count_nonzero(seen) < _LEAST:
         return None

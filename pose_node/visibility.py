@@ -12,7 +12,8 @@ from pose_node.lookup import Lookup
 from pose_node.scene import View
 from pose_node.types import Array, Indices
 
-_SIGMA = 0.4  # standard deviation of agreement, share of the tolerance
+# Standard deviation of agreement, share of the tolerance: where somebody says that the object is, and where nobody does.
+_SIGMA_TOLD, _SIGMA_GUESSED = 0.6, 0.4
 _GRAZING = 4.0  # along the ray a point may lie this many times farther off than across the surface
 _VIOLATION_COST = 1.0
 _SHOWN = (0.25, 0.65)  # share of the visible surface that must be shown: none of the score below, all of it above
@@ -88,7 +89,7 @@ class Visibility:
         own = view.ray_inside[ray]
 
         allowed = tolerance(range_m, self.config)
-        agree = np.where(hit, np.exp(-0.5 * np.square(miss / (_SIGMA * allowed))), 0.0)
+        agree = np.where(hit, np.exp(-0.5 * np.square(miss / (_sigma(view) * allowed))), 0.0)
         behind = gap < 0.0  # the model lies behind the measurement
         # Agreement outside the segment: at its border the mask may be wrong; farther off, and in a segment that nobody
         # vouches for, it is no evidence either way.
@@ -121,4 +122,8 @@ class Visibility:
         beyond = np.maximum(distance - self.lookup.table_error_m, 0.0) / _BORDER_FREE
         miss = np.maximum(np.abs(across), beyond)
         facing = np.clip(1.5 * np.einsum("bpi,bpi->bp", turned, model_normal) - 0.2, 0.0, 1.0)
-        return (np.exp(-0.5 * np.square(miss / (_SIGMA * allowed))) * facing).mean(axis=1)
+        return (np.exp(-0.5 * np.square(miss / (_sigma(view) * allowed))) * facing).mean(axis=1)
+
+
+def _sigma(view: View) -> float:
+    return _SIGMA_TOLD if view.trusted else _SIGMA_GUESSED

@@ -67,14 +67,14 @@ class ViewSettings:
     clutter_count: tuple[int, int] = (0, 4)
     support_share: float = 0.75
     cluster_share: float = 0.6
-    foreign: tuple[float, float] = (0.05, 0.75)
+    foreign: tuple[float, float] = (0.05, 0.35)
     foreign_clutter: bool = False
     cut_share: float = 0.15
     cut: tuple[float, float] = (0.1, 0.4)
     mask_error_px: float = 2.0
     sensors: tuple[noise_models.Sensor, ...] = field(default_factory=noise_models.sensors)
     mesh_error_m: float = 0.0015
-    margin: float = 0.4
+    margin: float = 0.25
 
 
 TRAINING = ViewSettings()
@@ -90,7 +90,6 @@ BENCHMARK = ViewSettings(
     mask_error_px=1.0,
     sensors=noise_models.sensors(strength=1.0, variation=0.0),
     mesh_error_m=0.001,
-    margin=0.25,
 )
 
 
