@@ -82,11 +82,8 @@ class Contour:
 def find_outline(contour: Contour, T: Array, view: View, rays: Rays) -> Outline | None:
     """The measured edges near the outline of pose T [4, 4], or None when too few of it can be seen.
 
-    An edge is where the segment's readings end and what follows does not lie before it: there the edge is hidden. Only in
-    a segment that somebody vouches for: the borders of any other are a guess.
+    An edge is where the segment's readings end and what follows does not lie before it: there the edge is hidden.
     """
-    if not view.trusted:
-        return None
     R = T[:3, :3]
     model, normal, length_m = contour.seen_from(R.T @ (view.viewpoint_m - T[:3, 3]))
     if len(model) < _LEAST:

@@ -127,13 +127,14 @@ class Refiner:
             hypothesis.T_camera_object, points[::2], normals[::2], reach_m, _NEAR_REL, self.config.max_iterations // 3
         )
         reach_m = self._noise_reach(fit, reach_m)
-        for look in range(1, _OUTLINE_LOOKS + 1):
-            outline = find_outline(self.contour, T, view, scene.rays(hypothesis.segment))
-            edges = None if outline is None else _Edges(outline, self._information(fit, len(points), view))
-            least, most = (
-                (_STEP_REL, self.config.max_iterations) if look == _OUTLINE_LOOKS else (_NEAR_REL, _BETWEEN_LOOKS)
-            )
-            T, fit, more, converged = self._descend(T, points, normals, reach_m, least, most, edges)
+        # The borders of a segment that nobody vouches for are a guess: there the surface alone decides.
+        for left in reversed(range(_OUTLINE_LOOKS if view.trusted else 1)):
+            edges = None
+            if view.trusted:
+                outline = find_outline(self.contour, T, view, scene.rays(hypothesis.segment))
+                edges = None if outline is None else _Edges(outline, self._information(fit, len(points), view))
+            step_rel, most = (_NEAR_REL, _BETWEEN_LOOKS) if left else (_STEP_REL, self.config.max_iterations)
+            T, fit, more, converged = self._descend(T, points, normals, reach_m, step_rel, most, edges)
             steps += more
         T = transform(project_so3(T[:3, :3]), T[:3, 3])
         residual, weight = fit.residual[0, : len(points)], fit.weight[0, : len(points)]

@@ -20,8 +20,8 @@ def contour(block):
     return Contour(block.card.surface, Lookup(block.card.surface, block.card.diameter_m).spacing_m)
 
 
-def outline_of(block, contour, cloud, mask, T, source="mask"):
-    segment = Segment(np.flatnonzero(mask.ravel()[cloud.source_index]), source, "block")
+def outline_of(block, contour, cloud, mask, T):
+    segment = Segment(np.flatnonzero(mask.ravel()[cloud.source_index]), "mask", "block")
     scene = Scene(cloud, {"block": block.card})
     return find_outline(contour, T, scene.view(segment), scene.rays(segment))
 
@@ -74,11 +74,6 @@ def test_behind_an_occluder_there_is_no_edge(block, contour, pose):
     outline = outline_of(block, contour, board, mask & ~covered, pose)
     assert 0.2 * len(whole.model_m) < len(outline.model_m) < 0.7 * len(whole.model_m)
     assert outline.independent < 0.7 * whole.independent
-
-
-def test_a_segment_that_nobody_vouches_for_has_no_edges(block, contour, pose):
-    cloud, mask = block.see(pose)
-    assert outline_of(block, contour, cloud, mask, pose, source="cluster") is None
 
 
 def test_far_from_the_object_there_is_none(block, contour, pose):

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from pose_node import refine
 from pose_node.card import Axis, Symmetry
 from pose_node.cloud import Cloud
 from pose_node.config import RefineConfig
@@ -135,3 +136,33 @@ def test_one_flat_face_leaves_the_slide_along_it_open(block, refiner):
     sigma = np.sqrt(np.diag(refined.covariance))
     assert sigma[0] > 0.02 and sigma[1] > 0.02 and sigma[2] < 0.003
     assert np.linalg.norm(refined.T_camera_object[:3, 3] - pose[:3, 3]) < 1e-3  # and it did not slide
+
+
+def test_only_a_mask_has_an_outline_that_counts(block, refiner, pose, monkeypatch):
+    cloud, segment = seen(block, pose)
+    looked = []
+    real = refine.find_outline
+    monkeypatch.setattr(refine, "find_outline", lambda *a: looked.append(a) or real(*a))
+    for source, expected in (("mask", True), ("cluster", False), ("votes", False), ("box", False)):
+        looked.clear()
+        hypothesis = Hypothesis("block", pose, replace(segment, source=source), "votes")
+        refiner.fine(hypothesis, Scene(cloud, {"block": block.card}))
+        assert bool(looked) == expected
+
+
+def test_the_outline_holds_a_surface_that_errs_all_alike(block, refiner, pose):
+    """Depth that leans by a few degrees, as a stereo camera's errors do in patches: the outline keeps the turn down."""
+    cloud, mask = block.see(pose)
+    rows = np.flatnonzero(mask.ravel()[cloud.source_index])
+    rng = np.random.default_rng(8)
+    ends = {"mask": [], "cluster": []}
+    for _ in range(6):
+        phase, way = rng.uniform(0, 2 * np.pi, 2)
+        points = cloud.points_m.copy()
+        across = points[rows, :2] @ [np.cos(way), np.sin(way)]
+        points[rows] *= (1.0 + 0.008 * np.sin(across / 0.03 + phase) / points[rows, 2])[:, None]
+        for source, found in ends.items():
+            hypothesis = Hypothesis("block", pose, Segment(rows, source, "block"), "votes")
+            bent = replace(cloud, points_m=points)
+            found.append(degrees(refiner.fine(hypothesis, Scene(bent, {"block": block.card})).T_camera_object, pose))
+    assert np.mean(ends["mask"]) < 0.8 * np.mean(ends["cluster"])
