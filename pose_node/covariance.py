@@ -35,10 +35,11 @@ def independent_points(x: Array, residual: Array, weight: Array, count: int, dia
     rows = rows[:: max(len(rows) // _PAIRED, 1)]
     if len(rows) < 2:
         return _LEAST_INDEPENDENT
-    near = np.sum((x[rows, None] - x[None, rows]) ** 2, axis=-1) < _ALIKE_M**2
-    np.fill_diagonal(near, False)
-    r = residual[rows]
-    alike = max(float(r @ near @ r) / max(float(r @ r), 1e-18), 0.0) / len(rows)
+    places, r = x[rows] - x[rows[0]], residual[rows]
+    square = np.einsum("ni,ni->n", places, places)
+    near = square[:, None] + square - 2.0 * places @ places.T < _ALIKE_M**2
+    variance = float(r @ r)
+    alike = max(float(r @ near.astype(float) @ r) - variance, 0.0) / max(variance, 1e-18) / len(rows)
     most = _area(x, diameter_m) / _CORRELATION_M**2
     return float(np.clip(1.0 / (alike + 1.0 / max(count, 1)), _LEAST_INDEPENDENT, max(most, _LEAST_INDEPENDENT)))
 
@@ -94,5 +95,6 @@ def _invert(information: Array, card: ObjectCard) -> Array:
 def _area(x: Array, diameter_m: float) -> float:
     """Rough area in square metres that the points [N, 3] cover: occupied cells of the object frame."""
     cell = diameter_m / 20.0
-    keys = np.unique(np.floor(x / cell).astype(np.int64), axis=0)
-    return len(keys) * cell * cell
+    place = np.floor(x / cell).astype(np.int64)
+    place -= place.min(axis=0)
+    return len(np.unique(np.ravel_multi_index(tuple(place.T), tuple(place.max(axis=0) + 1)))) * cell * cell
