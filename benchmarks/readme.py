@@ -63,7 +63,7 @@ def _real(f: dict[str, Any]) -> str:
 
 def _rendered(f: dict[str, Any]) -> str:
     plain = ", ".join(
-        f"{name} {_percent(f[f'{name}_recall'])}"
+        f"{name} {100.0 * f[f'{name}_recall']:.1f} %"
         for name in ("mustard_bottle", "banana", "bowl", "gelatin_box", "potted_meat_can")
     )
     return (
