@@ -15,6 +15,7 @@ from scipy.spatial import cKDTree
 
 from pose_node.card import Surface
 from pose_node.covariance import noise_sigma
+from pose_node.prepare import every
 from pose_node.scene import Rays, View
 from pose_node.se3 import apply
 from pose_node.types import Array
@@ -67,7 +68,7 @@ class Contour:
         facing = np.einsum("ni,ni->n", self._normals, ray) / np.sqrt(np.einsum("ni,ni->n", ray, ray))
         turns = np.flatnonzero((facing[self._first] > 0.0) != (facing[self._second] > 0.0))
         length_m = 0.5 * self._spacing_m * len(np.unique([self._first[turns], self._second[turns]]))
-        turns = turns[np.linspace(0, len(turns) - 1, min(len(turns), _PLACES)).round().astype(np.intp)]
+        turns = turns[every(len(turns), _PLACES)]
         first, second = self._first[turns], self._second[turns]
         a, b = np.abs(facing[first]), np.abs(facing[second])
         share = (b / np.maximum(a + b, 1e-12))[:, None]
@@ -91,7 +92,7 @@ def find_outline(contour: Contour, T: Array, view: View, rays: Rays) -> Outline 
     relative, across = apply(T, model) - view.viewpoint_m, normal @ R.T
     range_m = np.linalg.norm(relative, axis=1)
     steps = np.arange(-_REACH, _REACH + 1)
-    ray_m = rays.pitch * range_m
+    ray_m = view.pitch * range_m
     look = relative[:, None] + across[:, None] * (steps * ray_m[:, None])[..., None]
     ray, hole = rays.nearest(look)
     behind_m = view.ray_range_m[ray] - range_m[:, None]

@@ -77,7 +77,7 @@ class Drawn:
 def draw(points_m: Array, viewpoint_m: Array) -> Drawn:
     """Draw from the points [M >= 1, 3] of a segment seen from ``viewpoint_m`` [3]."""
     pool = even_subset(points_m, _POOL)
-    sample = pool[_stride(len(pool), POINTS)]
+    sample = pool[every(len(pool), POINTS)]
     centre_m = sample.mean(axis=0)
     normals = estimate_normals(pool, sample, viewpoint_m, noise_radius(float(np.linalg.norm(centre_m - viewpoint_m))))
     points = sample - centre_m
@@ -98,10 +98,11 @@ def even_subset(points_m: Array, count: int) -> Array:
     points = points_m[np.lexsort(points_m.T[::-1])]
     distance2 = np.sum((points - points.mean(axis=0)) ** 2, axis=1)
     points = points[np.argsort(distance2, kind="stable")]
-    return points[_stride(len(points), count)]
+    return points[every(len(points), count)]
 
 
-def _stride(length: int, count: int) -> Indices:
+def every(length: int, count: int) -> Indices:
+    """At most ``count`` of ``length`` rows, evenly spaced, first and last among them."""
     if length <= count:
         return np.arange(length)
     return np.linspace(0, length - 1, count).round().astype(np.intp)

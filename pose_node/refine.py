@@ -16,6 +16,7 @@ from pose_node.config import RefineConfig
 from pose_node.covariance import independent_points, noise_sigma, pose_covariance
 from pose_node.lookup import Lookup
 from pose_node.outline import Contour, Outline, find_outline
+from pose_node.prepare import every
 from pose_node.scene import Scene, View
 from pose_node.se3 import exp_so3, project_so3, transform
 from pose_node.types import Array, Hypothesis, Indices, Refined
@@ -87,7 +88,7 @@ class Refiner:
     def coarse_poses(self, T: Array, view: View, iterations: int | None = None, first_rel: float = 0.15) -> Array:
         """Batched ICP of T [B, 4, 4] with the table alone; the correspondence distance shrinks from ``first_rel`` diameters."""
         iterations = iterations or self.config.coarse_iterations
-        pick = _every(len(view.points_m), self.config.coarse_points)
+        pick = every(len(view.points_m), self.config.coarse_points)
         points, normals = view.points_m[pick], view.normals[pick]
         last_rel = max(self.config.inlier_distance_rel, 2.0 * self.lookup.table_error_m / self.card.diameter_m)
         reach = self.card.diameter_m * np.geomspace(max(first_rel, last_rel), last_rel, iterations)
@@ -99,16 +100,14 @@ class Refiner:
             residual = np.einsum("bni,bni->bn", offset, gradient)
             distance2 = np.einsum("bni,bni->bn", offset, offset)
             facing = np.einsum("bni,bni->bn", turned, gradient)
-            weight = np.square(np.maximum(1.0 - distance2 / (reach_m * reach_m), 0.0)) * np.maximum(
-                facing - _FACING, 0.0
-            )
+            weight = _biweight(distance2 / (reach_m * reach_m)) * np.maximum(facing - _FACING, 0.0)
             fit = _with_overhang(_Fit(residual, gradient, weight, x, len(pick)), offset, self.lookup.table_error_m)
             T = self._step(T, fit, self._damped_steps)[0]
         return T
 
     def polish(self, T: Array, view: View) -> Array:
         """A few exact steps for the few poses T [B, 4, 4] that are worth comparing closely."""
-        pick = _every(len(view.points_m), _POLISH_POINTS)
+        pick = every(len(view.points_m), _POLISH_POINTS)
         points, normals = view.points_m[pick], view.normals[pick]
         reach_m = self.config.inlier_distance_rel * self.card.diameter_m
         near = None
@@ -120,19 +119,17 @@ class Refiner:
     def fine(self, hypothesis: Hypothesis, scene: Scene) -> Refined:
         """One hypothesis to convergence: the fixed point does not depend on where nearby it started."""
         view = scene.view(hypothesis.segment)
-        pick = _every(len(view.points_m), self.config.points)
+        pick = every(len(view.points_m), self.config.points)
         points, normals = view.points_m[pick], view.normals[pick]
         reach_m = self.config.inlier_distance_rel * self.card.diameter_m
-        T, fit, steps, converged = self._descend(
+        T, fit, steps, _ = self._descend(
             hypothesis.T_camera_object, points[::2], normals[::2], reach_m, _NEAR_REL, self.config.max_iterations // 3
         )
         reach_m = self._noise_reach(fit, reach_m)
         # The borders of a segment that nobody vouches for are a guess: there the surface alone decides.
         for left in reversed(range(_OUTLINE_LOOKS if view.trusted else 1)):
-            edges = None
-            if view.trusted:
-                outline = find_outline(self.contour, T, view, scene.rays(hypothesis.segment))
-                edges = None if outline is None else _Edges(outline, self._information(fit, len(points), view))
+            outline = find_outline(self.contour, T, view, scene.rays(hypothesis.segment)) if view.trusted else None
+            edges = None if outline is None else _Edges(outline, self._information(fit, len(points), view))
             step_rel, most = (_NEAR_REL, _BETWEEN_LOOKS) if left else (_STEP_REL, self.config.max_iterations)
             T, fit, more, converged = self._descend(T, points, normals, reach_m, step_rel, most, edges)
             steps += more
@@ -203,8 +200,8 @@ class Refiner:
         flat = turned.reshape(-1, 3)
         residual, gradient, offset, near = self.lookup.surface(x.reshape(-1, 3), flat, near)
         facing = np.einsum("ni,ni->n", flat, gradient)
-        close = np.square(np.maximum(1.0 - np.square(residual / reach_m), 0.0))
-        on = np.square(np.maximum(1.0 - np.einsum("ni,ni->n", offset, offset) / (2.0 * reach_m) ** 2, 0.0))
+        close = _biweight(np.square(residual / reach_m))
+        on = _biweight(np.einsum("ni,ni->n", offset, offset) / (2.0 * reach_m) ** 2)
         weight = close * on * np.maximum(facing - _FACING, 0.0)
         batch = x.shape[:2]
         fit = _Fit(residual.reshape(batch), gradient.reshape(x.shape), weight.reshape(batch), x, x.shape[1], near)
@@ -277,12 +274,17 @@ def _with_overhang(fit: _Fit, offset: Array, slack_m: float) -> _Fit:
     # The weight grows from zero with the overhang, so that points at the edge enter without a jump.
     weight = _OVERHANG_WEIGHT * fit.weight * over / (over + slack_m)
     direction = across / np.maximum(length, 1e-12)[..., None]
+    return _with_rows(fit, over, direction, weight, fit.x)
+
+
+def _with_rows(fit: _Fit, residual: Array, gradient: Array, weight: Array, x: Array) -> _Fit:
+    """The fit with more rows: residual, weight [B, M], gradient, x [B, M, 3]."""
     return replace(
         fit,
-        residual=np.concatenate([fit.residual, over], axis=1),
-        gradient=np.concatenate([fit.gradient, direction], axis=1),
+        residual=np.concatenate([fit.residual, residual], axis=1),
+        gradient=np.concatenate([fit.gradient, gradient], axis=1),
         weight=np.concatenate([fit.weight, weight], axis=1),
-        x=np.concatenate([fit.x, fit.x], axis=1),
+        x=np.concatenate([fit.x, x], axis=1),
     )
 
 
@@ -295,17 +297,11 @@ def _with_edges(fit: _Fit, T: Array, edges: _Edges) -> _Fit:
     share = outline.independent / len(outline.model_m)
     one = share / (edges.point_information * (_EDGE_RAYS * ray_m) ** 2)
     swell = one * (_EDGE_RAYS / _SWELL_RAYS) ** 2 / share
-    near = np.square(np.maximum(1.0 - np.square(residual / (_EDGE_REACH_RAYS * ray_m)), 0.0))
+    near = _biweight(np.square(residual / (_EDGE_REACH_RAYS * ray_m)))
     offset = one * (near * residual).sum(axis=1, keepdims=True) / (one * near.sum(axis=1, keepdims=True) + swell)
     off = (residual - offset) / (_EDGE_REACH_RAYS * ray_m)
-    return replace(
-        fit,
-        residual=np.concatenate([fit.residual, residual], axis=1),
-        gradient=np.concatenate([fit.gradient, np.broadcast_to(outline.normals, x.shape)], axis=1),
-        weight=np.concatenate([fit.weight, one * np.square(np.maximum(1.0 - off * off, 0.0))], axis=1),
-        x=np.concatenate([fit.x, x], axis=1),
-        swell=swell,
-    )
+    gradient = np.broadcast_to(outline.normals, x.shape)
+    return _with_rows(replace(fit, swell=swell), residual, gradient, one * _biweight(off * off), x)
 
 
 def _eliminate_swell(J: Array, residual: Array, fit: _Fit) -> None:
@@ -322,6 +318,11 @@ def _eliminate_swell(J: Array, residual: Array, fit: _Fit) -> None:
     residual[edges] -= (share * weight * residual[edges]).sum(axis=1, keepdims=True)
 
 
+def _biweight(square: Array) -> Array:
+    """Tukey's biweight of squared residuals in units of the reach: 1 at none, falling smoothly to 0 at 1 and beyond."""
+    return np.square(np.maximum(1.0 - square, 0.0))
+
+
 def _rms(residual: Array, weight: Array) -> float:
     """Weighted root mean square [N] -> metres; zero where nothing weighs."""
     total = float(weight.sum())
@@ -332,7 +333,3 @@ def _into_object(T: Array, points: Array, normals: Array) -> tuple[Array, Array]
     """Points and normals [N, 3] of the cloud's frame in the object frame of each pose T [B, 4, 4]: [B, N, 3] both."""
     R = T[:, :3, :3]
     return (points - T[:, None, :3, 3]) @ R, normals @ R
-
-
-def _every(length: int, count: int) -> Indices:
-    return np.linspace(0, length - 1, min(count, length)).round().astype(np.intp)

@@ -17,7 +17,7 @@ from scipy.spatial import cKDTree
 from pose_node.card import ObjectCard
 from pose_node.cloud import Cloud
 from pose_node.normals import noise_radius, normals
-from pose_node.prepare import even_subset
+from pose_node.prepare import even_subset, every
 from pose_node.types import Array, Indices, Segment
 
 _POINTS = 800  # sampled points of a segment
@@ -74,21 +74,17 @@ class View:
 
 
 class Rays:
-    """The measured ray nearest to any direction of one view; ``pitch`` is the distance between neighbours, as a tangent."""
+    """The measured ray nearest to any direction of one view."""
 
     def __init__(self, view: View) -> None:
-        self.pitch, self._basis = view.pitch, view.basis
-        self._tree = cKDTree(self._tangents(view.ray_points_m), compact_nodes=False, balanced_tree=False)
+        self._view = view
+        self._tree = cKDTree(_tangents(view.ray_points_m, view.basis), compact_nodes=False, balanced_tree=False)
 
     def nearest(self, points_m: Array) -> tuple[Indices, Any]:
         """Rows [...] of the rays nearest to points [..., 3] relative to the viewpoint, and where there is none: a hole."""
-        distance, row = self._tree.query(self._tangents(points_m.reshape(-1, 3)))
+        distance, row = self._tree.query(_tangents(points_m.reshape(-1, 3), self._view.basis))
         shape = points_m.shape[:-1]
-        return row.reshape(shape), (distance > _HOLE_PITCHES * self.pitch).reshape(shape)
-
-    def _tangents(self, points_m: Array) -> Array:
-        uvw = points_m @ self._basis.T
-        return uvw[:, :2] / np.maximum(uvw[:, 2:], 1e-6)
+        return row.reshape(shape), (distance > _HOLE_PITCHES * self._view.pitch).reshape(shape)
 
 
 class Scene:
@@ -124,14 +120,12 @@ class Scene:
             self._relative = np.ascontiguousarray((cloud.points_m - cloud.viewpoint_m).T)
             self._range = np.sqrt(np.einsum("in,in->n", self._relative, self._relative))
         pool = even_subset(cloud.points_m[segment.indices], _POOL)
-        points = pool[np.linspace(0, len(pool) - 1, min(_POINTS, len(pool))).round().astype(np.intp)]
+        points = pool[every(len(pool), _POINTS)]
         centroid = pool.mean(axis=0) - cloud.viewpoint_m
         range_m = float(np.linalg.norm(centroid))
         basis = _basis(pool - cloud.viewpoint_m, centroid / range_m)
 
-        uvw = pool - cloud.viewpoint_m
-        uvw = uvw @ basis.T
-        uv = uvw[:, :2] / np.maximum(uvw[:, 2:], 1e-6)
+        uv = _tangents(pool - cloud.viewpoint_m, basis)
         low, high = uv.min(axis=0), uv.max(axis=0)
         margin = _MARGIN_REL * diameter_m / range_m
         low, high = np.maximum(low - margin, -3.0), np.minimum(high + margin, 3.0)
@@ -197,10 +191,15 @@ def _basis(points: Array, direction: Array) -> Array:
     return np.stack([first, np.cross(direction, first), direction])
 
 
+def _tangents(points: Array, basis: Array) -> Array:
+    """Where points [N, 3] relative to the viewpoint lie in the raster's plane, [N, 2]."""
+    uvw = points @ basis.T
+    return uvw[:, :2] / np.maximum(uvw[:, 2:], 1e-6)
+
+
 def _pitch(points: Array, basis: Array) -> float:
     """Distance between neighbouring rays as a tangent, from the rays nearest to the segment's middle."""
-    uvw = points @ basis.T
-    uv = uvw[:, :2] / np.maximum(uvw[:, 2:], 1e-6)
+    uv = _tangents(points, basis)
     off = np.einsum("ni,ni->n", uv, uv)
     if len(uv) > 4096:
         middle = off <= np.partition(off, 4095)[4095]

@@ -9,6 +9,7 @@ import numpy as np
 from pose_node.card import ObjectCard
 from pose_node.config import JudgeConfig
 from pose_node.lookup import Lookup
+from pose_node.prepare import every
 from pose_node.scene import View
 from pose_node.types import Array, Indices
 
@@ -108,7 +109,7 @@ class Visibility:
         return explained, np.einsum("bs,bs->b", weight, violated) / basis, occluded, counted / total
 
     def _points_to_model(self, T: Array, view: View, points: int) -> Array:
-        pick = np.linspace(0, len(view.points_m) - 1, min(points, len(view.points_m))).round().astype(np.intp)
+        pick = every(len(view.points_m), points)
         measured, normal = view.points_m[pick], view.normals[pick]
         R = T[:, :3, :3]
         x = (measured - T[:, None, :3, 3]) @ R
