@@ -20,9 +20,15 @@ from pose_node.scene import Rays, View
 from pose_node.se3 import apply
 from pose_node.types import Array
 
-_PLACES = 128  # of the outline that are looked at
+_PLACES = 256  # of the outline that are looked at
 _NEIGHBOURS = 6
 _SAME_SHEET = -0.2  # cosine between normals below which neighbouring samples are the two sides of a thin wall
+_SLACK_SPACINGS, _BEYOND_SPACINGS = (
+    0.5,
+    1.0,
+)  # a disc of this radius, that far beyond a place, is looked at in the samples
+_BEYOND_SAMPLES = 8
+_LAYER_M = 0.02  # surface farther behind than this does not blur the edge
 _REACH = 6  # rays searched to either side
 _LEAST = 6  # fewer edges than this are left alone
 _FURTHER_M = 0.0035  # what lies farther behind the outline than this and the noise is not the object
@@ -67,8 +73,6 @@ class Contour:
         ray = eye_m - self._points_m
         facing = np.einsum("ni,ni->n", self._normals, ray) / np.sqrt(np.einsum("ni,ni->n", ray, ray))
         turns = np.flatnonzero((facing[self._first] > 0.0) != (facing[self._second] > 0.0))
-        length_m = 0.5 * self._spacing_m * len(np.unique([self._first[turns], self._second[turns]]))
-        turns = turns[every(len(turns), _PLACES)]
         first, second = self._first[turns], self._second[turns]
         a, b = np.abs(facing[first]), np.abs(facing[second])
         share = (b / np.maximum(a + b, 1e-12))[:, None]
@@ -77,7 +81,25 @@ class Contour:
         ray = eye_m - points
         ray = ray / np.linalg.norm(ray, axis=1, keepdims=True)
         normal = normal - np.einsum("ni,ni->n", normal, ray)[:, None] * ray
-        return points, normal / np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-12), length_m
+        normal = normal / np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-12)
+        last = np.flatnonzero(self._last(points, normal, eye_m))
+        length_m = 0.5 * self._spacing_m * len(np.unique([first[last], second[last]]))
+        last = last[every(len(last), _PLACES)]
+        return points[last], normal[last], length_m
+
+    def _last(self, points: Array, normals: Array, eye_m: Array) -> Any:
+        """Which places [C] have no more of the surface beyond them, before or soon behind: only there a sensor sees an edge."""
+        reach_m = _BEYOND_SPACINGS * self._spacing_m
+        beyond = points + normals * (_SLACK_SPACINGS * self._spacing_m + reach_m)
+        samples = self._points_m - eye_m
+        range_m = np.linalg.norm(samples, axis=1)
+        away_m = range_m.mean()  # directions at this distance are apart as the samples are
+        tree = cKDTree(samples * (away_m / range_m)[:, None], compact_nodes=False, balanced_tree=False)
+        look = beyond - eye_m
+        look *= away_m / np.linalg.norm(look, axis=1, keepdims=True)
+        near = tree.query(look, k=_BEYOND_SAMPLES, distance_upper_bound=reach_m)[1]
+        farther_m = np.append(range_m, np.inf)[near] - np.linalg.norm(points - eye_m, axis=1)[:, None]
+        return (farther_m > _LAYER_M).all(axis=1)
 
 
 def find_outline(contour: Contour, T: Array, view: View, rays: Rays) -> Outline | None:

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.spatial import cKDTree
 
 from pose_node.cloud import Cloud
 from pose_node.lookup import Lookup
@@ -41,6 +42,22 @@ def test_the_contour_is_where_the_surface_turns_away(block, contour):
     assert 1.0 * block.card.diameter_m < length_m < 6.0 * block.card.diameter_m
     # Outward: the object's middle lies on the inner side of every place.
     assert (np.einsum("ni,ni->n", normals, points - block.card.centre_m) > 0.0).all()
+
+
+def test_a_layer_under_the_surface_makes_no_outline_of_its_own(block, contour):
+    surface, centre = block.card.surface, block.card.centre_m
+    inner = centre + 0.85 * (surface.points_m - centre)
+    layered = replace(
+        surface,
+        points_m=np.concatenate([surface.points_m, inner]),
+        normals=np.concatenate([surface.normals, surface.normals]),
+    )
+    eye = centre + np.array([0.1, -0.2, 0.6])
+    outer = contour.seen_from(eye)[0]
+    both = Contour(layered, Lookup(surface, block.card.diameter_m).spacing_m).seen_from(eye)[0]
+    assert len(both) > 0.5 * len(outer)
+    on_inner = cKDTree(surface.points_m).query(both)[0] > cKDTree(inner).query(both)[0]
+    assert on_inner.mean() < 0.1
 
 
 def test_at_the_true_pose_the_edges_lie_on_the_outline(block, contour, pose):
