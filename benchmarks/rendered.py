@@ -19,7 +19,9 @@ diameter from the truth, both up to the object's symmetry. No estimate is a miss
 
 mug: ``handle``: views that show at least 150 pixels of handle: full pose. ``hidden``: views that show none: the axis within
 5 degrees (and the centre within 10 %), the covariance about the axis against across it: ``wide_narrow`` is the share with a
-standard deviation above 30 degrees about it and below 5 degrees across it.
+standard deviation above 30 degrees about it and below 5 degrees across it; ``covered`` the share whose true turn about the axis
+lies within two of the standard deviations stated about it (how wide is right depends on how much of the side that could show a
+handle is seen).
 
 A killed run goes on where it stopped: rows are kept in the cache folder under a hash of network, code and protocol.
 """
@@ -133,6 +135,8 @@ def axis_figures(estimate: Estimate, T_true: Array, card: ObjectCard) -> dict[st
     round_about = replace(card, symmetry=Symmetry(card.symmetry.discrete, (axis,)))
     turn, shift = pose_errors(estimate.T_camera_object, T_true, round_about)
     u = estimate.T_camera_object[:3, :3] @ axis.direction
+    near = symmetry.nearest_symmetric(estimate.T_camera_object, T_true, card.symmetry)
+    about = se3.log_so3(near[:3, :3] @ estimate.T_camera_object[:3, :3].T) @ u
     C = estimate.covariance[3:, 3:]
     across = np.eye(3) - np.outer(u, u)
     about_deg = np.degrees(np.sqrt(max(float(u @ C @ u), 0.0)))
@@ -140,6 +144,7 @@ def axis_figures(estimate: Estimate, T_true: Array, card: ObjectCard) -> dict[st
     return {
         "axis": float(turn),
         "axis_shift": float(shift),
+        "about": float(np.degrees(abs(about))),
         "std_about": float(about_deg),
         "std_across": float(across_deg),
     }
@@ -219,6 +224,7 @@ def figures_of(name: str, views: Sequence[Mapping[str, Any]]) -> dict[str, float
             hidden_wide_narrow=results.share(
                 [r.get("std_about", 0.0) > WIDE_DEG and r.get("std_across", 180.0) < NARROW_DEG for r in hidden]
             ),
+            hidden_covered=results.share([r.get("about", 180.0) < 2.0 * r.get("std_about", 0.0) for r in hidden]),
             hidden_std_about_deg_p50=results.percentile([r["std_about"] for r in told], 50),
             hidden_std_across_deg_p50=results.percentile([r["std_across"] for r in told], 50),
             handle_std_about_deg_p50=results.percentile([r["std_about"] for r in seen if "axis" in r], 50),

@@ -49,8 +49,8 @@ def test_the_mug_is_judged_by_what_shows_of_its_handle() -> None:
     rows = [
         view_row(handle_px=200, turn=1.0, axis=1.0, axis_shift=0.0, std_about=1.0, std_across=1.0, **told),
         view_row(handle_px=100, turn=90.0, axis=1.0, axis_shift=0.0, std_about=1.0, std_across=1.0, **told),
-        view_row(handle_px=0, turn=90.0, axis=1.0, axis_shift=0.0, std_about=60.0, std_across=1.0, **told),
-        view_row(handle_px=0, turn=90.0, axis=9.0, axis_shift=0.0, std_about=2.0, std_across=1.0, **told),
+        view_row(handle_px=0, turn=90.0, axis=1.0, axis_shift=0.0, std_about=60.0, about=90.0, std_across=1.0, **told),
+        view_row(handle_px=0, turn=90.0, axis=9.0, axis_shift=0.0, std_about=2.0, about=90.0, std_across=1.0, **told),
         view_row(handle_px=0, refused="low_score"),
     ]
     figures = rendered.figures_of("mug", rows)
@@ -58,6 +58,7 @@ def test_the_mug_is_judged_by_what_shows_of_its_handle() -> None:
     assert figures["mug_hidden_views"] == 3
     assert figures["mug_hidden_axis_recall"] == pytest.approx(1 / 3)
     assert figures["mug_hidden_wide_narrow"] == pytest.approx(1 / 3)
+    assert figures["mug_hidden_covered"] == pytest.approx(1 / 3)
 
 
 def test_handle_and_axis_of_the_shipped_mug(repository: Path) -> None:
@@ -73,6 +74,7 @@ def test_handle_and_axis_of_the_shipped_mug(repository: Path) -> None:
     assert figures["axis"] == pytest.approx(0.0, abs=1e-4)
     assert figures["std_about"] == pytest.approx(np.degrees(1.0), rel=1e-3)
     assert figures["std_across"] == pytest.approx(np.degrees(0.01), rel=1e-3)
+    assert figures["about"] == pytest.approx(np.degrees(1.0), rel=1e-3)
     degrees, _ = rendered.pose_errors(turned, T, card)
     assert degrees == pytest.approx(np.degrees(1.0), rel=1e-3)
 
