@@ -84,6 +84,39 @@ def rotation_basis(R: Array) -> Array:
     return np.concatenate(parts, axis=-1)
 
 
+def derivatives(coefficients: Array) -> Array:
+    """Coefficients [12, 165] of the slopes [3] and curvatures [3, 3] of f(exp(w) R) at w = 0, as functions of R.
+
+    Turning a vector of degree l is linear in its components, so derivatives of f are functions of f's own kind.
+    """
+    slopes, curvatures, start = [], [], 0
+    for J in _generators():
+        width = J.shape[-1]
+        c = coefficients[start : start + width * width].reshape(width, width)
+        slope = c @ J
+        curvature = slope[:, None] @ J
+        slopes.append(slope.reshape(3, -1))
+        curvatures.append(0.5 * (curvature + np.swapaxes(curvature, 0, 1)).reshape(9, -1))
+        start += width * width
+    return np.concatenate([np.concatenate(slopes, axis=1), np.concatenate(curvatures, axis=1)])
+
+
+@lru_cache(maxsize=1)
+def _generators() -> list[Array]:
+    """For each degree the matrices [3, 2 l + 1, 2 l + 1] with dY_l(exp(w) u) / dw_a = J_a Y_l(u) at w = 0."""
+    step = 1e-30  # of a complex step: the derivative of a polynomial without a difference
+    anchors = anchor_directions()
+    moved = anchors + 1j * step * np.cross(np.eye(3)[:, None], anchors)
+    still, slopes = (solid_harmonics(u[..., 0], u[..., 1], u[..., 2], MAX_DEGREE) for u in (anchors, moved))
+    out = []
+    for degree in range(MAX_DEGREE + 1):
+        width = 2 * degree + 1
+        Y = np.stack(still[degree], axis=-1)[:width]
+        slope = np.stack(slopes[degree], axis=-1)[:, :width].imag / step
+        out.append(np.swapaxes(np.linalg.solve(Y, slope), -1, -2))
+    return out
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class RotationDensity:
     """A network's belief about the rotation: an unnormalised log density over SO(3), by its ``coefficients`` [165]."""

@@ -24,10 +24,10 @@ from pose_node.card import ObjectCard
 from pose_node.cloud import Cloud
 from pose_node.config import InferConfig
 from pose_node.errors import ModelError
-from pose_node.harmonics import COEFFICIENTS, RotationDensity, rotation_basis
+from pose_node.harmonics import COEFFICIENTS, RotationDensity, derivatives, rotation_basis
 from pose_node.prepare import Drawn, Prepared, draw
 from pose_node.se3 import exp_so3, project_so3, transform
-from pose_node.symmetry import nearest_symmetric, rotation_grid
+from pose_node.symmetry import largest_trace, nearest_symmetric, rotation_grid
 from pose_node.types import Array, Hypothesis, HypothesisSource, Rejected, Segment, SegmentSource
 
 INPUTS = ("points", "normals", "viewpoint", "centres")
@@ -39,9 +39,10 @@ _PROVIDERS = {
 }
 _GRID = 2304
 _FIRST_STEPS, _LAST_STEPS = 8, 40
+_STILL_RAD = 1e-8  # a climb of shorter steps has arrived
 _SAME_RAD = np.deg2rad(20.0)  # peaks nearer than this are one
 _AGREE_REL = 0.08  # a correspondence agrees with a frame within this share of the diameter
-_FITS = 10
+_FITS, _POLISHES = 10, 4
 _STARTS, _PEAKS = 20, 4
 _MOST_NATS = 4.0  # a peak this far below the highest is not believed
 _VOTE_REL = 0.12  # votes for one centre scatter by this share of the diameter
@@ -133,13 +134,8 @@ class Network:
         """
         grid, basis = _search_grid()
         density = basis @ coefficients
-        starts: list[int] = []
-        for cell in np.argsort(-density, kind="stable")[:600]:
-            R = grid[cell]
-            if all(np.trace(R.T @ grid[s]) < 1.0 + 2.0 * np.cos(_SAME_RAD) for s in starts):
-                starts.append(int(cell))
-            if len(starts) == _STARTS:
-                break
+        best = np.argsort(-density, kind="stable")[:600]
+        starts = best[_apart(grid[best], _SAME_RAD, _STARTS)]
         R = _highest(ascend(grid[starts], coefficients, _FIRST_STEPS), coefficients, 2 * _PEAKS)
         R = _highest(ascend(R, coefficients, _LAST_STEPS), coefficients, _PEAKS)
         height = rotation_basis(R) @ coefficients
@@ -163,34 +159,29 @@ def _voters(prepared: Prepared, offsets: Array, on_object: Array) -> NDArray[np.
     return (on_object > 0.5) & (apart2[int(density.argmax())] < (2.0 * _VOTE_REL) ** 2)
 
 
+def _apart(R: Array, angle_rad: float, count: int) -> list[int]:
+    """The first ``count`` of the rotations [N, 3, 3] that are ``angle_rad`` or more from all those taken before them."""
+    flat = R.reshape(-1, 9)
+    left = np.ones(len(flat), dtype=bool)
+    taken: list[int] = []
+    while len(taken) < count and left.any():
+        taken.append(int(left.argmax()))
+        left &= flat @ flat[taken[-1]] < 1.0 + 2.0 * np.cos(angle_rad)
+    return taken
+
+
 def _highest(R: Array, coefficients: Array, count: int) -> Array:
     """At most ``count`` of the rotations [P, 3, 3], highest density first, none twice."""
-    height = rotation_basis(R) @ coefficients
-    found: list[Array] = []
-    for i in np.argsort(-height, kind="stable"):
-        if all(np.trace(R[i].T @ other) < 1.0 + 2.0 * np.cos(0.5 * _SAME_RAD) for other in found):
-            found.append(R[i])
-        if len(found) == count:
-            break
-    return np.stack(found)
+    R = R[np.argsort(-(rotation_basis(R) @ coefficients), kind="stable")]
+    return R[_apart(R, 0.5 * _SAME_RAD, count)]
 
 
 def ascend(R: Array, coefficients: Array, steps: int = 40) -> Array:
-    """Climb the density from rotations [P, 3, 3]: finite-difference Newton steps, bounded, so that the grid is forgotten."""
-    h = 1e-3
-    turns = np.concatenate([np.eye(3), -np.eye(3)]) * h
-    pairs = np.array([(0, 1), (0, 2), (1, 2)])
-    mixed = np.array([(np.eye(3)[a] + np.eye(3)[b]) * h for a, b in pairs])
-    nudges = exp_so3(np.concatenate([np.zeros((1, 3)), turns, mixed]))
+    """Climb the density from rotations [P, 3, 3]: Newton steps, bounded, so that the grid is forgotten."""
+    slopes = derivatives(coefficients).T
     for _ in range(steps):
-        value = rotation_basis(nudges[None] @ R[:, None]) @ coefficients  # [P, 10]
-        gradient = (value[:, 1:4] - value[:, 4:7]) / (2.0 * h)
-        curvature = np.zeros((len(R), 3, 3))
-        for i in range(3):
-            curvature[:, i, i] = (value[:, 1 + i] - 2.0 * value[:, 0] + value[:, 4 + i]) / h**2
-        for k, (a, b) in enumerate(pairs):
-            cross = (value[:, 7 + k] - value[:, 1 + a] - value[:, 1 + b] + value[:, 0]) / h**2
-            curvature[:, a, b] = curvature[:, b, a] = cross
+        found = rotation_basis(R) @ slopes
+        gradient, curvature = found[:, :3], found[:, 3:].reshape(-1, 3, 3)
         size, axes = np.linalg.eigh(curvature)
         # Along every axis move uphill; flat or upward-curved axes get a bounded gradient step.
         along = np.einsum("pij,pi->pj", axes, gradient)
@@ -198,6 +189,8 @@ def ascend(R: Array, coefficients: Array, steps: int = 40) -> Array:
         step = np.einsum("pij,pj->pi", axes, step)
         length = np.linalg.norm(step, axis=1, keepdims=True)
         R = exp_so3(step * np.minimum(1.0, 0.2 / np.maximum(length, 1e-12))) @ R
+        if length.max() < _STILL_RAD:
+            break
     return R
 
 
@@ -223,38 +216,35 @@ def consensus(points: Array, coordinates: Array, R: Array, weight: Array) -> lis
     One correspondence with its frame R [M, 3, 3] is a full pose, so each proposes one and all vote (softly, so that a
     vote at the border cannot flip); the best, apart from one another, are fitted to their supporters.
     """
-    t = points - np.einsum("mij,mj->mi", R, coordinates)
+    t = points - (R @ coordinates[..., None])[..., 0]
+    order = np.argsort(-_support(R, t, points, coordinates, weight), kind="stable")
+    seeds = order[_apart(R[order], _SAME_RAD, _FITS)]
+    R, t = R[seeds], t[seeds]
+    for _ in range(_POLISHES):
+        agreement = np.exp(-_miss2(R, t, points, coordinates) / _AGREE_REL**2)
+        R, t = _fit(points, coordinates, weight * agreement)
+    R_all, t_all = _fit(points, coordinates, weight[None])
+    R, t = np.concatenate([R_all, R]), np.concatenate([t_all, t])
     support = _support(R, t, points, coordinates, weight)
-    fits: list[tuple[Array, Array, float]] = [_fit(points, coordinates, weight)]
-    seeds: list[int] = []
-    for seed in np.argsort(-support, kind="stable"):
-        if all(np.trace(R[seed].T @ R[s]) < 1.0 + 2.0 * np.cos(_SAME_RAD) for s in seeds):
-            seeds.append(int(seed))
-            fits.append(_polish(R[seed], t[seed], points, coordinates, weight))
-        if len(seeds) == _FITS:
-            break
-    return sorted(fits, key=lambda fit: -fit[2])
+    return [(R[i], t[i], float(support[i])) for i in np.argsort(-support, kind="stable")]
 
 
 def _support(R: Array, t: Array, points: Array, coordinates: Array, weight: Array) -> Array:
-    miss = np.einsum("sij,mj->smi", R, coordinates) + t[:, None] - points
-    return np.exp(-np.sum(miss**2, axis=-1) / _AGREE_REL**2) @ weight
+    return np.exp(-_miss2(R, t, points, coordinates) / _AGREE_REL**2) @ weight
 
 
-def _polish(R: Array, t: Array, points: Array, coordinates: Array, weight: Array) -> tuple[Array, Array, float]:
-    for _ in range(4):
-        miss2 = np.sum((coordinates @ R.T + t - points) ** 2, axis=1)
-        R, t, _ = _fit(points, coordinates, weight * np.exp(-miss2 / _AGREE_REL**2))
-    return R, t, float(_support(R[None], t[None], points, coordinates, weight)[0])
+def _miss2(R: Array, t: Array, points: Array, coordinates: Array) -> Array:
+    """Squared distances [S, M] of the correspondences under poses R [S, 3, 3], t [S, 3]."""
+    miss = coordinates @ np.swapaxes(R, -1, -2) + t[:, None] - points
+    return np.einsum("smi,smi->sm", miss, miss)
 
 
-def _fit(points: Array, coordinates: Array, weight: Array) -> tuple[Array, Array, float]:
-    """Weighted Kabsch fit (Kabsch 1976)."""
-    w = (weight + 1e-12) / (weight + 1e-12).sum()
+def _fit(points: Array, coordinates: Array, weight: Array) -> tuple[Array, Array]:
+    """Weighted Kabsch fits (Kabsch 1976), one for each row of ``weight`` [S, M]: R [S, 3, 3], t [S, 3]."""
+    w = (weight + 1e-12) / (weight + 1e-12).sum(axis=1, keepdims=True)
     seen, known = w @ points, w @ coordinates
-    R = project_so3((w[:, None] * (points - seen)).T @ (coordinates - known))
-    t = seen - R @ known
-    return R, t, float(_support(R[None], t[None], points, coordinates, weight)[0])
+    R = project_so3(np.swapaxes(w[..., None] * (points - seen[:, None]), -1, -2) @ (coordinates - known[:, None]))
+    return R, seen - (R @ known[..., None])[..., 0]
 
 
 def densest(R: Array, weight: Array, card: ObjectCard, count: int) -> list[tuple[Array, float]]:
@@ -263,7 +253,8 @@ def densest(R: Array, weight: Array, card: ObjectCard, count: int) -> list[tuple
     T = transform(R, np.zeros(3))
     found: list[tuple[Array, float]] = []
     left = weight.copy()
-    kernel = _kernel(T, card)
+    # Likeness in [0, 1]: 6 - 2 trace is the squared chordal distance, 8 sin^2(angle / 2).
+    kernel = np.exp((largest_trace(R, R, card.symmetry) - 3.0) / _SAME_RAD**2)
     for _ in range(count):
         gathered = kernel @ left
         best = int(np.argmax(gathered))
@@ -274,13 +265,6 @@ def densest(R: Array, weight: Array, card: ObjectCard, count: int) -> list[tuple
         found.append((mean, float(gathered[best] / total)))
         left = left * (1.0 - kernel[best])
     return found
-
-
-def _kernel(T: Array, card: ObjectCard) -> Array:
-    """Likeness [M, M] in [0, 1] of rotations up to symmetry."""
-    near = nearest_symmetric(T[:, None], T[None], card.symmetry)[..., :3, :3]
-    chordal2 = np.sum((near - T[:, None, :3, :3]) ** 2, axis=(-2, -1))  # 8 sin^2(angle / 2)
-    return np.exp(-chordal2 / (2.0 * _SAME_RAD**2))
 
 
 def open_session(card: ObjectCard, config: InferConfig) -> ort.InferenceSession:

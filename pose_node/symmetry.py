@@ -97,6 +97,28 @@ def nearest_symmetric(T_ref: Array, T: Array, symmetry: Symmetry) -> Array:
     return best @ turn(axis, _first_best(np.arctan2(C, B), along + np.hypot(B, C)))
 
 
+def largest_trace(R_a: Array, R_b: Array, symmetry: Symmetry) -> Array:
+    """trace(R_a^T R) [A, B] of each of R_a [A, 3, 3] with the nearest R equal to each of R_b [B, 3, 3].
+
+    The closed form of ``nearest_symmetric`` for all pairs at once: each of its terms is a product of two matrices.
+    """
+    if is_ball(symmetry):
+        return np.full((len(R_a), len(R_b)), 3.0)
+    candidates = R_b[:, None] @ symmetry.discrete[:, :3, :3]  # [B, D, 3, 3]
+
+    def with_each(R: Array) -> Array:
+        """sum_ij R_a[i, j] R[i, j] for all of R [B, D, 3, 3]: [A, B, D]."""
+        return (R_a.reshape(-1, 9) @ R.reshape(-1, 9).T).reshape(len(R_a), *R.shape[:2])
+
+    trace = with_each(candidates)
+    if symmetry.axes:
+        u = symmetry.axes[0].direction
+        along = with_each(candidates @ np.outer(u, u))
+        quarter = exp_so3(0.5 * np.pi * u)
+        trace = along + np.hypot(trace - along, with_each(candidates @ quarter) - along)
+    return trace.max(axis=-1)
+
+
 def rotation_error(T_a: Array, T_b: Array, symmetry: Symmetry) -> Array:
     """Smallest angle [...] in radians between T_a and any pose equal to T_b [..., 4, 4]."""
     nearest = nearest_symmetric(T_a, T_b, symmetry)

@@ -8,7 +8,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import eval_legendre
 
-from pose_node.harmonics import COEFFICIENTS, MAX_DEGREE, anchor_directions, rotation_basis, solid_harmonics
+from pose_node.harmonics import (
+    COEFFICIENTS,
+    MAX_DEGREE,
+    anchor_directions,
+    derivatives,
+    rotation_basis,
+    solid_harmonics,
+)
 from pose_node.se3 import exp_so3
 from pose_node.symmetry import rotation_grid
 
@@ -131,3 +138,16 @@ def test_a_density_turns_with_the_cloud(seed):
     np.testing.assert_allclose(
         rotation_basis(R0 @ R) @ (blocks(R0) @ coefficients), rotation_basis(R) @ coefficients, atol=1e-9
     )
+
+
+@given(seeds)
+@settings(max_examples=20)
+def test_derivatives_are_those_of_the_density_under_turns_from_the_left(seed):
+    rng = np.random.default_rng(seed)
+    coefficients, R, w = rng.normal(size=COEFFICIENTS), rotation_grid(7), rng.normal(size=3)
+    found = rotation_basis(R) @ derivatives(coefficients).T
+    slope, curvature = found[:, :3] @ w, found[:, 3:].reshape(-1, 3, 3) @ w @ w
+    step = 1e-3
+    back, here, ahead = (rotation_basis(exp_so3(k * step * w) @ R) @ coefficients for k in (-1, 0, 1))
+    np.testing.assert_allclose((ahead - back) / (2.0 * step), slope, atol=0.02)
+    np.testing.assert_allclose((ahead - 2.0 * here + back) / step**2, curvature, atol=0.2)

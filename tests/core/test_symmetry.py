@@ -9,6 +9,7 @@ from scipy.spatial.transform import Rotation
 from pose_node.card import Axis, Symmetry
 from pose_node.se3 import angle, apply, invert, transform
 from pose_node.symmetry import (
+    largest_trace,
     nearest_symmetric,
     rotation_error,
     rotation_grid,
@@ -54,6 +55,14 @@ def test_nearest_is_at_least_as_near_as_any_equal_pose(symmetry, rng):
     assert (nearest <= brute + 1e-9).all()
     if len(symmetry.axes) < 2:  # 72 steps are 5 degrees apart
         np.testing.assert_allclose(nearest, brute, atol=np.radians(2.6))
+
+
+@each_symmetry
+def test_the_largest_trace_is_that_of_the_nearest_pose(symmetry, rng):
+    T_a, T_b = poses(rng, 7), poses(rng, 9)
+    nearest = nearest_symmetric(T_a[:, None], T_b[None], symmetry)[..., :3, :3]
+    expected = np.einsum("aij,abij->ab", T_a[:, :3, :3], nearest)
+    np.testing.assert_allclose(largest_trace(T_a[:, :3, :3], T_b[:, :3, :3], symmetry), expected, atol=1e-12)
 
 
 @each_symmetry
