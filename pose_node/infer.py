@@ -21,11 +21,11 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from pose_node.card import ObjectCard
-from pose_node.cloud import Cloud
 from pose_node.config import InferConfig
 from pose_node.errors import ModelError
 from pose_node.harmonics import COEFFICIENTS, RotationDensity, derivatives, rotation_basis
-from pose_node.prepare import Drawn, Prepared, draw
+from pose_node.prepare import Drawn, Prepared
+from pose_node.scene import Scene
 from pose_node.se3 import exp_so3, project_so3, transform
 from pose_node.symmetry import largest_trace, nearest_symmetric, rotation_grid
 from pose_node.types import Array, Hypothesis, HypothesisSource, Rejected, Segment, SegmentSource
@@ -62,8 +62,8 @@ class Network:
         self.provider: str = self.session.get_providers()[0]
         _search_grid()  # made now, not while the first frame waits
 
-    def propose(self, cloud: Cloud, segment: Segment, drawn: Drawn) -> list[Hypothesis] | Rejected:
-        """At most ``max_hypotheses`` poses of the object in a segment (``drawn`` from it), or why there are none.
+    def propose(self, segment: Segment, scene: Scene) -> list[Hypothesis] | Rejected:
+        """At most ``max_hypotheses`` poses of the object in a segment of the scene, or why there are none.
 
         A segment may hold more than the object: its points are narrowed to those that the network takes for the object,
         and the network looks again. In a mask that is a trimming of its borders, for a mask is the user's word; in any
@@ -73,7 +73,7 @@ class Network:
         if len(segment.indices) < self.config.min_points:
             reason = f"{name}: found {len(segment.indices)} points, expected at least {self.config.min_points}."
             return Rejected("too_few_points", reason, name, segment)
-        prepared, outputs, on_object = self._look(drawn)
+        prepared, outputs, on_object = self._look(scene.drawn(segment))
         source: SegmentSource
         if segment.source == "mask":
             keep, least, source = on_object > _FOREIGN, _LEAST_OF_MASK, segment.source
@@ -82,10 +82,10 @@ class Network:
             if keep.mean() < least:
                 reason = f"{name}: {keep.mean():.0%} of the points vote for the object, expected {least:.0%}."
                 return Rejected("no_votes", reason, name, segment)
-        kept = keep[cKDTree(prepared.centres_m()).query(cloud.points_m[segment.indices])[1]]
+        kept = keep[cKDTree(prepared.centres_m()).query(scene.cloud.points_m[segment.indices])[1]]
         if max(self.config.min_points, least * len(kept)) <= kept.sum() < _WHOLE * len(kept):
             segment = Segment(segment.indices[kept], source, name)
-            prepared, outputs, on_object = self._look(draw(cloud.points_m[segment.indices], cloud.viewpoint_m))
+            prepared, outputs, on_object = self._look(scene.drawn(segment))
         poses = self._poses(prepared, outputs, on_object)[: self.config.max_hypotheses]
         belief = RotationDensity(outputs["rotation"])
         return [Hypothesis(name, T, segment, source, confidence, belief) for T, source, confidence in poses]

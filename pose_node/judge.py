@@ -15,7 +15,7 @@ from pose_node.proposals import blind_poses
 from pose_node.refine import Refiner
 from pose_node.scene import Scene, View
 from pose_node.se3 import exp_so3, log_so3, transform
-from pose_node.symmetry import rotation_error, translation_error, turn
+from pose_node.symmetry import largest_trace, turn
 from pose_node.types import Array, Estimate, Evidence, Hypothesis, Indices, Refined, Rejected
 from pose_node.visibility import Scores, Visibility, tolerance
 
@@ -68,6 +68,8 @@ class Judge:
                 found.append(result)
             else:
                 rejected.append(result)
+        if len(found) == 1:  # nobody else to dispute its points
+            return found, rejected
         claims = [self._claim(estimate, scene) for estimate in found]
         kept: list[tuple[Estimate, Indices]] = []
         # Who explains more of the measurement chooses first: a small box fits into many a larger one's face.
@@ -116,21 +118,17 @@ class Judge:
     def _distinct(self, T: Array, score: Array, card: ObjectCard, count: int) -> list[int]:
         """Rows of T [B, 4, 4], best first, no two equal up to symmetry."""
         order = np.argsort(-score, kind="stable")
+        R, centre = T[order, :3, :3], T[order, :3, :3] @ card.centre_m + T[order, :3, 3]
+        near = np.linalg.norm(centre[:, None] - centre, axis=-1) < _SAME_REL * card.diameter_m
+        same = near & (largest_trace(R, R, card.symmetry) > 1.0 + 2.0 * np.cos(_SAME_RAD))
+        left = np.ones(len(order), dtype=bool)
         kept: list[int] = []
-        alive = np.ones(len(order), dtype=bool)
-        for place, i in enumerate(order):
-            if not alive[place]:
-                continue
-            kept.append(int(i))
-            if len(kept) == count:
-                break
-            rest = np.flatnonzero(alive[place + 1 :]) + place + 1
-            alive[rest[self._same(T[i], T[order[rest]], card)]] = False
+        while len(kept) < count and left.any():
+            first = int(left.argmax())
+            kept.append(int(order[first]))
+            left &= ~same[first]
+            left[first] = False  # whatever rounding makes of a pose against itself
         return kept
-
-    def _same(self, T: Array, others: Array, card: ObjectCard) -> Array:
-        near = translation_error(T, others, card.symmetry, card.centre_m) < _SAME_REL * card.diameter_m
-        return near & (rotation_error(T, others, card.symmetry) < _SAME_RAD)
 
     def _decide(self, group: Sequence[Refined], view: View) -> Estimate | Rejected:
         name = group[0].hypothesis.object_name

@@ -6,6 +6,8 @@ directions; a layer knows only samples that face its way, so the two sides of a 
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from scipy.ndimage import distance_transform_edt
 from scipy.spatial import cKDTree
@@ -18,6 +20,26 @@ _MARGIN_REL = 0.25
 _NEIGHBOURS = 12
 _BANDWIDTH = 0.7  # of the surface between samples, in spacings
 _DIRECTIONS = np.concatenate([np.eye(3), -np.eye(3)])
+
+
+@dataclass(slots=True, eq=False)
+class _Patch:
+    """The neighbours of one sample beside each of N places, coordinate by coordinate.
+
+    offset: [3, N, K] of the place from the neighbours. normal: [3, N, K] theirs. d2: [N, K] squared distances.
+    facing: [N, K] agreement of their normals with the place's. best: [N] the neighbour that is nearest and faces best.
+    """
+
+    offset: Array
+    normal: Array
+    d2: Array
+    facing: Array
+    best: Indices
+
+    def replace(self, rows: Indices, patch: _Patch) -> None:
+        """Put ``patch`` in place of ``rows``; ``best`` stays."""
+        self.offset[:, rows], self.normal[:, rows] = patch.offset, patch.normal
+        self.d2[rows], self.facing[rows] = patch.d2, patch.facing
 
 
 class Lookup:
@@ -35,7 +57,8 @@ class Lookup:
         coarse = np.median(tree.query(self.points_m[:256], k=2)[0][:, 1])
         self.spacing_m = float(coarse * np.sqrt(min(len(self.points_m), 2048) / len(self.points_m)))
         self._neighbours = self._same_sheet_neighbours()
-        self._patches = np.concatenate([self.points_m, self.normals], axis=1)[self._neighbours]  # [S, K, 6]
+        # One coordinate after the other, [6, S, K]: numpy is quick at long rows, not at many of three.
+        self._patches = np.concatenate([self.points_m.T, self.normals.T])[:, self._neighbours]
         self._build_table()
         self.table_error_m = self._cell_m + self.spacing_m
 
@@ -68,31 +91,29 @@ class Lookup:
         for points that have moved a little.
         """
         if near is None:
-            near = self._closer(x, normal, self.nearest(x, normal))
-        near = self._closer(x, normal, near)
-        offset, d2, normals, facing = self._around(x, normal, near)
+            near = self._around(x, normal, self.nearest(x, normal)).best
+        patch = self._around(x, normal, near)
+        moved = np.flatnonzero(patch.best != near)
+        near = patch.best
+        patch.replace(moved, self._around(x[moved], normal[moved], near[moved]))
         bandwidth2 = (_BANDWIDTH * self.spacing_m) ** 2
-        weight = np.exp((d2.min(axis=1, keepdims=True) - d2) / (2.0 * bandwidth2))
-        weight *= np.square(np.maximum(facing, 0.0)) + 1e-9
+        weight = np.exp((patch.d2.min(axis=1, keepdims=True) - patch.d2) / (2.0 * bandwidth2))
+        weight *= np.square(np.maximum(patch.facing, 0.0)) + 1e-9
         weight /= weight.sum(axis=1, keepdims=True)
-        distance = np.einsum("nk,nki,nki->n", weight, offset, normals)
-        gradient = np.einsum("nk,nki->ni", weight, normals)
+        distance = np.einsum("nk,nk->n", weight, _dot(patch.offset, patch.normal))
+        gradient = np.stack([np.einsum("nk,nk->n", weight, n) for n in patch.normal], axis=1)
         gradient /= np.maximum(np.sqrt(np.einsum("ni,ni->n", gradient, gradient)), 1e-9)[:, None]
-        return distance, gradient, np.einsum("nk,nki->ni", weight, offset), near
+        offset = np.stack([np.einsum("nk,nk->n", weight, o) for o in patch.offset], axis=1)
+        return distance, gradient, offset, near
 
-    def _closer(self, x: Array, normal: Array, near: Indices) -> Indices:
-        """The best of each sample's neighbours: nearest to ``x`` [N, 3], and facing as ``normal`` [N, 3]."""
-        _, d2, _, facing = self._around(x, normal, near)
-        best = np.argmin(d2 - facing * (2.0 * self.spacing_m) ** 2, axis=1)
-        return self._neighbours[near, best]
-
-    def _around(self, x: Array, normal: Array, near: Indices) -> tuple[Array, Array, Array, Array]:
-        """Offsets [N, K, 3] of ``x`` from the neighbours of ``near``, squared; their normals, and agreement with ``normal``."""
-        patch = self._patches[near]
-        offset = x[:, None] - patch[..., :3]
-        normals = patch[..., 3:]
-        d2 = np.einsum("nki,nki->nk", offset, offset)
-        return offset, d2, normals, (normals @ normal[..., None])[..., 0]
+    def _around(self, x: Array, normal: Array, near: Indices) -> _Patch:
+        """What lies around ``x`` [N, 3] among the neighbours of ``near`` [N]."""
+        sample, normals = np.split(self._patches[:, near], 2)
+        offset = x.T[..., None] - sample
+        d2 = _dot(offset, offset)
+        facing = _dot(normals, normal.T[..., None])
+        merit = np.argmin(d2 - facing * (2.0 * self.spacing_m) ** 2, axis=1)
+        return _Patch(offset, normals, d2, facing, self._neighbours[near, merit])
 
     def _same_sheet_neighbours(self) -> Indices:
         """[S, K]: each sample and its nearest ones, those facing another way put farther off by their difference."""
@@ -120,3 +141,8 @@ class Lookup:
             where = distance_transform_edt(seed < 0, return_distances=False, return_indices=True)
             layers.append(seed[tuple(where)].ravel())
         self._table = np.concatenate(layers)
+
+
+def _dot(a: Array, b: Array) -> Array:
+    """Sum over the first axis, of length 3, of the product of ``a`` and ``b``."""
+    return a[0] * b[0] + a[1] * b[1] + a[2] * b[2]

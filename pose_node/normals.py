@@ -38,10 +38,12 @@ def normals(points_m: Array, query_m: Array, viewpoint_m: Array, radius_m: float
     # Where more than k points lie within the radius, the k-th one closes the neighbourhood instead.
     edge = np.where(found[:, -1], distance[:, -1], radius_m)[:, None]
     weight = np.where(found, np.square(1.0 - np.square(np.where(found, distance, 0.0) / np.maximum(edge, 1e-12))), 0.0)
-    offset = points[np.where(found, index, 0)] - query_m[:, None]
+    # One coordinate after the other, [3, Q, K]: numpy is quick at long rows, not at many of three.
+    offset = points.T[:, np.where(found, index, 0)] - query_m.T[..., None]
     total = np.maximum(weight.sum(axis=1), 1e-12)
-    centred = offset - (np.einsum("qk,qki->qi", weight, offset) / total[:, None])[:, None]
-    scatter = np.einsum("qki,qkj->qij", centred * weight[..., None], centred) / total[:, None, None]
+    offset -= (np.einsum("qk,iqk->iq", weight, offset) / total)[..., None]
+    weighted = offset * weight
+    scatter = np.stack([[np.einsum("qk,qk->q", a, b) for b in offset] for a in weighted]).T / total[:, None, None]
     normal = np.linalg.eigh(scatter)[1][..., 0]
     towards = np.einsum("qi,qi->q", normal, to_viewpoint)
     normal = np.where(towards[:, None] < 0.0, -normal, normal)

@@ -13,7 +13,6 @@ from pose_node.config import PipelineConfig, load
 from pose_node.errors import InputError
 from pose_node.infer import Network
 from pose_node.judge import Judge
-from pose_node.prepare import draw
 from pose_node.refine import Refiner
 from pose_node.scene import Scene
 from pose_node.segment import segments
@@ -64,9 +63,8 @@ class Pipeline:
         hypotheses = list(expected)
         with timed("infer", clock):
             for segment in found:
-                drawn = draw(cloud.points_m[segment.indices], cloud.viewpoint_m)
                 for name in [segment.object_name] if segment.object_name else self.networks:
-                    proposed = self.networks[name].propose(cloud, segment, drawn)
+                    proposed = self.networks[name].propose(segment, scene)
                     if isinstance(proposed, Rejected):
                         rejected.append(proposed)
                     else:

@@ -217,14 +217,18 @@ class Refiner:
         scale = self.card.diameter_m
         total = np.maximum(fit.weight.sum(axis=1), 1e-12)
         centre = np.einsum("bn,bni->bi", fit.weight, fit.x) / total[:, None]
-        lever = (fit.x - centre[:, None]) / scale
-        J = np.concatenate([fit.gradient, np.cross(lever, fit.gradient)], axis=-1)
+        # One coordinate after the other, [B, 3, N]: numpy is quick at long rows, not at many of three.
+        lever = np.ascontiguousarray(np.swapaxes(fit.x - centre[:, None], -1, -2)) / scale
+        J = np.empty((len(T), 6, lever.shape[-1]))
+        J[:, :3] = np.swapaxes(fit.gradient, -1, -2)
+        for i, (j, k) in enumerate(((1, 2), (2, 0), (0, 1))):
+            J[:, 3 + i] = lever[:, j] * J[:, k] - lever[:, k] * J[:, j]
         residual = fit.residual / scale
-        if J.shape[1] > 2 * fit.points:
-            _eliminate_swell(J, residual, fit)
-        weighted = J * fit.weight[..., None]
-        A = np.swapaxes(weighted, -1, -2) @ J
-        b = np.einsum("bni,bn->bi", weighted, residual)
+        if J.shape[-1] > 2 * fit.points:
+            _eliminate_swell(np.swapaxes(J, -1, -2), residual, fit)
+        weighted = J * fit.weight[:, None]
+        A = weighted @ np.swapaxes(J, -1, -2)
+        b = (weighted @ residual[..., None])[..., 0]
         step = solve(A, b, lever, fit.weight, centre)
         length = np.abs(step).max(axis=1, keepdims=True)
         step = step * np.minimum(gain, _LONGEST_STEP / np.maximum(length, 1e-12))
@@ -244,7 +248,7 @@ class Refiner:
         About the axis of a bowl, or of a mug whose handle is hidden, the residuals know nothing: steps there would only
         wander, and end elsewhere each time.
         """
-        r2 = np.einsum("bn,bni,bnj->bij", weight, lever, lever)
+        r2 = (lever * weight[:, None]) @ np.swapaxes(lever, -1, -2)
         fake = np.zeros((len(A), 6, 6))
         fake[:, :3, :3] = (weight.sum(axis=1) + 1e-12)[:, None, None] * np.eye(3)
         fake[:, 3:, 3:] = (np.trace(r2, axis1=1, axis2=2) + 1e-12)[:, None, None] * np.eye(3) - r2

@@ -16,17 +16,17 @@ from scipy.spatial import cKDTree
 
 from pose_node.card import ObjectCard
 from pose_node.cloud import Cloud
-from pose_node.normals import noise_radius, normals
-from pose_node.prepare import even_subset, every
+from pose_node.prepare import Drawn, draw, every
 from pose_node.types import Array, Indices, Segment
 
 _POINTS = 800  # sampled points of a segment
-_POOL = 4096  # points that their normals come from
+_BLOCK = 16384  # points of the cloud that are sifted at once
 _RAYS_PER_CELL_SIDE = 2.0
 _CELLS_A_DIAMETER = 128  # finer cells than this say nothing more
 _MOST_CELLS = 400  # a side; bounds memory when the sensor stands inside the scene
 _MARGIN_REL = 0.4  # the raster reaches so many diameters beyond the segment
 _HOLE_PITCHES = 0.8  # no reading nearer than this to a direction: there is none
+_SPARE_CELLS = 3  # about what is asked for, so that the next question finds its answer
 _BORDER_CELLS = 2  # masks are wrong by this many cells at their border
 
 
@@ -39,7 +39,7 @@ class View:
     basis:             [3, 3] rows: the raster's two axes and its viewing direction.
     cell, low, shape:  the raster of tangents: cell size, lower corner [2], (rows, columns).
     rays:              [2, cells] nearest and farthest measured point of each cell, rows of ``ray_points_m``; -1: none.
-    ray_points_m:      [R, 3] relative to the viewpoint. ray_range_m: [R]. ray_inside: [R] in the segment.
+    ray_points_m:      [R, 3] relative to the viewpoint. ray_range_m: [R]. ray_inside: [R] in the segment. ray_cell: [R].
     border:            [cells] within a few pixels of the segment.
     trusted:           the segment was somebody's word for one object, so it holds little else.
     pitch:             distance between neighbouring rays, as a tangent.
@@ -58,6 +58,7 @@ class View:
     ray_points_m: Array
     ray_range_m: Array
     ray_inside: Any
+    ray_cell: Indices
     border: Any
     trusted: bool
     pitch: float
@@ -74,17 +75,36 @@ class View:
 
 
 class Rays:
-    """The measured ray nearest to any direction of one view."""
+    """The measured ray nearest to any direction of one view. The search knows the rays near to what was asked so far."""
 
     def __init__(self, view: View) -> None:
         self._view = view
-        self._tree = cKDTree(_tangents(view.ray_points_m, view.basis), compact_nodes=False, balanced_tree=False)
+        self._known = np.zeros(view.shape, dtype=bool)  # cells of the raster
+        self._rows = np.zeros(0, dtype=np.intp)
+        self._tree: Any = None
 
     def nearest(self, points_m: Array) -> tuple[Indices, Any]:
         """Rows [...] of the rays nearest to points [..., 3] relative to the viewpoint, and where there is none: a hole."""
-        distance, row = self._tree.query(_tangents(points_m.reshape(-1, 3), self._view.basis))
-        shape = points_m.shape[:-1]
-        return row.reshape(shape), (distance > _HOLE_PITCHES * self._view.pitch).reshape(shape)
+        asked = _tangents(points_m.reshape(-1, 3), self._view.basis)
+        self._learn_about(asked)
+        distance, place = self._tree.query(asked, distance_upper_bound=_HOLE_PITCHES * self._view.pitch)
+        row = np.append(self._rows, 0)[place]  # what is not found is one beyond the last
+        return row.reshape(points_m.shape[:-1]), np.isinf(distance).reshape(points_m.shape[:-1])
+
+    def _learn_about(self, asked: Array) -> None:
+        """Make sure that the rays in the cells of the tangents [N, 2] and in those beside them are known: no others are near."""
+        view = self._view
+        place = np.floor((asked - view.low) / view.cell).astype(np.int64)
+        column, row = np.clip(place, 0, np.array(view.shape[::-1]) - 1).T[..., None] + np.arange(-1, 2)
+        wanted = np.zeros((view.shape[0] + 2, view.shape[1] + 2), dtype=bool)
+        wanted[row[:, :, None] + 1, column[:, None] + 1] = True
+        wanted = wanted[1:-1, 1:-1]
+        if self._tree is None or np.any(wanted & ~self._known):
+            self._known |= binary_dilation(wanted, iterations=_SPARE_CELLS)
+            self._rows = np.flatnonzero(self._known.ravel()[view.ray_cell])
+            self._tree = cKDTree(
+                _tangents(view.ray_points_m[self._rows], view.basis), compact_nodes=False, balanced_tree=False
+            )
 
 
 class Scene:
@@ -95,8 +115,15 @@ class Scene:
         self.cards = cards
         self._views: dict[int, tuple[Segment, View]] = {}
         self._rays: dict[int, Rays] = {}
-        self._relative: Array | None = None
-        self._range: Array | None = None
+        self._drawn: dict[int, tuple[Segment, Drawn]] = {}
+
+    def drawn(self, segment: Segment) -> Drawn:
+        """The even sample of ``segment`` that the network and the view share."""
+        kept = self._drawn.get(id(segment))
+        if kept is None:
+            drawn = draw(self.cloud.points_m[segment.indices], self.cloud.viewpoint_m)
+            kept = self._drawn[id(segment)] = (segment, drawn)
+        return kept[1]
 
     def view(self, segment: Segment) -> View:
         """The view of ``segment``, which must hold at least three points."""
@@ -115,52 +142,41 @@ class Scene:
         return self._rays[id(segment)]
 
     def _make(self, segment: Segment, diameter_m: float) -> View:
-        cloud = self.cloud
-        if self._relative is None or self._range is None:
-            self._relative = np.ascontiguousarray((cloud.points_m - cloud.viewpoint_m).T)
-            self._range = np.sqrt(np.einsum("in,in->n", self._relative, self._relative))
-        pool = even_subset(cloud.points_m[segment.indices], _POOL)
-        points = pool[every(len(pool), _POINTS)]
-        centroid = pool.mean(axis=0) - cloud.viewpoint_m
+        cloud, drawn = self.cloud, self.drawn(segment)
+        relative = drawn.points - drawn.viewpoint
+        pick = every(len(relative), _POINTS)
+        centroid = -drawn.viewpoint
         range_m = float(np.linalg.norm(centroid))
-        basis = _basis(pool - cloud.viewpoint_m, centroid / range_m)
+        basis = _basis(relative, centroid / range_m)
 
-        uv = _tangents(pool - cloud.viewpoint_m, basis)
+        uv = _tangents(relative, basis)
         low, high = uv.min(axis=0), uv.max(axis=0)
         margin = _MARGIN_REL * diameter_m / range_m
         low, high = np.maximum(low - margin, -3.0), np.minimum(high + margin, 3.0)
-        pitch = _pitch(self._relative[:, segment.indices].T, basis)
+        pitch = _pitch(cloud.points_m[segment.indices] - cloud.viewpoint_m, basis)
         cell = max(
             _RAYS_PER_CELL_SIDE * pitch, diameter_m / range_m / _CELLS_A_DIAMETER, (high - low).max() / _MOST_CELLS
         )
 
-        u, v, depth = basis @ self._relative  # rows of [3, N]: long contiguous runs are what numpy is quick at
-        index = np.flatnonzero(
-            (depth > 0.0)
-            & (u >= low[0] * depth)
-            & (u < high[0] * depth)
-            & (v >= low[1] * depth)
-            & (v < high[1] * depth)
-        )
-        near = np.ascontiguousarray(self._relative[:, index].T)
+        index, (u, v) = _within(cloud, basis, low, high)
+        near = cloud.points_m[index] - cloud.viewpoint_m
         shape = np.maximum(np.ceil((high - low) / cell).astype(int), 1)
-        column = np.minimum(((u[index] / depth[index] - low[0]) / cell).astype(np.int64), shape[0] - 1)
-        row = np.minimum(((v[index] / depth[index] - low[1]) / cell).astype(np.int64), shape[1] - 1)
+        column = np.minimum(((u - low[0]) / cell).astype(np.int64), shape[0] - 1)
+        row = np.minimum(((v - low[1]) / cell).astype(np.int64), shape[1] - 1)
         flat = row * shape[0] + column
         inside = np.zeros(len(cloud), dtype=bool)
         inside[segment.indices] = True
         inside = inside[index]
         cells = int(shape[0] * shape[1])
-        ranges = self._range[index]
+        ranges = np.sqrt(np.einsum("ni,ni->n", near, near))
         rays = np.stack([_least(ranges, flat, cells, near), _least(-ranges, flat, cells, near)])
         shape2 = (int(shape[1]), int(shape[0]))
         occupied = np.zeros(cells, dtype=bool)
         occupied[flat[inside]] = True
         border = binary_dilation(occupied.reshape(shape2), iterations=_BORDER_CELLS).ravel()
-        radius = noise_radius(range_m)
         return View(
-            points_m=points,
-            normals=normals(pool, points, cloud.viewpoint_m, radius),
+            points_m=drawn.points[pick] + drawn.centre_m,
+            normals=drawn.normals[pick],
             count=len(segment.indices),
             range_m=range_m,
             viewpoint_m=cloud.viewpoint_m,
@@ -172,10 +188,32 @@ class Scene:
             ray_points_m=near,
             ray_range_m=ranges,
             ray_inside=inside,
+            ray_cell=flat,
             border=border,
             trusted=segment.source == "mask",
             pitch=pitch,
         )
+
+
+def _within(cloud: Cloud, basis: Array, low: Array, high: Array) -> tuple[Indices, Array]:
+    """Rows of the cloud whose tangents lie in the window from ``low`` to ``high``, and those tangents [2, R].
+
+    In blocks that stay in the processor's cache: the cloud is a whole image, the window a part of it.
+    """
+    rows, tangents = [], []
+    offset = basis @ cloud.viewpoint_m
+    for start in range(0, len(cloud), _BLOCK):
+        u, v, depth = basis @ cloud.points_m[start : start + _BLOCK].T - offset[:, None]
+        index = np.flatnonzero(
+            (depth > 0.0)
+            & (u >= low[0] * depth)
+            & (u < high[0] * depth)
+            & (v >= low[1] * depth)
+            & (v < high[1] * depth)
+        )
+        rows.append(index + start)
+        tangents.append(np.stack([u[index], v[index]]) / depth[index])
+    return np.concatenate(rows), np.concatenate(tangents, axis=1)
 
 
 def _basis(points: Array, direction: Array) -> Array:

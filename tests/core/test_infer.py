@@ -25,7 +25,7 @@ from pose_node.infer import (
     providers,
     weighted_centre,
 )
-from pose_node.prepare import draw
+from pose_node.scene import Scene
 from pose_node.se3 import angle, apply, exp_so3, transform
 from pose_node.symmetry import rotation_grid
 from pose_node.types import Rejected, Segment
@@ -232,7 +232,7 @@ def network_for(block, **changes):
 
 
 def propose(network, cloud, segment):
-    return network.propose(cloud, segment, draw(cloud.points_m[segment.indices], cloud.viewpoint_m))
+    return network.propose(segment, Scene(cloud, {network.card.name: network.card}))
 
 
 def segment_of(cloud, mask, source="mask"):
