@@ -25,7 +25,7 @@ Solver = Callable[[Array, Array, Array, Array, Array], Array]
 
 _COARSE_DAMPING = 3e-3  # share of the mean curvature: keeps directions that the points do not fix from drifting
 _POLISH_POINTS, _POLISH_STEPS = 300, 6
-_STEP_REL = 1e-7  # converged: steps below this, in diameters and radians
+_STEP_REL = 1e-6  # converged: steps below this, in diameters and radians
 _NEAR_REL = 1e-3  # near enough to look at the residuals' spread
 _LONGEST_STEP = 0.3  # diameters and radians; farther off the linearisation does not hold
 _REACH_SIGMAS = 4.5

@@ -16,10 +16,9 @@ from scipy.spatial import cKDTree
 
 from pose_node.card import ObjectCard
 from pose_node.cloud import Cloud
-from pose_node.prepare import Drawn, draw, every
+from pose_node.prepare import Drawn, draw
 from pose_node.types import Array, Indices, Segment
 
-_POINTS = 800  # sampled points of a segment
 _BLOCK = 16384  # points of the cloud that are sifted at once
 _RAYS_PER_CELL_SIDE = 2.0
 _CELLS_A_DIAMETER = 128  # finer cells than this say nothing more
@@ -144,7 +143,6 @@ class Scene:
     def _make(self, segment: Segment, diameter_m: float) -> View:
         cloud, drawn = self.cloud, self.drawn(segment)
         relative = drawn.points - drawn.viewpoint
-        pick = every(len(relative), _POINTS)
         centroid = -drawn.viewpoint
         range_m = float(np.linalg.norm(centroid))
         basis = _basis(relative, centroid / range_m)
@@ -175,8 +173,8 @@ class Scene:
         occupied[flat[inside]] = True
         border = binary_dilation(occupied.reshape(shape2), iterations=_BORDER_CELLS).ravel()
         return View(
-            points_m=drawn.points[pick] + drawn.centre_m,
-            normals=drawn.normals[pick],
+            points_m=drawn.points + drawn.centre_m,
+            normals=drawn.normals,
             count=len(segment.indices),
             range_m=range_m,
             viewpoint_m=cloud.viewpoint_m,
