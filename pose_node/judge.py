@@ -23,6 +23,7 @@ Item = TypeVar("Item")
 
 _SAME_RAD = np.deg2rad(8.0)  # coarse hypotheses nearer than this, and than the next in diameters, are one
 _SAME_REL = 0.05
+_BESIDE = 0.5  # share of these within which hypotheses go the same way
 _TOLD = ("mask", "box")  # segments that somebody says hold the object
 _PLACE_REL = 0.25  # poses whose centres are nearer than this share of the diameter stand at one place
 _LATTICE = 1.5e-2  # radians and diameters: far above the network's rounding, well below what refinement mends
@@ -86,9 +87,10 @@ class Judge:
         name = group[0].object_name
         card, refiner, visibility = self.cards[name], self.refiners[name], self.visibility[name]
         T = _snapped(np.stack([h.T_camera_object for h in group]), view, card.diameter_m)
-        T = refiner.coarse_poses(T, view)
+        # Of hypotheses that start side by side the first says enough.
+        kept = self._distinct(T, -np.arange(len(T), dtype=float), card, len(T), _BESIDE)
+        T, origin = refiner.coarse_poses(T[kept], view), [group[i] for i in kept]
         score = visibility.score(T, view).score
-        origin = list(group)
         if self.config.blind_rotations and score.max() < self.config.blind_below and origin[0].segment.source in _TOLD:
             blind = refiner.coarse_poses(blind_poses(card, view, self.config.blind_rotations), view)
             T = np.concatenate([T, blind])
@@ -115,12 +117,12 @@ class Judge:
         least = score[kept[0]] - self.config.alternatives_margin - _POLISHED_BEHIND
         return [replace(origin[i], T_camera_object=T[i], confidence=float(score[i])) for i in kept if score[i] >= least]
 
-    def _distinct(self, T: Array, score: Array, card: ObjectCard, count: int) -> list[int]:
-        """Rows of T [B, 4, 4], best first, no two equal up to symmetry."""
+    def _distinct(self, T: Array, score: Array, card: ObjectCard, count: int, share: float = 1.0) -> list[int]:
+        """Rows of T [B, 4, 4], best first, no two equal up to symmetry and ``share`` of what is called equal."""
         order = np.argsort(-score, kind="stable")
         R, centre = T[order, :3, :3], T[order, :3, :3] @ card.centre_m + T[order, :3, 3]
-        near = np.linalg.norm(centre[:, None] - centre, axis=-1) < _SAME_REL * card.diameter_m
-        same = near & (largest_trace(R, R, card.symmetry) > 1.0 + 2.0 * np.cos(_SAME_RAD))
+        near = np.linalg.norm(centre[:, None] - centre, axis=-1) < share * _SAME_REL * card.diameter_m
+        same = near & (largest_trace(R, R, card.symmetry) > 1.0 + 2.0 * np.cos(share * _SAME_RAD))
         left = np.ones(len(order), dtype=bool)
         kept: list[int] = []
         while len(kept) < count and left.any():

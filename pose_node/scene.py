@@ -25,7 +25,7 @@ _CELLS_A_DIAMETER = 128  # finer cells than this say nothing more
 _MOST_CELLS = 400  # a side; bounds memory when the sensor stands inside the scene
 _MARGIN_REL = 0.4  # the raster reaches so many diameters beyond the segment
 _HOLE_PITCHES = 0.8  # no reading nearer than this to a direction: there is none
-_SPARE_CELLS = 3  # about what is asked for, so that the next question finds its answer
+_SPARE_CELLS = 5  # about what is asked for, so that the next question finds its answer
 _BORDER_CELLS = 2  # masks are wrong by this many cells at their border
 
 
@@ -74,11 +74,11 @@ class View:
 
 
 class Rays:
-    """The measured ray nearest to any direction of one view. The search knows the rays near to what was asked so far."""
+    """The measured ray nearest to any direction of one view. The search knows the rays near to the segment and to what was asked."""
 
     def __init__(self, view: View) -> None:
         self._view = view
-        self._known = np.zeros(view.shape, dtype=bool)  # cells of the raster
+        self._known = view.border.reshape(view.shape)  # cells of the raster
         self._rows = np.zeros(0, dtype=np.intp)
         self._tree: Any = None
 
@@ -99,7 +99,7 @@ class Rays:
         wanted[row[:, :, None] + 1, column[:, None] + 1] = True
         wanted = wanted[1:-1, 1:-1]
         if self._tree is None or np.any(wanted & ~self._known):
-            self._known |= binary_dilation(wanted, iterations=_SPARE_CELLS)
+            self._known = binary_dilation(wanted | self._known, iterations=_SPARE_CELLS)
             self._rows = np.flatnonzero(self._known.ravel()[view.ray_cell])
             self._tree = cKDTree(
                 _tangents(view.ray_points_m[self._rows], view.basis), compact_nodes=False, balanced_tree=False
