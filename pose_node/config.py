@@ -88,6 +88,12 @@ class JudgeConfig:
     belief: float = bounded(
         0.06, 0.0, 1.0, "score that a hypothesis loses for each nat that the network believes it less"
     )
+    centre_rel: float = bounded(
+        0.12,
+        0.01,
+        10.0,
+        "the score falls to 61 % where the network has the centre this share of the diameter elsewhere",
+    )
     max_instances: int = bounded(10, 1, 1000, "at most this many estimates an object")
 
 

@@ -28,7 +28,7 @@ from pose_node.prepare import Drawn, Prepared
 from pose_node.scene import Scene
 from pose_node.se3 import exp_so3, project_so3, transform
 from pose_node.symmetry import largest_trace, nearest_symmetric, rotation_grid
-from pose_node.types import Array, Hypothesis, HypothesisSource, Rejected, Segment, SegmentSource
+from pose_node.types import Array, Belief, Hypothesis, HypothesisSource, Rejected, Segment, SegmentSource
 
 INPUTS = ("points", "normals", "viewpoint", "centres")
 OUTPUTS = ("objectness", "offsets", "frames", "coordinates", "spreads", "centre", "rotation")
@@ -87,7 +87,7 @@ class Network:
             segment = Segment(segment.indices[kept], source, name)
             prepared, outputs, on_object = self._look(scene.drawn(segment))
         poses = self._poses(prepared, outputs, on_object)[: self.config.max_hypotheses]
-        belief = RotationDensity(outputs["rotation"])
+        belief = Belief(RotationDensity(outputs["rotation"]), outputs["centre"] * prepared.scale_m + prepared.centre_m)
         return [Hypothesis(name, T, segment, source, confidence, belief) for T, source, confidence in poses]
 
     def _look(self, drawn: Drawn) -> tuple[Prepared, dict[str, Array], Array]:

@@ -137,6 +137,8 @@ class Judge:
         card, segment = self.cards[name], group[0].hypothesis.segment
         T = np.stack([r.T_camera_object for r in group])
         scores = self.visibility[name].score(T, view, samples=2048, points=len(view.points_m))
+        agreement = self._agreement(group, T)
+        scores = replace(scores, score=scores.score * agreement)
         rank = scores.score + self._belief(group, T)
         best = int(np.argmax(rank))
         refusal = self._refusal(scores[best], name)
@@ -166,6 +168,7 @@ class Judge:
                 covered=float(scores.covered[best]),
                 inlier_fraction=lead.inlier_fraction,
                 rms_m=lead.rms_m,
+                agreement=float(agreement[best]),
             ),
             segment=segment,
             alternatives=tuple((T[i], float(w)) for i, w in zip(kept[1:], weight[1:])),
@@ -176,11 +179,23 @@ class Judge:
 
         Bounded, for a network is surer than it should be: where the surface speaks clearly, the surface decides.
         """
-        density = group[0].hypothesis.belief
-        if density is None:
+        belief = group[0].hypothesis.belief
+        if belief is None:
             return np.zeros(len(T))
-        log = density.log(T[:, :3, :3])
+        log = belief.rotation.log(T[:, :3, :3])
         return self.config.belief * np.maximum(log - log.max(), -_MOST_NATS)
+
+    def _agreement(self, group: Sequence[Refined], T: Array) -> Array:
+        """By how much [B] the network's own idea of the object's centre supports poses T [B, 4, 4].
+
+        A network that is shown something else, be it the object's mirror image, places a centre where no fit of the surface
+        would. Symmetry and hidden parts that leave the rotation open leave the centre where it is.
+        """
+        belief, card = group[0].hypothesis.belief, self.cards[group[0].hypothesis.object_name]
+        if belief is None:
+            return np.ones(len(T))
+        off = (T[:, :3, :3] @ card.centre_m + T[:, :3, 3] - belief.centre_m) / card.diameter_m
+        return np.exp(-0.5 * np.einsum("bi,bi->b", off, off) / self.config.centre_rel**2)
 
     def _refusal(self, scores: Scores, name: str) -> tuple[str, str] | None:
         if scores.seen < _MIN_SEEN:

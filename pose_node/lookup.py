@@ -114,7 +114,9 @@ class Lookup:
     def _around(self, x: Array, normal: Array, near: Indices) -> _Patch:
         """What lies around ``x`` [N, 3] among the neighbours of ``near`` [N]."""
         # The places last: numpy is quick at long rows, not at many short ones.
-        sample, normals = np.ascontiguousarray(self._patches[near].T).reshape(2, 3, self._neighbours.shape[1], len(near))
+        sample, normals = np.ascontiguousarray(self._patches[near].T).reshape(
+            2, 3, self._neighbours.shape[1], len(near)
+        )
         offset = (x - self.points_m[near]).T.astype(np.float32, order="C")[:, None] - sample
         d2 = _dot(offset, offset)
         facing = _dot(normals, normal.T.astype(np.float32, order="C")[:, None])

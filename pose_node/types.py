@@ -38,11 +38,19 @@ class Segment:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Belief:
+    """A network's view of one segment: its density over SO(3), and where it has the object's centre, [3] in the cloud's frame."""
+
+    rotation: RotationDensity
+    centre_m: Array
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Hypothesis:
     """A pose worth judging: ``T_camera_object`` [4, 4], where it came from, and the segment that it should explain.
 
-    ``confidence`` (0..1) is the proposer's own belief, comparable only within one proposer. ``belief`` is the network's
-    density over the segment's rotations, where a network has seen it.
+    ``confidence`` (0..1) is the proposer's own belief, comparable only within one proposer. ``belief`` is what the network
+    makes of the segment as a whole, where a network has seen it.
     """
 
     object_name: str
@@ -50,7 +58,7 @@ class Hypothesis:
     segment: Segment
     source: HypothesisSource
     confidence: float = 1.0
-    belief: RotationDensity | None = None
+    belief: Belief | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -81,6 +89,7 @@ class Evidence:
     violated:   model surface that stands in measured free space.
     occluded:   expected surface hidden by something nearer (it does not count against the pose).
     covered:    points of the segment that the model accounts for.
+    agreement:  how near the pose has the object's centre to where the network has it; 1 where no network has looked.
     """
 
     explained: float
@@ -89,6 +98,7 @@ class Evidence:
     covered: float
     inlier_fraction: float
     rms_m: float
+    agreement: float = 1.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)

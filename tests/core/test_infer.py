@@ -340,8 +340,9 @@ def test_hypotheses_carry_the_networks_belief(block, pose):
     network.run = block.oracle(pose)
     belief = propose(network, cloud, segment_of(cloud, mask))[0].belief
     turns = exp_so3(np.array([[0.0, 0.0, 0.0], [0.3, 0.0, 0.0], [0.0, 2.0, 0.0]])) @ pose[:3, :3]
-    log = belief.log(turns)
+    log = belief.rotation.log(turns)
     assert log[0] > log[1] > log[2]
+    np.testing.assert_allclose(belief.centre_m, apply(pose, block.card.centre_m[None])[0], atol=1e-4)
 
 
 def test_zeros_from_a_network_do_not_break_the_proposer(block, pose):

@@ -10,12 +10,13 @@ import pytest
 from pose_node.card import Axis
 from pose_node.cloud import Cloud
 from pose_node.config import JudgeConfig, RefineConfig
+from pose_node.harmonics import COEFFICIENTS, RotationDensity
 from pose_node.judge import Judge, _bridged, _connected
 from pose_node.proposals import blind_poses
 from pose_node.refine import Refiner
 from pose_node.scene import Scene
 from pose_node.se3 import angle, apply, exp_so3, transform
-from pose_node.types import Hypothesis, Segment
+from pose_node.types import Belief, Hypothesis, Segment
 
 HALF_TURN = transform(np.diag([-1.0, -1.0, 1.0]), np.zeros(3))
 
@@ -99,6 +100,21 @@ def test_chain_finds_the_pose_among_wrong_turns(block, judge, pose):
     assert np.rad2deg(angle(estimate.T_camera_object[:3, :3].T @ pose[:3, :3])) < 0.5
     assert estimate.score > 0.9 and estimate.alternatives == ()
     assert estimate.evidence.explained > 0.9 and estimate.segment is segment
+
+
+def test_the_score_falls_where_the_network_has_the_centre_elsewhere(block, judge, pose):
+    cloud, segment = seen(block, pose)
+    centre, d = apply(pose, block.card.centre_m[None])[0], block.card.diameter_m
+    score = {}
+    for off in (0.0, 0.05, 0.12, 0.3):
+        belief = Belief(RotationDensity(np.zeros(COEFFICIENTS)), centre + off * d * np.eye(3)[0])
+        _, estimates, rejected = chain(judge, cloud, [Hypothesis("block", pose, segment, "votes", 1.0, belief)])
+        score[off] = (estimates or rejected)[0].score
+        assert not estimates or estimates[0].evidence.agreement == pytest.approx(
+            np.exp(-0.5 * (off / 0.12) ** 2), abs=0.02
+        )
+    assert score[0.0] > score[0.05] > 0.85 * score[0.0]
+    assert score[0.12] < 0.7 * score[0.0] and score[0.3] < judge.config.min_score
 
 
 def test_a_look_alike_on_the_card_is_tried(block, pose):
