@@ -226,8 +226,8 @@ class Refiner:
         residual = fit.residual / scale
         if J.shape[-1] > 2 * fit.points:
             _eliminate_swell(np.swapaxes(J, -1, -2), residual, fit)
-        weighted = J * fit.weight[:, None]
-        A = weighted @ np.swapaxes(J, -1, -2)
+        weighted: Array = J * fit.weight[:, None]
+        A: Array = weighted @ np.swapaxes(J, -1, -2)
         b = (weighted @ residual[..., None])[..., 0]
         step = solve(A, b, lever, fit.weight, centre)
         length = np.abs(step).max(axis=1, keepdims=True)
