@@ -55,7 +55,7 @@ class Judge:
         At most ``config.shortlist`` for each segment and object, best first; ``confidence`` becomes the coarse score.
         """
         out: list[Hypothesis] = []
-        for group in _by_segment_and_object(hypotheses, key=lambda h: h):
+        for group in by_segment_and_object(hypotheses, key=lambda h: h):
             out.extend(self._shortlist(group, scene.view(group[0].segment)))
         return out
 
@@ -63,8 +63,8 @@ class Judge:
         """One estimate for each place that holds an object, best first, and why the others were refused."""
         found: list[Estimate] = []
         rejected: list[Rejected] = []
-        for group in _by_segment_and_object(refined, key=lambda r: r.hypothesis):
-            result = self._decide(group, scene.view(group[0].hypothesis.segment))
+        for group in by_segment_and_object(refined, key=lambda r: r.hypothesis):
+            result = self._decide(group, scene)
             if isinstance(result, Estimate):
                 found.append(result)
             else:
@@ -132,9 +132,10 @@ class Judge:
             left[first] = False  # whatever rounding makes of a pose against itself
         return kept
 
-    def _decide(self, group: Sequence[Refined], view: View) -> Estimate | Rejected:
+    def _decide(self, group: Sequence[Refined], scene: Scene) -> Estimate | Rejected:
         name = group[0].hypothesis.object_name
         card, segment = self.cards[name], group[0].hypothesis.segment
+        view = scene.view(segment)
         T = np.stack([r.T_camera_object for r in group])
         scores = self.visibility[name].score(T, view, samples=2048, points=len(view.points_m))
         agreement = self._agreement(group, T)
@@ -155,6 +156,8 @@ class Judge:
         weight = np.exp((rank[kept] - rank[best]) / (0.5 * self.config.alternatives_margin + 1e-12))
         weight /= weight.sum()
         lead = group[best]
+        if len(group) > 1 and view.trusted:
+            lead = self.refiners[name].fine(replace(lead.hypothesis, T_camera_object=T[best]), scene)
         T_lead, covariance = self._settled(lead, view)
         return Estimate(
             object_name=name,
@@ -263,7 +266,7 @@ class Judge:
         return None
 
 
-def _by_segment_and_object(items: Sequence[Item], key: Callable[[Item], Hypothesis]) -> list[list[Item]]:
+def by_segment_and_object(items: Sequence[Item], key: Callable[[Item], Hypothesis]) -> list[list[Item]]:
     """Groups in the order of their first member."""
     groups: dict[tuple[int, str], list[Item]] = {}
     for item in items:

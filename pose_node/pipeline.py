@@ -12,7 +12,7 @@ from pose_node.cloud import Cloud
 from pose_node.config import PipelineConfig, load
 from pose_node.errors import InputError
 from pose_node.infer import Network
-from pose_node.judge import Judge
+from pose_node.judge import Judge, by_segment_and_object
 from pose_node.refine import Refiner
 from pose_node.scene import Scene
 from pose_node.segment import segments
@@ -72,7 +72,8 @@ class Pipeline:
         with timed("shortlist", clock):
             shortlist = self.judge.shortlist(hypotheses, scene)
         with timed("refine", clock):
-            refined = [self.refiners[h.object_name].fine(h, scene) for h in shortlist]
+            groups = by_segment_and_object(shortlist, key=lambda h: h)
+            refined = [r for group in groups for r in self.refiners[group[0].object_name].rivals(group, scene)]
         with timed("decide", clock):
             estimates, refused = self.judge.decide(refined, scene)
         return Result(tuple(estimates), (*rejected, *refused), tuple(found), tuple(hypotheses), tuple(refined), clock)

@@ -116,8 +116,15 @@ class Refiner:
             T, near = self._step(T, fit, self._trusted_steps)[0], fit.near
         return T
 
-    def fine(self, hypothesis: Hypothesis, scene: Scene) -> Refined:
-        """One hypothesis to convergence: the fixed point does not depend on where nearby it started."""
+    def rivals(self, hypotheses: Sequence[Hypothesis], scene: Scene) -> list[Refined]:
+        """Hypotheses of one segment, near enough to be compared: one look at the outline each. For the winner there is ``fine``."""
+        return [self.fine(h, scene, looks=1 if len(hypotheses) > 1 else _OUTLINE_LOOKS) for h in hypotheses]
+
+    def fine(self, hypothesis: Hypothesis, scene: Scene, looks: int = _OUTLINE_LOOKS) -> Refined:
+        """One hypothesis to convergence: the fixed point does not depend on where nearby it started.
+
+        looks: how often the outline is measured afresh, in a segment that has one.
+        """
         view = scene.view(hypothesis.segment)
         pick = every(len(view.points_m), self.config.points)
         points, normals = view.points_m[pick], view.normals[pick]
@@ -127,7 +134,7 @@ class Refiner:
         )
         reach_m = self._noise_reach(fit, reach_m)
         # The borders of a segment that nobody vouches for are a guess: there the surface alone decides.
-        for left in reversed(range(_OUTLINE_LOOKS if view.trusted else 1)):
+        for left in reversed(range(looks if view.trusted else 1)):
             outline = find_outline(self.contour, T, view, scene.rays(hypothesis.segment)) if view.trusted else None
             edges = None if outline is None else _Edges(outline, self._information(fit, len(points), view))
             step_rel, most = (_NEAR_REL, _BETWEEN_LOOKS) if left else (_STEP_REL, self.config.max_iterations)
