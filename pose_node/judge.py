@@ -138,13 +138,13 @@ class Judge:
         view = scene.view(segment)
         T = np.stack([r.T_camera_object for r in group])
         scores = self.visibility[name].score(T, view, samples=2048, points=len(view.points_m))
-        agreement = self._agreement(group, T)
-        scores = replace(scores, score=scores.score * agreement)
         rank = scores.score + self._belief(group, T)
         best = int(np.argmax(rank))
-        refusal = self._refusal(scores[best], name)
+        agreement = self._agreement(group[best])
+        score = float(scores.score[best]) * agreement
+        refusal = self._refusal(scores[best], score, name)
         if refusal is not None:
-            return Rejected(*refusal, name, segment, float(scores.score[best]))
+            return Rejected(*refusal, name, segment, score)
         kept = self._distinct(T, rank, card, len(T))
         centre = T[:, :3, :3] @ card.centre_m + T[:, :3, 3]
         kept = [
@@ -162,7 +162,7 @@ class Judge:
         return Estimate(
             object_name=name,
             T_camera_object=T_lead,
-            score=float(scores.score[best]),
+            score=score,
             covariance=covariance,
             evidence=Evidence(
                 explained=float(scores.explained[best]),
@@ -171,7 +171,7 @@ class Judge:
                 covered=float(scores.covered[best]),
                 inlier_fraction=lead.inlier_fraction,
                 rms_m=lead.rms_m,
-                agreement=float(agreement[best]),
+                agreement=agreement,
             ),
             segment=segment,
             alternatives=tuple((T[i], float(w)) for i, w in zip(kept[1:], weight[1:])),
@@ -188,19 +188,21 @@ class Judge:
         log = belief.rotation.log(T[:, :3, :3])
         return self.config.belief * np.maximum(log - log.max(), -_MOST_NATS)
 
-    def _agreement(self, group: Sequence[Refined], T: Array) -> Array:
-        """By how much [B] the network's own idea of the object's centre supports poses T [B, 4, 4].
+    def _agreement(self, refined: Refined) -> float:
+        """How well the network's own idea of the object's centre supports a pose, 0 to 1.
 
         A network that is shown something else, be it the object's mirror image, places a centre where no fit of the surface
-        would. Symmetry and hidden parts that leave the rotation open leave the centre where it is.
+        would. Symmetry and hidden parts that leave the rotation open leave the centre where it is. Which of several poses
+        is right the surface tells better: this one asks whether it is the object at all.
         """
-        belief, card = group[0].hypothesis.belief, self.cards[group[0].hypothesis.object_name]
+        belief, card = refined.hypothesis.belief, self.cards[refined.hypothesis.object_name]
         if belief is None:
-            return np.ones(len(T))
-        off = (T[:, :3, :3] @ card.centre_m + T[:, :3, 3] - belief.centre_m) / card.diameter_m
-        return np.exp(-0.5 * np.einsum("bi,bi->b", off, off) / self.config.centre_rel**2)
+            return 1.0
+        T = refined.T_camera_object
+        off = (T[:3, :3] @ card.centre_m + T[:3, 3] - belief.centre_m) / card.diameter_m
+        return float(np.exp(-0.5 * (off @ off) / self.config.centre_rel**2))
 
-    def _refusal(self, scores: Scores, name: str) -> tuple[str, str] | None:
+    def _refusal(self, scores: Scores, score: float, name: str) -> tuple[str, str] | None:
         if scores.seen < _MIN_SEEN:
             return "not_visible", f"{name}: only {scores.seen:.0%} of its visible surface could be checked."
         if scores.explained < self.config.min_explained:
@@ -208,8 +210,8 @@ class Judge:
                 f"{name}: {scores.explained:.0%} of its visible surface is confirmed, "
                 f"expected at least {self.config.min_explained:.0%}."
             )
-        if scores.score < self.config.min_score:
-            return "low_score", f"{name}: score {scores.score:.2f}, expected at least {self.config.min_score:.2f}."
+        if score < self.config.min_score:
+            return "low_score", f"{name}: score {score:.2f}, expected at least {self.config.min_score:.2f}."
         return None
 
     def _settled(self, refined: Refined, view: View) -> tuple[Array, Array]:

@@ -106,15 +106,15 @@ def test_the_score_falls_where_the_network_has_the_centre_elsewhere(block, judge
     cloud, segment = seen(block, pose)
     centre, d = apply(pose, block.card.centre_m[None])[0], block.card.diameter_m
     score = {}
-    for off in (0.0, 0.05, 0.12, 0.3):
+    for off in (0.0, 0.05, 0.15, 0.3):
         belief = Belief(RotationDensity(np.zeros(COEFFICIENTS)), centre + off * d * np.eye(3)[0])
         _, estimates, rejected = chain(judge, cloud, [Hypothesis("block", pose, segment, "votes", 1.0, belief)])
         score[off] = (estimates or rejected)[0].score
         assert not estimates or estimates[0].evidence.agreement == pytest.approx(
-            np.exp(-0.5 * (off / 0.12) ** 2), abs=0.02
+            np.exp(-0.5 * (off / judge.config.centre_rel) ** 2), abs=0.02
         )
     assert score[0.0] > score[0.05] > 0.85 * score[0.0]
-    assert score[0.12] < 0.7 * score[0.0] and score[0.3] < judge.config.min_score
+    assert score[0.15] < 0.7 * score[0.0] and score[0.3] < judge.config.min_score
 
 
 def test_a_look_alike_on_the_card_is_tried(block, pose):
