@@ -89,7 +89,7 @@ class JudgeConfig:
         0.06, 0.0, 1.0, "score that a hypothesis loses for each nat that the network believes it less"
     )
     centre_rel: float = bounded(
-        0.12,
+        0.15,
         0.01,
         10.0,
         "the score falls to 61 % where the network has the centre this share of the diameter elsewhere",
