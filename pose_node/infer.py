@@ -84,7 +84,7 @@ class Network:
                 return Rejected("no_votes", reason, name, segment)
         kept = keep[cKDTree(prepared.centres_m()).query(scene.cloud.points_m[segment.indices])[1]]
         if max(self.config.min_points, least * len(kept)) <= kept.sum() < _WHOLE * len(kept):
-            segment = Segment(segment.indices[kept], source, name)
+            segment = Segment(segment.indices[kept], source, name, segment.indices)
             prepared, outputs, on_object = self._look(scene.drawn(segment))
         poses = self._poses(prepared, outputs, on_object)[: self.config.max_hypotheses]
         belief = Belief(RotationDensity(outputs["rotation"]), outputs["centre"] * prepared.scale_m + prepared.centre_m)

@@ -39,6 +39,7 @@ class View:
     cell, low, shape:  the raster of tangents: cell size, lower corner [2], (rows, columns).
     rays:              [2, cells] nearest and farthest measured point of each cell, rows of ``ray_points_m``; -1: none.
     ray_points_m:      [R, 3] relative to the viewpoint. ray_range_m: [R]. ray_inside: [R] in the segment. ray_cell: [R].
+    ray_told:          [R] in what the segment was trimmed from: its border is finer than what the trimming left.
     border:            [cells] within a few pixels of the segment.
     trusted:           the segment was somebody's word for one object, so it holds little else.
     pitch:             distance between neighbouring rays, as a tangent.
@@ -57,6 +58,7 @@ class View:
     ray_points_m: Array
     ray_range_m: Array
     ray_inside: Any
+    ray_told: Any
     ray_cell: Indices
     border: Any
     trusted: bool
@@ -164,7 +166,11 @@ class Scene:
         flat = row * shape[0] + column
         inside = np.zeros(len(cloud), dtype=bool)
         inside[segment.indices] = True
-        inside = inside[index]
+        told = inside
+        if segment.told is not None:
+            told = np.zeros(len(cloud), dtype=bool)
+            told[segment.told] = True
+        inside, told = inside[index], told[index]
         cells = int(shape[0] * shape[1])
         ranges = np.sqrt(np.einsum("ni,ni->n", near, near))
         rays = np.stack([_least(ranges, flat, cells, near), _least(-ranges, flat, cells, near)])
@@ -186,6 +192,7 @@ class Scene:
             ray_points_m=near,
             ray_range_m=ranges,
             ray_inside=inside,
+            ray_told=told,
             ray_cell=flat,
             border=border,
             trusted=segment.source == "mask",

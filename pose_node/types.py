@@ -30,11 +30,13 @@ class Segment:
     indices:     [M] rows of ``Cloud.points_m``, in ascending order.
     source:      how the segment was found; "mask" and "box" are the user's word, the others a guess.
     object_name: the only object to look for here, or None when any may be.
+    told:        [M' >= M] the rows that somebody said are the object, where ``indices`` are those that the network left of them.
     """
 
     indices: Indices
     source: SegmentSource
     object_name: str | None = None
+    told: Indices | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
