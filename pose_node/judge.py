@@ -58,6 +58,18 @@ class Judge:
             out.extend(self._shortlist(group, scene.view(group[0].segment)))
         return out
 
+    def sift(self, shortlist: Sequence[Hypothesis]) -> tuple[list[Hypothesis], list[Rejected]]:
+        """The hypotheses that may pass, and why the others cannot: the last refinement does not mend what is far off."""
+        worth: list[Hypothesis] = []
+        rejected: list[Rejected] = []
+        for h in shortlist:
+            if h.segment.source in _TOLD or h.confidence >= self.config.min_score - _HOPELESS:
+                worth.append(h)
+            else:
+                reason = f"{h.object_name}: score {h.confidence:.2f}, expected at least {self.config.min_score:.2f}."
+                rejected.append(Rejected("low_score", reason, h.object_name, h.segment, h.confidence))
+        return worth, rejected
+
     def decide(self, refined: Sequence[Refined], scene: Scene) -> tuple[list[Estimate], list[Rejected]]:
         """One estimate for each place that holds an object, best first, and why the others were refused."""
         found: list[Estimate] = []

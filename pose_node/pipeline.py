@@ -16,6 +16,7 @@ from pose_node.judge import Judge
 from pose_node.prepare import draw
 from pose_node.refine import Refiner
 from pose_node.scene import Scene
+from pose_node.search import prospects
 from pose_node.segment import segments
 from pose_node.types import Hypothesis, Masks, Rejected, Result
 
@@ -63,16 +64,24 @@ class Pipeline:
             found, rejected = segments(cloud, masks, self.cards, self.config.segment, boxes)
         hypotheses = list(expected)
         with timed("infer", clock):
-            for segment in found:
-                drawn = draw(cloud.points_m[segment.indices], cloud.viewpoint_m)
-                for name in [segment.object_name] if segment.object_name else self.networks:
-                    proposed = self.networks[name].propose(cloud, segment, drawn)
-                    if isinstance(proposed, Rejected):
-                        rejected.append(proposed)
-                    else:
-                        hypotheses.extend(proposed)
+            guessed, overlooked = prospects(
+                self.networks, cloud, [s for s in found if s.source == "cluster"], self.config.infer
+            )
+            rejected += overlooked
+            asked = [
+                self.networks[s.object_name].propose(cloud, s, draw(cloud.points_m[s.indices], cloud.viewpoint_m))
+                for s in found
+                if s.object_name and s.source != "cluster"
+            ]
+            asked += [self.networks[p.name].propose(cloud, p.segment, p.drawn, p.glance) for p in guessed]
+            for proposed in asked:
+                if isinstance(proposed, Rejected):
+                    rejected.append(proposed)
+                else:
+                    hypotheses.extend(proposed)
         with timed("shortlist", clock):
-            shortlist = self.judge.shortlist(hypotheses, scene)
+            shortlist, hopeless = self.judge.sift(self.judge.shortlist(hypotheses, scene))
+            rejected += hopeless
         with timed("refine", clock):
             refined = [self.refiners[h.object_name].fine(h, scene) for h in shortlist]
         with timed("decide", clock):

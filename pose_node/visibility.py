@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 
 import numpy as np
+from scipy.spatial import cKDTree
 
 from pose_node.card import ObjectCard
 from pose_node.config import JudgeConfig
@@ -17,7 +18,11 @@ from pose_node.types import Array, Indices
 _SIGMA_TOLD, _SIGMA_GUESSED = 0.6, 0.4
 _GRAZING = 4.0  # along the ray a point may lie this many times farther off than across the surface
 _VIOLATION_COST = 1.0
-_SHOWN = (0.25, 0.65)  # share of the visible surface that must be shown: none of the score below, all of it above
+_SHOWN = (0.15, 0.4)  # share of the visible surface that must be shown: none of the score below, all of it above
+_OVERFLOW = (0.03, 0.13)  # share of the surface around that a pose may leave out: all of the score below, none above
+_TELLING = (0.08, 0.14)  # tolerance in diameters: agreement within so much tells all below, nothing above
+_BESIDE_RAYS = 2.0  # a point so many rays beside the model lies on it yet; at twice that it is wholly off it
+_AROUND_REL = 0.06  # points within twice this share of the diameter are around, at thrice none
 _BORDER_FREE = 1.5  # a segment point this many tolerances off is as bad as one far away
 
 
@@ -47,6 +52,7 @@ class Visibility:
 
     def __init__(self, card: ObjectCard, lookup: Lookup, config: JudgeConfig) -> None:
         self.card, self.lookup, self.config = card, lookup, config
+        self._tree = cKDTree(lookup.points_m)
         self._visible = np.asarray(card.surface.visible, dtype=bool)
 
     def score(self, T: Array, view: View, samples: int = 512, points: int = 256) -> Scores:
@@ -60,6 +66,12 @@ class Visibility:
             # Nobody said that the object is here: a pose of which the measurement shows little is an accident.
             low, high = _SHOWN
             score = score * np.sqrt(covered) * np.clip((seen - low) / (high - low), 0.0, 1.0)
+            few, many = _OVERFLOW
+            fine, coarse = _TELLING
+            noise = tolerance(np.array(view.range_m), self.config) / self.card.diameter_m
+            score = score * np.clip((coarse - noise) / (coarse - fine), 0.0, 1.0)
+            overflow = self._overflow(T, view, points)
+            score = score * np.clip((many - overflow) / (many - few), 0.0, 1.0)
         return Scores(score, explained, violated, occluded, covered, seen)
 
     def _model_to_rays(self, T: Array, view: View, samples: int) -> tuple[Array, Array, Array, Array]:
@@ -124,6 +136,29 @@ class Visibility:
         miss = np.maximum(np.abs(across), beyond)
         facing = np.clip(1.5 * np.einsum("bpi,bpi->bp", turned, model_normal) - 0.2, 0.0, 1.0)
         return (np.exp(-0.5 * np.square(miss / (_sigma(view) * allowed))) * facing).mean(axis=1)
+
+
+    def _overflow(self, T: Array, view: View, points: int) -> Array:
+        """Share [B] of the surface around a pose that the pose leaves out, although no crease or gap divides them.
+
+        A small box fits into a larger one's face: the face goes on beyond it.
+        """
+        if len(view.whole_m) == 0:
+            return np.zeros(len(T))
+        measured = view.whole_m[every(len(view.whole_m), points)]
+        x = (measured - T[:, None, :3, 3]) @ T[:, :3, :3]
+        distance, near = self._tree.query(x.reshape(-1, 3))
+        offset = (x - self.lookup.points_m[near].reshape(x.shape)) @ np.swapaxes(T[:, :3, :3], -1, -2)
+        distance = distance.reshape(x.shape[:2])
+        # Across the ray a camera is as exact as its pixels, whatever its noise along the ray.
+        to_point = measured - view.viewpoint_m
+        range_m = np.linalg.norm(to_point, axis=1)
+        along = np.einsum("bwi,wi->bw", offset, to_point / range_m[:, None])
+        beside = np.sqrt(np.maximum(np.einsum("bwi,bwi->bw", offset, offset) - along * along, 0.0))
+        exact = _BESIDE_RAYS * view.pitch * range_m + self.lookup.spacing_m
+        off = np.clip(beside / exact - 1.0, 0.0, 1.0)
+        around = np.clip(3.0 - distance / (_AROUND_REL * self.card.diameter_m), 0.0, 1.0)
+        return (off * around).sum(axis=1) / np.maximum(around.sum(axis=1), 1.0)
 
 
 def _sigma(view: View) -> float:

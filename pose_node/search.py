@@ -1,0 +1,67 @@
+"""Which objects are worth proposing poses for in which segments, where nobody said: what the networks say at a glance.
+
+A glance costs a tenth of what the rest of the chain costs. Segments overlap, so of those that hold nearly the same points
+only the ones that an object's network likes best are kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from pose_node.cloud import Cloud
+from pose_node.config import InferConfig
+from pose_node.infer import Glance, Network
+from pose_node.prepare import Drawn, draw
+from pose_node.types import Rejected, Segment
+
+_SAME = 0.7  # intersection over union of segments that hold nearly the same points
+_OF_THE_SAME = 1  # segments kept of those
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Prospect:
+    """One object in one segment, with what preparation drew from it and what the network made of that."""
+
+    segment: Segment
+    name: str
+    drawn: Drawn
+    glance: Glance
+
+
+def prospects(
+    networks: Mapping[str, Network], cloud: Cloud, segments: Sequence[Segment], config: InferConfig
+) -> tuple[list[Prospect], list[Rejected]]:
+    """Pairs of segments and objects, most promising first, and why the others were left out."""
+    seen: list[Prospect] = []
+    rejected: list[Rejected] = []
+    for segment in segments:
+        if len(segment.indices) < config.min_points:
+            reason = f"found {len(segment.indices)} points, expected at least {config.min_points}."
+            rejected.append(Rejected("too_few_points", reason, segment.object_name, segment))
+            continue
+        drawn = draw(cloud.points_m[segment.indices], cloud.viewpoint_m)
+        for name in segment.objects or networks:
+            glance = networks[name].glance(drawn)
+            if glance.voters >= config.min_voters:
+                seen.append(Prospect(segment, name, drawn, glance))
+            else:
+                reason = f"{name}: {glance.voters:.0%} of the points vote for the object, expected {config.min_voters:.0%}."
+                rejected.append(Rejected("no_votes", reason, name, segment))
+    seen.sort(key=lambda p: (-p.glance.voters * np.sqrt(len(p.segment.indices)), p.name))
+    kept: list[Prospect] = []
+    for prospect in sorted(seen, key=lambda p: -p.glance.voters):
+        alike = [p for p in kept if p.name == prospect.name and _overlap(p.segment, prospect.segment) > _SAME]
+        if len(alike) >= _OF_THE_SAME or len(kept) >= config.max_prospects:
+            reason = f"{prospect.name}: {prospect.glance.voters:.0%} of the points vote for the object, others are likelier."
+            rejected.append(Rejected("no_votes", reason, prospect.name, prospect.segment))
+        else:
+            kept.append(prospect)
+    return kept, rejected
+
+
+def _overlap(a: Segment, b: Segment) -> float:
+    shared = np.intersect1d(a.indices, b.indices, assume_unique=True).size
+    return shared / (len(a.indices) + len(b.indices) - shared)
