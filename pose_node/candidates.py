@@ -19,14 +19,15 @@ from pose_node.prepare import even_subset
 from pose_node.types import Array, Indices
 
 _MOST_PIECES = 4  # of one object
-_MOST_UNIONS = 400
+_MOST_UNIONS = 400  # of as many pieces
 _SUBSET = 150  # points of a piece that its neighbours are found with
 _SLACK_M = 0.003  # spread that noise may add
 _TOO_LARGE = 0.15  # logarithm of a spread beyond a view's: not this view
 _TOO_UNLIKE = 1.6  # sum over the axes of logarithms: too little is left of the object
 _EXCESS_COST = 3.0  # of a logarithm beyond a view's, against one below
 _TOO_NOISY = 0.12  # of the diameter: nothing can be told
-_NOISE_COST = 4.0  # of the sensor's noise, in diameters: far off, there is little to tell things by
+_UNION_COST = 0.15  # of each piece beyond the first
+_NOISE_COST = 6.0  # of the sensor's noise, in diameters: far off, there is little to tell things by
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -35,21 +36,6 @@ class Candidate:
 
     rows: Indices
     objects: tuple[tuple[float, str], ...]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Moments:
-    count: float
-    first: Array
-    second: Array
-
-    def __add__(self, other: _Moments) -> _Moments:
-        return _Moments(self.count + other.count, self.first + other.first, self.second + other.second)
-
-    def spread(self) -> Array:
-        """Standard deviations [3] along the main axes, largest first."""
-        mean = self.first / self.count
-        return np.sqrt(np.maximum(np.linalg.eigvalsh(self.second / self.count - np.outer(mean, mean))[::-1], 0.0))
 
 
 def candidates(
@@ -61,57 +47,70 @@ def candidates(
     """
     if not pieces:
         return []
-    origin = points_m.mean(axis=0)
-    moments = []
-    for rows in pieces:
-        x = points_m[rows] - origin
-        moments.append(_Moments(float(len(rows)), x.sum(axis=0), x.T @ x))
-    range_of = np.array([np.median(range_m[rows]) for rows in pieces])
+    widest = max(card.diameter_m for card in cards.values())
+    noise_m = np.array([noise_radius(float(np.median(range_m[rows]))) for rows in pieces])
+    pieces = [rows for rows, noise in zip(pieces, noise_m) if noise < _TOO_NOISY * widest]
+    noise_m = noise_m[noise_m < _TOO_NOISY * widest]
+    if not pieces:
+        return []
+    moments = _moments(points_m, pieces)
+    names = list(cards)
+    costs = _costs(_spreads(moments), cards)
     near = _neighbours(points_m, pieces, gap_m)
-    level = {frozenset([i]): m for i, m in enumerate(moments) if _may_grow(m.spread(), cards)}
-    unions = dict(level)
+    alone = np.isfinite(costs).any(axis=1)
+    unions = {frozenset([i]): costs[i] for i in np.flatnonzero(alone)}
+    level = list(unions)
     for _ in range(_MOST_PIECES - 1):
-        grown: dict[frozenset[int], _Moments] = {}
-        for union, moment in level.items():
-            for i in sorted(set().union(*(near[j] for j in union)) - union):
-                wider = union | {i}
-                if wider in grown or frozenset([i]) not in unions:
-                    continue
-                total = moment + moments[i]
-                if _may_grow(total.spread(), cards):
-                    grown[wider] = total
-        if len(unions) + len(grown) > _MOST_UNIONS:
+        wider = {u | {i} for u in level for i in set().union(*(near[j] for j in u)) - u if alone[i]}
+        level = sorted(wider, key=sorted)[:_MOST_UNIONS]
+        if not level:
             break
-        unions.update(grown)
-        level = grown
+        costs = _costs(_spreads(np.stack([moments[sorted(u)].sum(axis=0) for u in level])), cards)
+        unions.update((u, c) for u, c in zip(level, costs) if np.isfinite(c).any())
+        level = [u for u, c in zip(level, costs) if np.isfinite(c).any()]
     out = []
-    for union, moment in unions.items():
-        spread, noise_m = moment.spread(), float(noise_radius(min(range_of[i] for i in union)))
-        costs = [
-            (cost + _NOISE_COST * noise_m / card.diameter_m, name)
-            for name, card in cards.items()
-            if noise_m < _TOO_NOISY * card.diameter_m and (cost := _cost(spread, card)) < _TOO_UNLIKE
+    for union, cost in unions.items():
+        noise = noise_m[sorted(union)].min()
+        fitting = [
+            (float(c) + _NOISE_COST * noise / cards[name].diameter_m + _UNION_COST * (len(union) - 1), name)
+            for c, name in zip(cost, names)
+            if c < _TOO_UNLIKE and noise < _TOO_NOISY * cards[name].diameter_m
         ]
-        if costs:
-            out.append(Candidate(np.sort(np.concatenate([pieces[i] for i in union])), tuple(sorted(costs))))
-    return sorted(out, key=lambda c: (c.objects[0][0], -len(c.rows)))
+        if fitting:
+            out.append(Candidate(np.sort(np.concatenate([pieces[i] for i in sorted(union)])), tuple(sorted(fitting))))
+    return sorted(out, key=lambda c: (c.objects[0], -len(c.rows)))
 
 
-def _may_grow(spread: Array, cards: Mapping[str, ObjectCard]) -> bool:
-    return any((np.log((spread + _SLACK_M) / (_views(card) + _SLACK_M)).max(axis=1) < _TOO_LARGE).any() for card in cards.values())
+def _moments(points_m: Array, pieces: Sequence[Indices]) -> Array:
+    """Sums [P, 4, 4] of x x^T over the points x = (x, y, z, 1) of each piece: those of a union are their sums."""
+    origin = points_m.mean(axis=0)
+    ones = [np.column_stack([points_m[rows] - origin, np.ones(len(rows))]) for rows in pieces]
+    return np.stack([x.T @ x for x in ones])
 
 
-def _cost(spread: Array, card: ObjectCard) -> float:
-    """How unlike a spread [3] is to the most similar view of the object; infinite when it is larger than all of them."""
-    ratio = np.log((spread + _SLACK_M) / (_views(card) + _SLACK_M))
-    excess, missing = np.maximum(ratio, 0.0).max(axis=1), np.maximum(-ratio, 0.0).sum(axis=1)
-    cost = np.where(excess < _TOO_LARGE, _EXCESS_COST * excess + missing, np.inf)
-    return float(cost.min())
+def _spreads(moments: Array) -> Array:
+    """Standard deviations [B, 3] along the main axes, largest first."""
+    count = moments[:, 3, 3, None, None]
+    mean = moments[:, :3, 3:] / count
+    scatter = moments[:, :3, :3] / count - mean @ np.swapaxes(mean, 1, 2)
+    return np.sqrt(np.maximum(np.linalg.eigvalsh(scatter)[:, ::-1], 0.0))
+
+
+def _costs(spreads: Array, cards: Mapping[str, ObjectCard]) -> Array:
+    """How unlike spreads [B, 3] are to the most similar view of each object, [B, objects]; infinite: larger than all of them."""
+    own = np.log(spreads + _SLACK_M)
+    out = np.empty((len(own), len(cards)))
+    for k, card in enumerate(cards.values()):
+        ratio = own[:, None] - _log_views(card)
+        excess = ratio.max(axis=2)
+        cost = _EXCESS_COST * np.maximum(excess, 0.0) - np.minimum(ratio, 0.0).sum(axis=2)
+        out[:, k] = np.where(excess < _TOO_LARGE, cost, np.inf).min(axis=1)
+    return out
 
 
 @lru_cache(maxsize=64)
-def _views(card: ObjectCard) -> Array:
-    """Spreads [V, 3] in metres of what a camera sees of the object from each of its view directions."""
+def _log_views(card: ObjectCard) -> Array:
+    """Logarithms [V, 3] of the spreads of what a camera sees of the object from each of its view directions."""
     surface = card.surface
     visible = np.asarray(surface.visible, dtype=bool)
     points, normals = (a[: visible.shape[1]] for a in (surface.points_m, surface.normals))
@@ -119,7 +118,7 @@ def _views(card: ObjectCard) -> Array:
     weight = weight / np.maximum(weight.sum(axis=1, keepdims=True), 1e-12)
     mean = weight @ points
     second = np.einsum("vs,si,sj->vij", weight, points, points, optimize=True) - mean[:, :, None] * mean[:, None]
-    return np.sqrt(np.maximum(np.linalg.eigvalsh(second)[:, ::-1], 0.0))
+    return np.log(np.sqrt(np.maximum(np.linalg.eigvalsh(second)[:, ::-1], 0.0)) + _SLACK_M)
 
 
 def _neighbours(points_m: Array, pieces: Sequence[Indices], gap_m: Array) -> list[set[int]]:

@@ -45,7 +45,7 @@ class SegmentConfig:
     plane_min_share: float = bounded(0.15, 0.0, 1.0, "a plane with a smaller share of the points is not a support")
     cluster_gap_m: float = bounded(0.012, 0.0, 1.0, "points farther apart than this start another cluster")
     max_pairs: int = bounded(
-        40, 1, 1000, "at most this many pairs of a candidate and an object are looked at, likeliest size first"
+        48, 1, 1000, "at most this many pairs of a candidate and an object are looked at, likeliest size first"
     )
 
 
@@ -61,7 +61,7 @@ class InferConfig:
         0.5, 0.0, 1.0, "share of a segment's points that must vote for the object where nobody says where it is"
     )
     max_prospects: int = bounded(
-        12, 1, 1000, "at most this many pairs of segment and object are worked out where nobody says where to look"
+        10, 1, 1000, "at most this many pairs of segment and object are worked out where nobody says where to look"
     )
     max_hypotheses: int = bounded(48, 1, 1000, "at most this many hypotheses a segment and object, before confusions")
 

@@ -99,6 +99,8 @@ class Network:
         source: SegmentSource
         if segment.source == "mask":
             keep, least, source = on_object > _FOREIGN, _LEAST_OF_MASK, segment.source
+        elif segment.source == "cluster":
+            keep, least, source = np.ones(len(on_object), dtype=bool), 0.0, segment.source
         else:
             keep, least, source = glance.keep, _MIN_VOTERS, "votes"
             if glance.voters < least:

@@ -1,7 +1,7 @@
 """Which objects are worth proposing poses for in which segments, where nobody said: what the networks say at a glance.
 
 A glance costs a tenth of what the rest of the chain costs. Segments overlap, so of those that hold nearly the same points
-only the ones that an object's network likes best are kept.
+only the one that an object's network likes best is kept.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from pose_node.infer import Glance, Network
 from pose_node.prepare import Drawn, draw
 from pose_node.types import Rejected, Segment
 
-_SAME = 0.7  # intersection over union of segments that hold nearly the same points
-_OF_THE_SAME = 1  # segments kept of those
+_WITHIN = 0.8  # share of the smaller of two segments that makes them two readings of the same points
+_SIZE_POWER = 0.1  # of two that the network likes as well, the larger one tells more
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -50,11 +50,10 @@ def prospects(
             else:
                 reason = f"{name}: {glance.voters:.0%} of the points vote for the object, expected {config.min_voters:.0%}."
                 rejected.append(Rejected("no_votes", reason, name, segment))
-    seen.sort(key=lambda p: (-p.glance.voters * np.sqrt(len(p.segment.indices)), p.name))
     kept: list[Prospect] = []
-    for prospect in sorted(seen, key=lambda p: -p.glance.voters):
-        alike = [p for p in kept if p.name == prospect.name and _overlap(p.segment, prospect.segment) > _SAME]
-        if len(alike) >= _OF_THE_SAME or len(kept) >= config.max_prospects:
+    for prospect in sorted(seen, key=_merit, reverse=True):
+        alike = any(p.name == prospect.name and _within(p.segment, prospect.segment) > _WITHIN for p in kept)
+        if alike or len(kept) >= config.max_prospects:
             reason = f"{prospect.name}: {prospect.glance.voters:.0%} of the points vote for the object, others are likelier."
             rejected.append(Rejected("no_votes", reason, prospect.name, prospect.segment))
         else:
@@ -62,6 +61,10 @@ def prospects(
     return kept, rejected
 
 
-def _overlap(a: Segment, b: Segment) -> float:
+def _merit(prospect: Prospect) -> float:
+    return float(prospect.glance.voters * len(prospect.segment.indices) ** _SIZE_POWER)
+
+
+def _within(a: Segment, b: Segment) -> float:
     shared = np.intersect1d(a.indices, b.indices, assume_unique=True).size
-    return shared / (len(a.indices) + len(b.indices) - shared)
+    return float(shared / min(len(a.indices), len(b.indices)))

@@ -36,7 +36,8 @@ _NOISE_PER_M2 = 0.003  # growth of distances with the square of the range, 1/m
 _FITS_REL = (0.08, 0.62)  # radius of an object's visible points about their centroid, in diameters
 _BALLS = 8  # pieces that a cluster too large for one object is looked at in
 _SUPPORTS = 3
-_LEVEL = 0.8  # cosine between the plane's normal and that of a point on it
+_LEVEL = 0.8  # cosine between the plane's normal and that of a point in its middle
+_SUPPORT_GAP = 0.5  # gaps that part a support: it is smooth
 _BRIDGE = 2.0  # gaps across which pieces may still be one object's
 _BOX_CLUSTERS = 3  # clusters in a box that may be the object
 
@@ -176,11 +177,13 @@ def _support(
         if len(left) < _MIN_POINTS:
             break
         plane = _plane(around.points_m[left], viewpoint_m, config)
-        on = ~support & _on_plane(around.points_m, viewpoint_m, plane, config)
-        on &= np.abs(around.normals @ plane[:3]) > _LEVEL
+        # Near and level, both together: the foot of a wall is near, the top of a box is level.
+        off = (around.points_m @ plane[:3] + plane[3]) / _plane_limit(around.points_m, viewpoint_m, config)
+        tilt = (1.0 - np.abs(around.normals @ plane[:3])) / (1.0 - _LEVEL)
+        on = ~support & (off * off + tilt * tilt < 1.0)
         if on.sum() < config.plane_min_share * len(support):
             break
-        label = components(around, on, gap_m)
+        label = components(around, on, _SUPPORT_GAP * gap_m)
         for piece in np.flatnonzero(np.bincount(label[on]) >= _MIN_POINTS):
             flat = label == piece
             points = around.points_m[flat]

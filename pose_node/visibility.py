@@ -15,12 +15,12 @@ from pose_node.scene import View
 from pose_node.types import Array, Indices
 
 # Standard deviation of agreement, share of the tolerance: where somebody says that the object is, and where nobody does.
-_SIGMA_TOLD, _SIGMA_GUESSED = 0.6, 0.4
+_SIGMA_TOLD, _SIGMA_GUESSED = 0.6, 0.5
 _GRAZING = 4.0  # along the ray a point may lie this many times farther off than across the surface
 _VIOLATION_COST = 1.0
-_SHOWN = (0.15, 0.4)  # share of the visible surface that must be shown: none of the score below, all of it above
-_OVERFLOW = (0.03, 0.13)  # share of the surface around that a pose may leave out: all of the score below, none above
-_TELLING = (0.08, 0.14)  # tolerance in diameters: agreement within so much tells all below, nothing above
+_SHOWN = (0.1, 0.3)  # share of the visible surface that must be shown: none of the score below, all of it above
+_OVERFLOW = (0.02, 0.1)  # share of the surface around that a pose may leave out: all of the score below, none above
+_TELLING = (0.075, 0.12)  # tolerance in diameters: agreement within so much tells all below, nothing above
 _BESIDE_RAYS = 2.0  # a point so many rays beside the model lies on it yet; at twice that it is wholly off it
 _AROUND_REL = 0.06  # points within twice this share of the diameter are around, at thrice none
 _BORDER_FREE = 1.5  # a segment point this many tolerances off is as bad as one far away
