@@ -40,10 +40,10 @@ class SegmentConfig:
 
     near_m: float = bounded(0.1, 0.0, 100.0, "points nearer to the viewpoint are ignored")
     far_m: float = bounded(3.0, 0.0, 100.0, "points farther from the viewpoint are ignored")
-    remove_plane: bool = plain(True, "remove the dominant support plane before clustering")
+    remove_plane: bool = plain(True, "leave out supports: connected pieces of a plane, wider than any object")
     plane_distance_m: float = bounded(0.008, 0.0, 1.0, "points this near to the plane belong to it (grows with noise)")
     plane_min_share: float = bounded(0.15, 0.0, 1.0, "a plane with a smaller share of the points is not a support")
-    cluster_gap_m: float = bounded(0.012, 0.0, 1.0, "points farther apart than this start another cluster")
+    cluster_gap_m: float = bounded(0.012, 0.0, 1.0, "points farther apart than this start another piece of surface")
     max_pairs: int = bounded(
         48, 1, 1000, "at most this many pairs of a candidate and an object are looked at, likeliest size first"
     )

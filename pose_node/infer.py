@@ -86,8 +86,8 @@ class Network:
         """At most ``max_hypotheses`` poses of the object in a segment (``drawn`` from it), or why there are none.
 
         A segment may hold more than the object: its points are narrowed to those that the network takes for the object,
-        and the network looks again. In a mask that is a trimming of its borders, for a mask is the user's word; in any
-        other segment only the points that vote for the most likely centre stay. ``glance``: of the network at ``drawn``,
+        and the network looks again. In a mask that is a trimming of its borders, for a mask is the user's word; in a box
+        only the points that vote for the most likely centre stay; a cluster stays as it was found. ``glance``: of the network at ``drawn``,
         when there was one.
         """
         name = self.card.name
@@ -99,7 +99,7 @@ class Network:
         source: SegmentSource
         if segment.source == "mask":
             keep, least, source = on_object > _FOREIGN, _LEAST_OF_MASK, segment.source
-        elif segment.source == "cluster":
+        elif segment.source == "cluster":  # creases and gaps part things better than votes do
             keep, least, source = np.ones(len(on_object), dtype=bool), 0.0, segment.source
         else:
             keep, least, source = glance.keep, _MIN_VOTERS, "votes"
@@ -108,7 +108,7 @@ class Network:
                 return Rejected("no_votes", reason, name, segment)
         kept = keep[cKDTree(prepared.centres_m()).query(cloud.points_m[segment.indices])[1]]
         if max(self.config.min_points, least * len(kept)) <= kept.sum() < _WHOLE * len(kept):
-            segment = Segment(segment.indices[kept], source, name, whole=segment.indices)
+            segment = Segment(segment.indices[kept], source, name)
             prepared, outputs, on_object = self._look(draw(cloud.points_m[segment.indices], cloud.viewpoint_m))
         poses = self._poses(prepared, outputs, on_object)[: self.config.max_hypotheses]
         belief = RotationDensity(outputs["rotation"])

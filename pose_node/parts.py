@@ -24,7 +24,9 @@ from pose_node.types import Array, Indices
 _WINDOW = 2  # pixels to each side that count as neighbours in an image
 _NEIGHBOURS = 24  # of a bare cloud's points
 _LINKS = 8  # the nearest of them are linked
+_TIE = 1e-9  # distances nearer to each other than this share are equal
 _HOLLOW = 0.2  # a crease: curvature towards the viewer of more than this over the radius of the normals
+_EDGE_ON = 0.03  # cosine to the viewing direction below which no camera sees a surface
 _GROWTH = 4  # rounds in which crease points follow their neighbours
 _LEAST = 30  # points of a piece
 _CREASE = 0.55  # mean hollowness of a border between two pieces that belong to different things
@@ -35,27 +37,26 @@ _DOUBT = 20  # links of a full crease that every border is taken to have besides
 class Neighbourhood:
     """Points of a cloud and what lies around each.
 
-    points_m, normals: [N, 3], normals towards the viewpoint. range2: [N] squared range. near: [N, K] rows, -1 for none, those
-    in ``near[:, :links]`` are next to the point. hollow: [N] the most concave curvature times the radius of the normals.
+    points_m, normals: [N, 3], normals towards the viewpoint. range2: [N] squared range. linked: [N, L] rows
+    of the points next to each, -1 for none. hollow: [N] the most concave curvature times the radius of the normals.
     """
 
     points_m: Array
     normals: Array
     range2: Array
-    near: NDArray[np.int64]
-    links: int
+    linked: NDArray[np.int64]
     hollow: Array
 
 
 def neighbourhood(points_m: Array, viewpoint_m: Array, pixels: tuple[Indices, Indices] | None) -> Neighbourhood:
     """Of points [N, 3] seen from ``viewpoint_m``; ``pixels``: their rows and columns where they come from an image."""
-    near, links = _in_image(*pixels) if pixels is not None else _in_space(points_m)
+    near, linked, farthest_m = _in_image(*pixels) if pixels is not None else _in_space(points_m)
     towards = viewpoint_m - points_m
     range2 = np.einsum("ni,ni->n", towards, towards)
-    radius = noise_radius(np.sqrt(range2))
-    normals = _normals(points_m, towards, near, radius)
-    hollow = np.maximum(-_least_curvature(points_m, normals, near, 2.0 * radius), 0.0) * radius
-    return Neighbourhood(points_m, normals, range2, near, links, hollow)
+    radius = _noise_radii(range2)
+    normals = _normals(points_m, towards, near, np.minimum(1.5 * radius, farthest_m))
+    hollow = np.maximum(-_least_curvature(points_m, normals, near, np.minimum(2.0 * radius, farthest_m)), 0.0) * radius
+    return Neighbourhood(points_m, normals, range2, linked, hollow)
 
 
 def pieces(around: Neighbourhood, support: NDArray[np.bool_], gap_m: Array) -> list[Indices]:
@@ -73,11 +74,10 @@ def pieces(around: Neighbourhood, support: NDArray[np.bool_], gap_m: Array) -> l
 
 
 def components(around: Neighbourhood, member: NDArray[np.bool_], gap_m: Array) -> Indices:
-    """Label [N] of the connected piece of each member, -1 for the others; gaps of ``gap_m`` [N] part."""
+    """Label [N] of the connected piece of each ``member`` [N], -1 for the others; gaps of ``gap_m`` [N] part."""
     count = len(member)
     rows, columns = [], []
-    for k in range(around.links):
-        other = around.near[:, k]
+    for other in around.linked.T:
         row = np.flatnonzero(member & (other >= 0) & member[other])
         apart = around.points_m[row] - around.points_m[other[row]]
         linked = np.einsum("ni,ni->n", apart, apart) < np.square(gap_m[row])
@@ -98,10 +98,11 @@ def _grown(around: Neighbourhood, label: Indices, free: NDArray[np.bool_], gap_m
             break
         best = gap_m[waiting] ** 2
         taken = np.full(len(waiting), -1, dtype=np.intp)
-        for k in range(around.links):
-            other = around.near[waiting, k]
+        for other in around.linked[waiting].T:
             apart = around.points_m[waiting] - around.points_m[other]
-            d2 = np.where((other >= 0) & (label[other] >= 0), np.einsum("ni,ni->n", apart, apart), np.inf)
+            # Equal distances are common on a grid of pixels and millimetres: the less hollow neighbour is nearer then.
+            d2 = np.einsum("ni,ni->n", apart, apart) * (1.0 + around.hollow[other])
+            d2 = np.where((other >= 0) & (label[other] >= 0), d2, np.inf)
             nearer = d2 < best
             best, taken = np.where(nearer, d2, best), np.where(nearer, label[other], taken)
         label[waiting] = taken
@@ -111,8 +112,7 @@ def _grown(around: Neighbourhood, label: Indices, free: NDArray[np.bool_], gap_m
 def _merged(around: Neighbourhood, label: Indices, gap_m: Array) -> Indices:
     """Labels with those pieces joined whose common border is, all along it, no more hollow than noise or a bowl."""
     first, second, hollow = [], [], []
-    for k in range(around.links):
-        other = around.near[:, k]
+    for other in around.linked.T:
         row = np.flatnonzero((label >= 0) & (other >= 0) & (label[other] >= 0) & (label != label[other]))
         apart = around.points_m[row] - around.points_m[other[row]]
         row = row[np.einsum("ni,ni->n", apart, apart) < np.square(gap_m[row])]
@@ -123,38 +123,51 @@ def _merged(around: Neighbourhood, label: Indices, gap_m: Array) -> Indices:
     if len(i) == 0:
         return label
     count = int(label.max()) + 1
-    pair, inverse, links = np.unique(np.minimum(i, j) * count + np.maximum(i, j), return_inverse=True, return_counts=True)
+    pair, inverse, links = np.unique(
+        np.minimum(i, j) * count + np.maximum(i, j), return_inverse=True, return_counts=True
+    )
     joined = pair[np.bincount(inverse.ravel(), h) + _DOUBT < _CREASE * (links + _DOUBT)]
     graph = coo_matrix((np.ones(len(joined), dtype=np.int8), (joined // count, joined % count)), shape=(count, count))
     return np.where(label >= 0, connected_components(graph, directed=False)[1][label], -1)
 
 
-def _in_image(row: Indices, column: Indices) -> tuple[NDArray[np.int64], int]:
-    offsets = [
-        (r, c) for r in range(-_WINDOW, _WINDOW + 1) for c in range(-_WINDOW, _WINDOW + 1) if (r, c) != (0, 0)
-    ]
-    # Straight steps over a hole of one pixel link, too.
-    offsets.sort(key=lambda o: (o[0] * o[0] + o[1] * o[1] != 4, o[0] * o[0] + o[1] * o[1]) if 0 in o else (True, 9.0))
-    offsets.sort(key=lambda o: not (max(map(abs, o)) == 1 or 0 in o))
-    links = sum(max(map(abs, o)) == 1 or 0 in o for o in offsets)
+def _noise_radii(range2: Array) -> Array:
+    """``normals.noise_radius`` of squared ranges [N]."""
+    least = noise_radius(0.0)
+    return least + (noise_radius(1.0) - least) * range2
+
+
+def _in_image(row: Indices, column: Indices) -> tuple[NDArray[np.int64], NDArray[np.int64], float]:
+    """Neighbours [N, K] on the grid, those next to a point [N, L], and no limit to their distance."""
+    span = range(-_WINDOW, _WINDOW + 1)
+    # Next to a pixel are its eight neighbours, and the straight ones beyond a hole of one pixel.
+    offsets = sorted((max(abs(r), abs(c)) > 1 and r * c != 0, r, c) for r in span for c in span if (r, c) != (0, 0))
+    links = sum(not beyond for beyond, _, _ in offsets)
     row, column = row - row.min() + _WINDOW, column - column.min() + _WINDOW
     grid = np.full((int(row.max()) + _WINDOW + 1, int(column.max()) + _WINDOW + 1), -1, dtype=np.int64)
     grid[row, column] = np.arange(len(row))
-    return np.stack([grid[row + r, column + c] for r, c in offsets], axis=1), links
+    near = np.stack([grid[row + r, column + c] for _, r, c in offsets], axis=1)
+    return near, near[:, :links], np.inf
 
 
-def _in_space(points: Array) -> tuple[NDArray[np.int64], int]:
+def _in_space(points: Array) -> tuple[NDArray[np.int64], NDArray[np.int64], Array]:
+    """Nearest neighbours [N, K], those next to a point [N, L], and the distance [N] of the last.
+
+    Which one of several equally far ones is the last is chance: at its distance a neighbour must not count any more.
+    """
     k = min(_NEIGHBOURS + 1, len(points))
-    near = cKDTree(points).query(points, k=k)[1].reshape(len(points), k)[:, 1:]
-    return near.astype(np.int64), min(_LINKS, near.shape[1])
+    distance, near = (a.reshape(len(points), k)[:, 1:] for a in cKDTree(points).query(points, k=k))
+    last = min(_LINKS, k - 2)
+    linked = np.where(distance[:, :last] < (1.0 - _TIE) * distance[:, last : last + 1], near[:, :last], -1)
+    return near.astype(np.int64), linked.astype(np.int64), np.maximum(distance[:, -1], 1e-9)
 
 
-def _normals(points: Array, towards: Array, near: NDArray[np.int64], radius: Array) -> Array:
-    """Unit normals [N, 3] of the planes through the neighbours within ``radius`` [N], towards the viewpoint."""
-    total = np.ones(len(points))
+def _normals(points: Array, towards: Array, near: NDArray[np.int64], reach: Array) -> Array:
+    """Unit normals [N, 3] of the planes through the neighbours within ``reach`` [N], towards the viewpoint."""
+    total, count = np.ones(len(points)), np.zeros(len(points))
     first = np.zeros((3, len(points)))
     second = np.zeros((6, len(points)))
-    reach2 = np.square(1.5 * radius)
+    reach2 = np.square(reach)
     x = np.ascontiguousarray(points.T)
     for k in range(near.shape[1]):
         other = near[:, k]
@@ -162,6 +175,7 @@ def _normals(points: Array, towards: Array, near: NDArray[np.int64], radius: Arr
         d2 = d[0] * d[0] + d[1] * d[1] + d[2] * d[2]
         w = np.where((other >= 0) & (d2 < reach2), np.square(1.0 - d2 / reach2), 0.0)
         total += w
+        count += w > 0.0
         wd = w * d
         first += wd
         second[:3] += wd * d
@@ -172,7 +186,7 @@ def _normals(points: Array, towards: Array, near: NDArray[np.int64], radius: Arr
     normal = _flattest(diagonal, mixed)
     away = np.sqrt(np.einsum("ni,ni->n", towards, towards))
     along = np.einsum("ni,ni->n", normal, towards)
-    sound = np.isfinite(along) & (total > 3.0 * 0.2)
+    sound = (count >= 3) & (np.abs(along) > _EDGE_ON * away)  # False where it is not finite
     normal = np.where(along[:, None] < 0.0, -normal, normal)
     return np.where(sound[:, None], normal, towards / away[:, None])
 
@@ -217,7 +231,7 @@ def _least_curvature(points: Array, normals: Array, near: NDArray[np.int64], rea
         other = near[:, k]
         d = points[other] - points
         d2 = np.einsum("ni,ni->n", d, d)
-        w = np.where((other >= 0) & (d2 < reach2), 1.0, 0.0)
+        w = np.where((other >= 0) & (d2 < reach2), 1.0 - d2 / reach2, 0.0)
         turn = normals[other] - normals
         a, b = np.einsum("ni,ni->n", d, u), np.einsum("ni,ni->n", d, v)
         s, t = np.einsum("ni,ni->n", turn, u), np.einsum("ni,ni->n", turn, v)

@@ -21,7 +21,6 @@ from pose_node.prepare import even_subset, every
 from pose_node.types import Array, Indices, Segment
 
 _POINTS = 800  # sampled points of a segment
-_WHOLE = 600  # points of what it was narrowed from
 _POOL = 4096  # points that their normals come from
 _RAYS_PER_CELL_SIDE = 2.0
 _CELLS_A_DIAMETER = 128  # finer cells than this say nothing more
@@ -44,7 +43,7 @@ class View:
     border:            [cells] within a few pixels of the segment.
     trusted:           the segment was somebody's word for one object, so it holds little else.
     pitch:             distance between neighbouring rays, as a tangent.
-    whole_m:           [W, 3] sample of the surface pieces that a segment is made of which nobody vouches for; else none.
+    found:             nobody pointed at the segment: its borders are creases and gaps of the surface itself.
     """
 
     points_m: Array
@@ -63,7 +62,7 @@ class View:
     border: Any
     trusted: bool
     pitch: float
-    whole_m: Array
+    found: bool
 
     def cells(self, points_m: Array) -> tuple[Indices, Any]:
         """Raster cells [...] of points [..., 3] relative to the viewpoint, and which of them lie in the raster."""
@@ -178,14 +177,8 @@ class Scene:
             border=border,
             trusted=segment.source == "mask",
             pitch=pitch,
-            whole_m=self._whole(segment),
+            found=segment.source == "cluster",
         )
-
-    def _whole(self, segment: Segment) -> Array:
-        if segment.source not in ("cluster", "votes"):
-            return np.zeros((0, 3))
-        rows = segment.indices if segment.whole is None else segment.whole
-        return even_subset(self.cloud.points_m[rows], _WHOLE)
 
 
 def _basis(points: Array, direction: Array) -> Array:

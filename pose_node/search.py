@@ -48,13 +48,17 @@ def prospects(
             if glance.voters >= config.min_voters:
                 seen.append(Prospect(segment, name, drawn, glance))
             else:
-                reason = f"{name}: {glance.voters:.0%} of the points vote for the object, expected {config.min_voters:.0%}."
+                reason = (
+                    f"{name}: {glance.voters:.0%} of the points vote for the object, expected {config.min_voters:.0%}."
+                )
                 rejected.append(Rejected("no_votes", reason, name, segment))
     kept: list[Prospect] = []
     for prospect in sorted(seen, key=_merit, reverse=True):
         alike = any(p.name == prospect.name and _within(p.segment, prospect.segment) > _WITHIN for p in kept)
         if alike or len(kept) >= config.max_prospects:
-            reason = f"{prospect.name}: {prospect.glance.voters:.0%} of the points vote for the object, others are likelier."
+            reason = (
+                f"{prospect.name}: {prospect.glance.voters:.0%} of the points vote for the object, others are likelier."
+            )
             rejected.append(Rejected("no_votes", reason, prospect.name, prospect.segment))
         else:
             kept.append(prospect)

@@ -1,6 +1,6 @@
-"""Which points may belong to one instance: the user's masks and boxes, or what stands on the support plane.
+"""Which points may belong to one instance: the user's masks and boxes, or pieces of surface (``parts``) of an object's size.
 
-Masks are cut by distances alone, so a rigid motion of the cloud changes nothing. Without masks, images are clustered on
+Masks are cut by distances alone, so a rigid motion of the cloud changes nothing. Without masks, images are cut into pieces on
 their own pixel grid and bare clouds by nearest neighbours.
 """
 
@@ -52,7 +52,7 @@ def segments(
     """Segments of the cloud, and what was asked for but cannot be one.
 
     masks: {object name: [bool, of the source's shape, ...]}, each one instance. boxes: the same, but holding background
-    too. With neither, the support plane is removed and clusters whose size fits an object are returned, largest first.
+    too. With neither, unions of surface pieces whose size fits an object are returned, likeliest first.
     Raises InputError for an unknown object or a mask of another shape.
     """
     if not masks and not boxes:
@@ -140,9 +140,7 @@ def _free_segments(
         around = neighbourhood(points, cloud.viewpoint_m, _pixels(cloud, index))
         gap_m = config.cluster_gap_m + _NOISE_PER_M2 * around.range2
         support = _support(around, cloud.viewpoint_m, cards, config, gap_m)
-        proposed = candidates(
-            points, np.sqrt(around.range2), pieces(around, support, gap_m), cards, _BRIDGE * gap_m
-        )
+        proposed = candidates(points, np.sqrt(around.range2), pieces(around, support, gap_m), cards, _BRIDGE * gap_m)
         pairs = sorted((cost, i, name) for i, c in enumerate(proposed) for cost, name in c.objects)[: config.max_pairs]
         for i, candidate in enumerate(proposed):
             names = tuple(name for _, k, name in pairs if k == i)
@@ -204,7 +202,9 @@ def _filled(cloud: Cloud, thinned: Indices, found: list[Segment], config: Segmen
         stayed[cell[thinned]] = thinned
         owner = stayed[cell]
     else:
-        owner = thinned[cKDTree(cloud.points_m[thinned]).query(cloud.points_m)[1]]
+        distance, near = cKDTree(cloud.points_m[thinned]).query(cloud.points_m, k=2)
+        # Of two rows that are equally near, neither owns a point: which one comes first is chance.
+        owner = np.where(distance[:, 0] < (1.0 - 1e-9) * distance[:, 1], thinned[near[:, 0]], -1)
     offset = cloud.points_m - cloud.points_m[owner]
     range2 = np.sum((cloud.points_m - cloud.viewpoint_m) ** 2, axis=1)
     limit = config.cluster_gap_m + _NOISE_PER_M2 * range2
@@ -249,6 +249,10 @@ def _thinned(cloud: Cloud) -> Indices:
         row, column = np.divmod(cloud.source_index, cloud.shape[1])
         return np.flatnonzero((row % step == 0) & (column % step == 0))
     order = np.lexsort(cloud.points_m.T[::-1])
+    if len(order) <= _MOST_POINTS:
+        return order
+    points = cloud.points_m[order]  # chosen by an invariant, as ``even_subset`` does
+    order = order[np.argsort(np.sum((points - points.mean(axis=0)) ** 2, axis=1), kind="stable")]
     return order[every(len(order), _MOST_POINTS)]
 
 

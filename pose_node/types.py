@@ -31,14 +31,12 @@ class Segment:
     source:      how the segment was found; "mask" and "box" are the user's word, the others a guess.
     object_name: the only object to look for here, or None when any may be.
     objects:     those whose size the segment has, likeliest first, where it was found by size; empty: any.
-    whole:       [W] rows of the segment that this one was narrowed down from, where it was.
     """
 
     indices: Indices
     source: SegmentSource
     object_name: str | None = None
     objects: tuple[str, ...] = ()
-    whole: Indices | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

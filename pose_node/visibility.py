@@ -66,12 +66,8 @@ class Visibility:
             # Nobody said that the object is here: a pose of which the measurement shows little is an accident.
             low, high = _SHOWN
             score = score * np.sqrt(covered) * np.clip((seen - low) / (high - low), 0.0, 1.0)
-            few, many = _OVERFLOW
-            fine, coarse = _TELLING
-            noise = tolerance(np.array(view.range_m), self.config) / self.card.diameter_m
-            score = score * np.clip((coarse - noise) / (coarse - fine), 0.0, 1.0)
-            overflow = self._overflow(T, view, points)
-            score = score * np.clip((many - overflow) / (many - few), 0.0, 1.0)
+        if view.found:
+            score = score * self._telling(view) * self._held_in(T, view, points)
         return Scores(score, explained, violated, occluded, covered, seen)
 
     def _model_to_rays(self, T: Array, view: View, samples: int) -> tuple[Array, Array, Array, Array]:
@@ -137,15 +133,24 @@ class Visibility:
         facing = np.clip(1.5 * np.einsum("bpi,bpi->bp", turned, model_normal) - 0.2, 0.0, 1.0)
         return (np.exp(-0.5 * np.square(miss / (_sigma(view) * allowed))) * facing).mean(axis=1)
 
+    def _telling(self, view: View) -> float:
+        """How much agreement tells, in [0, 1]: nothing where the tolerance is large against the object."""
+        fine, coarse = _TELLING
+        noise = float(tolerance(np.array(view.range_m), self.config)) / self.card.diameter_m
+        return float(np.clip((coarse - noise) / (coarse - fine), 0.0, 1.0))
+
+    def _held_in(self, T: Array, view: View, points: int) -> Array:
+        """One where the model holds the surface around it, [B]; less where the surface goes on beside the model.
+
+        No crease or gap divides the surface of a found segment, so what goes on is the same thing's: a small box that fits
+        into a larger one's face is betrayed by the rest of the face.
+        """
+        few, many = _OVERFLOW
+        return np.clip((many - self._overflow(T, view, points)) / (many - few), 0.0, 1.0)
 
     def _overflow(self, T: Array, view: View, points: int) -> Array:
-        """Share [B] of the surface around a pose that the pose leaves out, although no crease or gap divides them.
-
-        A small box fits into a larger one's face: the face goes on beyond it.
-        """
-        if len(view.whole_m) == 0:
-            return np.zeros(len(T))
-        measured = view.whole_m[every(len(view.whole_m), points)]
+        """Share [B] of the segment's surface around a pose that lies beside the model as the viewpoint sees it."""
+        measured = view.points_m[every(len(view.points_m), points)]
         x = (measured - T[:, None, :3, 3]) @ T[:, :3, :3]
         distance, near = self._tree.query(x.reshape(-1, 3))
         offset = (x - self.lookup.points_m[near].reshape(x.shape)) @ np.swapaxes(T[:, :3, :3], -1, -2)
