@@ -231,7 +231,7 @@ def _least_curvature(points: Array, normals: Array, near: NDArray[np.int64], rea
         other = near[:, k]
         d = points[other] - points
         d2 = np.einsum("ni,ni->n", d, d)
-        w = np.where((other >= 0) & (d2 < reach2), 1.0 - d2 / reach2, 0.0)
+        w = np.where(other >= 0, np.clip(4.0 * (1.0 - d2 / reach2), 0.0, 1.0), 0.0)
         turn = normals[other] - normals
         a, b = np.einsum("ni,ni->n", d, u), np.einsum("ni,ni->n", d, v)
         s, t = np.einsum("ni,ni->n", turn, u), np.einsum("ni,ni->n", turn, v)
