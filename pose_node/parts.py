@@ -59,18 +59,20 @@ def neighbourhood(points_m: Array, viewpoint_m: Array, pixels: tuple[Indices, In
     return Neighbourhood(points_m, normals, range2, linked, hollow)
 
 
-def pieces(around: Neighbourhood, support: NDArray[np.bool_], gap_m: Array) -> list[Indices]:
-    """Rows of each piece that is not ``support`` [N]; gaps of ``gap_m`` [N] part."""
+def pieces(around: Neighbourhood, support: NDArray[np.bool_], gap_m: Array) -> tuple[list[Indices], NDArray[np.bool_]]:
+    """Rows of each piece that is not ``support`` [N], and which points [N] are the foot of a piece: next to the support,
+    where smoothing has made a ramp of the step, nobody can tell whose a point is. Gaps of ``gap_m`` [N] part."""
     label = components(around, ~support & (around.hollow < _HOLLOW), gap_m)
     size = np.bincount(label[label >= 0], minlength=1)
     label = np.where((label >= 0) & (size[label] >= _LEAST), label, -1)
     # A crease at the foot of a thing goes half to it and half to what it stands on.
     table = int(label.max()) + 1
     label = _grown(around, np.where(support, table, label), ~support, gap_m)
+    foot = _beside(around, label, table, gap_m)
     label = _merged(around, np.where(label == table, -1, label), gap_m)
     order = np.argsort(label, kind="stable")
     found = np.split(order, np.cumsum(np.bincount(label + 1))[:-1])[1:]
-    return [rows for rows in found if len(rows) >= _LEAST]
+    return [rows for rows in found if len(rows) >= _LEAST], foot
 
 
 def components(around: Neighbourhood, member: NDArray[np.bool_], gap_m: Array) -> Indices:
@@ -107,6 +109,16 @@ def _grown(around: Neighbourhood, label: Indices, free: NDArray[np.bool_], gap_m
             best, taken = np.where(nearer, d2, best), np.where(nearer, label[other], taken)
         label[waiting] = taken
     return label
+
+
+def _beside(around: Neighbourhood, label: Indices, other_label: int, gap_m: Array) -> NDArray[np.bool_]:
+    """Which points [N] are linked to one of ``other_label``."""
+    beside = np.zeros(len(label), dtype=bool)
+    for other in around.linked.T:
+        apart = around.points_m - around.points_m[other]
+        near = np.einsum("ni,ni->n", apart, apart) < np.square(gap_m)
+        beside |= (other >= 0) & near & (label[other] == other_label)
+    return beside & (label != other_label)
 
 
 def _merged(around: Neighbourhood, label: Indices, gap_m: Array) -> Indices:

@@ -43,7 +43,7 @@ class View:
     border:            [cells] within a few pixels of the segment.
     trusted:           the segment was somebody's word for one object, so it holds little else.
     pitch:             distance between neighbouring rays, as a tangent.
-    found:             nobody pointed at the segment: its borders are creases and gaps of the surface itself.
+    core_m:            [C, 3] sample of the segment's core when nobody pointed at it: its borders are the surface's own.
     """
 
     points_m: Array
@@ -62,7 +62,7 @@ class View:
     border: Any
     trusted: bool
     pitch: float
-    found: bool
+    core_m: Array
 
     def cells(self, points_m: Array) -> tuple[Indices, Any]:
         """Raster cells [...] of points [..., 3] relative to the viewpoint, and which of them lie in the raster."""
@@ -177,8 +177,13 @@ class Scene:
             border=border,
             trusted=segment.source == "mask",
             pitch=pitch,
-            found=segment.source == "cluster",
+            core_m=self._core(segment),
         )
+
+    def _core(self, segment: Segment) -> Array:
+        if segment.source != "cluster":
+            return np.zeros((0, 3))
+        return even_subset(self.cloud.points_m[segment.indices if segment.core is None else segment.core], _POINTS)
 
 
 def _basis(points: Array, direction: Array) -> Array:

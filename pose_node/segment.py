@@ -140,13 +140,16 @@ def _free_segments(
         around = neighbourhood(points, cloud.viewpoint_m, _pixels(cloud, index))
         gap_m = config.cluster_gap_m + _NOISE_PER_M2 * around.range2
         support = _support(around, cloud.viewpoint_m, cards, config, gap_m)
-        proposed = candidates(points, np.sqrt(around.range2), pieces(around, support, gap_m), cards, _BRIDGE * gap_m)
+        found_pieces, foot = pieces(around, support, gap_m)
+        proposed = candidates(points, np.sqrt(around.range2), found_pieces, cards, _BRIDGE * gap_m)
         pairs = sorted((cost, i, name) for i, c in enumerate(proposed) for cost, name in c.objects)[: config.max_pairs]
         for i, candidate in enumerate(proposed):
             names = tuple(name for _, k, name in pairs if k == i)
             if names:
                 only = names[0] if len(cards) == 1 else None
-                found.append(Segment(np.sort(index[candidate.rows]), "cluster", only, names))
+                rows = candidate.rows
+                core = np.sort(index[rows[~foot[rows]]])
+                found.append(Segment(np.sort(index[rows]), "cluster", only, names, core))
     if not found:
         reason = f"cloud: {len(index)} points within reach, none in a piece whose size fits an object."
         return [], [Rejected("no_segments", reason)]

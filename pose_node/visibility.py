@@ -66,7 +66,7 @@ class Visibility:
             # Nobody said that the object is here: a pose of which the measurement shows little is an accident.
             low, high = _SHOWN
             score = score * np.sqrt(covered) * np.clip((seen - low) / (high - low), 0.0, 1.0)
-        if view.found:
+        if len(view.core_m):
             score = score * self._telling(view) * self._held_in(T, view, points)
         return Scores(score, explained, violated, occluded, covered, seen)
 
@@ -150,7 +150,7 @@ class Visibility:
 
     def _overflow(self, T: Array, view: View, points: int) -> Array:
         """Share [B] of the segment's surface around a pose that lies beside the model as the viewpoint sees it."""
-        measured = view.points_m[every(len(view.points_m), points)]
+        measured = view.core_m[every(len(view.core_m), points)]
         x = (measured - T[:, None, :3, 3]) @ T[:, :3, :3]
         distance, near = self._tree.query(x.reshape(-1, 3))
         offset = (x - self.lookup.points_m[near].reshape(x.shape)) @ np.swapaxes(T[:, :3, :3], -1, -2)

@@ -23,7 +23,7 @@ def bent(angle_deg: float, turn_m: float = 0.0):
 
 def split(points, viewpoint=(0.0, 0.0, 0.0), pixels=None):
     around = neighbourhood(points, np.asarray(viewpoint), pixels)
-    return pieces(around, np.zeros(len(points), bool), np.full(len(points), GAP_M))
+    return pieces(around, np.zeros(len(points), bool), np.full(len(points), GAP_M))[0]
 
 
 @pytest.mark.parametrize("image", [True, False])
@@ -72,3 +72,12 @@ def test_components_keep_to_their_members():
     label = components(neighbourhood(points, np.zeros(3), pixels), member, np.full(len(points), GAP_M))
     assert (label[~member] == -1).all()
     assert len(np.unique(label[member])) == 2
+
+
+def test_the_foot_of_a_piece_lies_next_to_its_support():
+    points, pixels = bent(90.0)
+    support = points[:, 1] < -0.012
+    around = neighbourhood(points, np.zeros(3), pixels)
+    _, foot = pieces(around, support, np.full(len(points), GAP_M))
+    assert foot.any() and not foot[support].any()
+    assert np.abs(points[foot, 1]).max() < 0.03
