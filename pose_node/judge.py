@@ -120,7 +120,7 @@ class Judge:
         kept = self._distinct(T, score, card, self.config.shortlist)
         kept = [i for i in kept if score[i] >= score[kept[0]] - _BEHIND - self.config.alternatives_margin]
         T, origin = refiner.polish(T[kept], view), [origin[i] for i in kept]
-        score = visibility.score(T, view, samples=1024, points=512).score
+        score = visibility.score(T, view, samples=1024, points=512, exact=True).score
         kept = self._distinct(T, score, card, self.config.shortlist)
         least = score[kept[0]] - self.config.alternatives_margin - _POLISHED_BEHIND
         return [replace(origin[i], T_camera_object=T[i], confidence=float(score[i])) for i in kept if score[i] >= least]
@@ -148,7 +148,7 @@ class Judge:
         name = group[0].hypothesis.object_name
         card, segment = self.cards[name], group[0].hypothesis.segment
         T = np.stack([r.T_camera_object for r in group])
-        scores = self.visibility[name].score(T, view, samples=2048, points=len(view.points_m))
+        scores = self.visibility[name].score(T, view, samples=2048, points=len(view.points_m), exact=True)
         rank = scores.score + self._belief(group, T)
         best = int(np.argmax(rank))
         refusal = self._refusal(scores[best], name)

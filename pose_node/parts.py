@@ -69,6 +69,7 @@ def pieces(around: Neighbourhood, support: NDArray[np.bool_], gap_m: Array) -> t
     table = int(label.max()) + 1
     label = _grown(around, np.where(support, table, label), ~support, gap_m)
     foot = _beside(around, label, table, gap_m)
+    foot |= _beside(around, np.where(foot, table, label), table, gap_m)
     label = _merged(around, np.where(label == table, -1, label), gap_m)
     order = np.argsort(label, kind="stable")
     found = np.split(order, np.cumsum(np.bincount(label + 1))[:-1])[1:]

@@ -52,17 +52,25 @@ def prospects(
                     f"{name}: {glance.voters:.0%} of the points vote for the object, expected {config.min_voters:.0%}."
                 )
                 rejected.append(Rejected("no_votes", reason, name, segment))
-    kept: list[Prospect] = []
-    for prospect in sorted(seen, key=_merit, reverse=True):
-        alike = any(p.name == prospect.name and _within(p.segment, prospect.segment) > _WITHIN for p in kept)
-        if alike or len(kept) >= config.max_prospects:
-            reason = (
-                f"{prospect.name}: {prospect.glance.voters:.0%} of the points vote for the object, others are likelier."
-            )
-            rejected.append(Rejected("no_votes", reason, prospect.name, prospect.segment))
-        else:
-            kept.append(prospect)
-    return kept, rejected
+    best: list[tuple[int, float, Prospect]] = []
+    for name in networks:
+        own: list[Prospect] = []
+        for prospect in sorted((p for p in seen if p.name == name), key=_merit, reverse=True):
+            if any(_within(p.segment, prospect.segment) > _WITHIN for p in own):
+                rejected.append(_outdone(prospect))
+            else:
+                own.append(prospect)
+        best += [(place, -_merit(p), p) for place, p in enumerate(own)]
+    # Every object's best place comes before anyone's second: networks are not equally easy to please.
+    best.sort(key=lambda entry: entry[:2])
+    rejected += [_outdone(p) for _, _, p in best[config.max_prospects :]]
+    return [p for _, _, p in best[: config.max_prospects]], rejected
+
+
+def _outdone(prospect: Prospect) -> Rejected:
+    share = f"{prospect.glance.voters:.0%}"
+    reason = f"{prospect.name}: {share} of the points vote for the object, others are likelier."
+    return Rejected("no_votes", reason, prospect.name, prospect.segment)
 
 
 def _merit(prospect: Prospect) -> float:

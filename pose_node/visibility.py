@@ -55,8 +55,11 @@ class Visibility:
         self._tree = cKDTree(lookup.points_m)
         self._visible = np.asarray(card.surface.visible, dtype=bool)
 
-    def score(self, T: Array, view: View, samples: int = 512, points: int = 256) -> Scores:
-        """Scores of poses T [B, 4, 4] with ``samples`` of the model's surface and ``points`` of the segment."""
+    def score(self, T: Array, view: View, samples: int = 512, points: int = 256, exact: bool = False) -> Scores:
+        """Scores of poses T [B, 4, 4] with ``samples`` of the model's surface and ``points`` of the segment.
+
+        ``exact``: the poses are right to a pixel or wrong, so that what lies beside them tells.
+        """
         explained, violated, occluded, seen = self._model_to_rays(T, view, samples)
         covered = self._points_to_model(T, view, points)
         score = np.clip(explained - _VIOLATION_COST * violated, 0.0, 1.0)
@@ -67,7 +70,7 @@ class Visibility:
             low, high = _SHOWN
             score = score * np.sqrt(covered) * np.clip((seen - low) / (high - low), 0.0, 1.0)
         if len(view.core_m):
-            score = score * self._telling(view) * self._held_in(T, view, points)
+            score = score * self._telling(view) * (self._held_in(T, view, points) if exact else 1.0)
         return Scores(score, explained, violated, occluded, covered, seen)
 
     def _model_to_rays(self, T: Array, view: View, samples: int) -> tuple[Array, Array, Array, Array]:

@@ -43,7 +43,7 @@ def chain(judge, cloud, hypotheses):
 
 
 def score(judge, T, cloud, segment):
-    return judge.visibility["block"].score(T[None], Scene(cloud, judge.cards).view(segment), 2048, 800)[0]
+    return judge.visibility["block"].score(T[None], Scene(cloud, judge.cards).view(segment), 2048, 800, exact=True)[0]
 
 
 def test_the_true_pose_scores_near_one_and_wrong_ones_less(block, judge, pose):
