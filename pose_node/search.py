@@ -7,7 +7,7 @@ only the one that an object's network likes best is kept.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -18,6 +18,9 @@ from pose_node.prepare import Drawn, draw
 from pose_node.types import Rejected, Segment
 
 _WITHIN = 0.8  # share of the smaller of two segments that makes them two readings of the same points
+_DOUBT = (0.2, 0.85)  # shares of voters between which the network looks again at the core
+_GAIN = 0.1  # more voters than before: then the foot was not the object's
+_ALL = 0.97  # a core of more than this is the segment
 _SIZE_POWER = 0.1  # of two that the network likes as well, the larger one tells more
 
 
@@ -43,10 +46,17 @@ def prospects(
             rejected.append(Rejected("too_few_points", reason, segment.object_name, segment))
             continue
         drawn = draw(cloud.points_m[segment.indices], cloud.viewpoint_m)
+        core = _core(segment, config)
+        drawn_core = draw(cloud.points_m[core.indices], cloud.viewpoint_m) if core else None
         for name in segment.objects or networks:
             glance = networks[name].glance(drawn)
+            prospect = Prospect(segment, name, drawn, glance)
+            if core and drawn_core and _DOUBT[0] < glance.voters < _DOUBT[1]:
+                again = networks[name].glance(drawn_core)
+                if again.voters > glance.voters + _GAIN:
+                    glance, prospect = again, Prospect(core, name, drawn_core, again)
             if glance.voters >= config.min_voters:
-                seen.append(Prospect(segment, name, drawn, glance))
+                seen.append(prospect)
             else:
                 reason = (
                     f"{name}: {glance.voters:.0%} of the points vote for the object, expected {config.min_voters:.0%}."
@@ -65,6 +75,13 @@ def prospects(
     best.sort(key=lambda entry: entry[:2])
     rejected += [_outdone(p) for _, _, p in best[config.max_prospects :]]
     return [p for _, _, p in best[: config.max_prospects]], rejected
+
+
+def _core(segment: Segment, config: InferConfig) -> Segment | None:
+    """The segment without its foot, where that is another segment and large enough."""
+    if segment.core is None or not config.min_points <= len(segment.core) < _ALL * len(segment.indices):
+        return None
+    return replace(segment, indices=segment.core)
 
 
 def _outdone(prospect: Prospect) -> Rejected:

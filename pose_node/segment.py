@@ -212,12 +212,13 @@ def _filled(cloud: Cloud, thinned: Indices, found: list[Segment], config: Segmen
     range2 = np.sum((cloud.points_m - cloud.viewpoint_m) ** 2, axis=1)
     limit = config.cluster_gap_m + _NOISE_PER_M2 * range2
     follows = (owner >= 0) & (np.einsum("ni,ni->n", offset, offset) < limit * limit)
-    out = []
-    for segment in found:
+
+    def whole(rows: Indices) -> Indices:
         inside = np.zeros(len(cloud), dtype=bool)
-        inside[segment.indices] = True
-        out.append(replace(segment, indices=np.flatnonzero(inside[owner] & follows)))
-    return out
+        inside[rows] = True
+        return np.flatnonzero(inside[owner] & follows)
+
+    return [replace(s, indices=whole(s.indices), core=None if s.core is None else whole(s.core)) for s in found]
 
 
 def _in_box(cloud: Cloud, index: Indices, card: ObjectCard, config: SegmentConfig) -> list[Segment]:

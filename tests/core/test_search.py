@@ -66,3 +66,14 @@ def test_too_few_points_are_refused(scene):
     cloud, rows, networks = scene
     kept, (rejected,) = prospects(networks, cloud, [Segment(rows[:20], "cluster")], CONFIG)
     assert kept == [] and rejected.code == "too_few_points"
+
+
+def test_a_foot_that_the_network_doubts_is_left_out(scene):
+    cloud, rows, networks = scene
+    wall = np.setdiff1d(np.arange(len(cloud)), rows)
+    around = wall[np.linalg.norm(cloud.points_m[wall] - cloud.points_m[rows].mean(axis=0), axis=1) < 0.32]
+    mixed = np.sort(np.concatenate([rows, around[: len(rows)]]))
+    (kept,), _ = prospects(networks, cloud, [Segment(mixed, "cluster", core=rows)], CONFIG)
+    assert np.array_equal(kept.segment.indices, rows)
+    (kept,), _ = prospects(networks, cloud, [Segment(rows, "cluster", core=rows[: len(rows) // 2])], CONFIG)
+    assert np.array_equal(kept.segment.indices, rows)
