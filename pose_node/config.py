@@ -40,11 +40,13 @@ class SegmentConfig:
 
     near_m: float = bounded(0.1, 0.0, 100.0, "points nearer to the viewpoint are ignored")
     far_m: float = bounded(3.0, 0.0, 100.0, "points farther from the viewpoint are ignored")
-    remove_plane: bool = plain(True, "remove the dominant support plane before clustering")
+    remove_plane: bool = plain(True, "leave out supports: connected pieces of a plane, wider than any object")
     plane_distance_m: float = bounded(0.008, 0.0, 1.0, "points this near to the plane belong to it (grows with noise)")
     plane_min_share: float = bounded(0.15, 0.0, 1.0, "a plane with a smaller share of the points is not a support")
-    cluster_gap_m: float = bounded(0.012, 0.0, 1.0, "points farther apart than this start another cluster")
-    max_segments: int = bounded(16, 1, 1000, "at most this many clusters are looked at, largest first")
+    cluster_gap_m: float = bounded(0.012, 0.0, 1.0, "points farther apart than this start another piece of surface")
+    max_pairs: int = bounded(
+        48, 1, 1000, "at most this many pairs of a candidate and an object are looked at, likeliest size first"
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,12 @@ class InferConfig:
     require_gpu: bool = plain(False, "refuse to start rather than run on the CPU")
     threads: int = bounded(1, 1, 256, "threads of ONNX Runtime; results are byte-equal for a fixed number")
     min_points: int = bounded(60, 10, 100000, "a segment with fewer points is rejected")
+    min_voters: float = bounded(
+        0.5, 0.0, 1.0, "share of a segment's points that must vote for the object where nobody says where it is"
+    )
+    max_prospects: int = bounded(
+        10, 1, 1000, "at most this many pairs of segment and object are worked out where nobody says where to look"
+    )
     max_hypotheses: int = bounded(48, 1, 1000, "at most this many hypotheses a segment and object, before confusions")
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -52,6 +53,18 @@ _LEAST_OF_MASK = 0.5  # a mask of which the network would take more than this aw
 _WHOLE = 0.97  # a segment of which nearly all stays is left as it is
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Glance:
+    """A network's outputs for one prepared segment. on_object: [M] probability of the centres; keep: [M] which of them vote
+    for the object's most likely place; voters: their share."""
+
+    prepared: Prepared
+    outputs: dict[str, Array]
+    on_object: Array
+    keep: NDArray[np.bool_]
+    voters: float
+
+
 class Network:
     """One object's network, and the way from its outputs to poses."""
 
@@ -62,29 +75,39 @@ class Network:
         self.provider: str = self.session.get_providers()[0]
         _search_grid()  # made now, not while the first frame waits
 
-    def propose(self, segment: Segment, scene: Scene) -> list[Hypothesis] | Rejected:
+    def glance(self, drawn: Drawn) -> Glance:
+        """What the network makes of a segment, before any pose is looked for."""
+        prepared, outputs, on_object = self._look(drawn)
+        voters = _voters(prepared, outputs["offsets"], on_object)
+        return Glance(prepared, outputs, on_object, voters, float(voters.mean()))
+
+    def propose(self, segment: Segment, scene: Scene, glance: Glance | None = None) -> list[Hypothesis] | Rejected:
         """At most ``max_hypotheses`` poses of the object in a segment of the scene, or why there are none.
 
         A segment may hold more than the object: its points are narrowed to those that the network takes for the object,
-        and the network looks again. In a mask that is a trimming of its borders, for a mask is the user's word; in any
-        other segment only the points that vote for the most likely centre stay.
+        and the network looks again. In a mask that is a trimming of its borders, for a mask is the user's word; in a box
+        only the points that vote for the most likely centre stay; a cluster stays as it was found. ``glance``: the network's
+        first look at the segment, when there was one.
         """
         name = self.card.name
         if len(segment.indices) < self.config.min_points:
             reason = f"{name}: found {len(segment.indices)} points, expected at least {self.config.min_points}."
             return Rejected("too_few_points", reason, name, segment)
-        prepared, outputs, on_object = self._look(scene.drawn(segment))
+        glance = glance or self.glance(scene.drawn(segment))
+        prepared, outputs, on_object = glance.prepared, glance.outputs, glance.on_object
         source: SegmentSource
         if segment.source == "mask":
             keep, least, source = on_object > _FOREIGN, _LEAST_OF_MASK, segment.source
+        elif segment.source == "cluster":  # creases and gaps part things better than votes do
+            keep, least, source = np.ones(len(on_object), dtype=bool), 0.0, segment.source
         else:
-            keep, least, source = _voters(prepared, outputs["offsets"], on_object), _MIN_VOTERS, "votes"
-            if keep.mean() < least:
-                reason = f"{name}: {keep.mean():.0%} of the points vote for the object, expected {least:.0%}."
+            keep, least, source = glance.keep, _MIN_VOTERS, "votes"
+            if glance.voters < least:
+                reason = f"{name}: {glance.voters:.0%} of the points vote for the object, expected {least:.0%}."
                 return Rejected("no_votes", reason, name, segment)
         kept = keep[cKDTree(prepared.centres_m()).query(scene.cloud.points_m[segment.indices])[1]]
         if max(self.config.min_points, least * len(kept)) <= kept.sum() < _WHOLE * len(kept):
-            segment = Segment(segment.indices[kept], source, name, segment.indices)
+            segment = Segment(segment.indices[kept], source, name, told=segment.indices)
             prepared, outputs, on_object = self._look(scene.drawn(segment))
         poses = self._poses(prepared, outputs, on_object)[: self.config.max_hypotheses]
         belief = Belief(RotationDensity(outputs["rotation"]), outputs["centre"] * prepared.scale_m + prepared.centre_m)

@@ -59,6 +59,18 @@ class Judge:
             out.extend(self._shortlist(group, scene.view(group[0].segment)))
         return out
 
+    def sift(self, shortlist: Sequence[Hypothesis]) -> tuple[list[Hypothesis], list[Rejected]]:
+        """The hypotheses that may pass, and why the others cannot: the last refinement does not mend what is far off."""
+        worth: list[Hypothesis] = []
+        rejected: list[Rejected] = []
+        for h in shortlist:
+            if h.segment.source in _TOLD or h.confidence >= self.config.min_score - _HOPELESS:
+                worth.append(h)
+            else:
+                reason = f"{h.object_name}: score {h.confidence:.2f}, expected at least {self.config.min_score:.2f}."
+                rejected.append(Rejected("low_score", reason, h.object_name, h.segment, h.confidence))
+        return worth, rejected
+
     def decide(self, refined: Sequence[Refined], scene: Scene) -> tuple[list[Estimate], list[Rejected]]:
         """One estimate for each place that holds an object, best first, and why the others were refused."""
         found: list[Estimate] = []
@@ -112,7 +124,7 @@ class Judge:
         kept = self._distinct(T, score, card, self.config.shortlist)
         kept = [i for i in kept if score[i] >= score[kept[0]] - _BEHIND - self.config.alternatives_margin]
         T, origin = refiner.polish(T[kept], view), [origin[i] for i in kept]
-        score = visibility.score(T, view, samples=1024, points=512).score
+        score = visibility.score(T, view, samples=1024, points=512, exact=True).score
         kept = self._distinct(T, score, card, self.config.shortlist)
         least = score[kept[0]] - self.config.alternatives_margin - _POLISHED_BEHIND
         return [replace(origin[i], T_camera_object=T[i], confidence=float(score[i])) for i in kept if score[i] >= least]
@@ -137,7 +149,7 @@ class Judge:
         card, segment = self.cards[name], group[0].hypothesis.segment
         view = scene.view(segment)
         T = np.stack([r.T_camera_object for r in group])
-        scores = self.visibility[name].score(T, view, samples=2048, points=len(view.points_m))
+        scores = self.visibility[name].score(T, view, samples=2048, points=len(view.points_m), exact=True)
         rank = scores.score + self._belief(group, T)
         best = int(np.argmax(rank))
         agreement = self._agreement(group[best])

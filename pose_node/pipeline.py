@@ -15,6 +15,7 @@ from pose_node.infer import Network
 from pose_node.judge import Judge, by_segment_and_object
 from pose_node.refine import Refiner
 from pose_node.scene import Scene
+from pose_node.search import prospects
 from pose_node.segment import segments
 from pose_node.types import Hypothesis, Masks, Rejected, Result
 
@@ -62,15 +63,21 @@ class Pipeline:
             found, rejected = segments(cloud, masks, self.cards, self.config.segment, boxes)
         hypotheses = list(expected)
         with timed("infer", clock):
-            for segment in found:
-                for name in [segment.object_name] if segment.object_name else self.networks:
-                    proposed = self.networks[name].propose(segment, scene)
-                    if isinstance(proposed, Rejected):
-                        rejected.append(proposed)
-                    else:
-                        hypotheses.extend(proposed)
+            clusters = [s for s in found if s.source == "cluster"]
+            guessed, overlooked = prospects(self.networks, scene, clusters, self.config.infer)
+            rejected += overlooked
+            asked = [
+                self.networks[s.object_name].propose(s, scene) for s in found if s.object_name and s.source != "cluster"
+            ]
+            asked += [self.networks[p.name].propose(p.segment, scene, p.glance) for p in guessed]
+            for proposed in asked:
+                if isinstance(proposed, Rejected):
+                    rejected.append(proposed)
+                else:
+                    hypotheses.extend(proposed)
         with timed("shortlist", clock):
-            shortlist = self.judge.shortlist(hypotheses, scene)
+            shortlist, hopeless = self.judge.sift(self.judge.shortlist(hypotheses, scene))
+            rejected += hopeless
         with timed("refine", clock):
             groups = by_segment_and_object(shortlist, key=lambda h: h)
             refined = [r for group in groups for r in self.refiners[group[0].object_name].rivals(group, scene)]

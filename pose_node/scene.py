@@ -16,9 +16,10 @@ from scipy.spatial import cKDTree
 
 from pose_node.card import ObjectCard
 from pose_node.cloud import Cloud
-from pose_node.prepare import Drawn, draw
+from pose_node.prepare import Drawn, draw, even_subset
 from pose_node.types import Array, Indices, Segment
 
+_OWN_POINTS = 800  # of a segment that nobody vouches for, of which a pose must hold the surface around it
 _BLOCK = 16384  # points of the cloud that are sifted at once
 _RAYS_PER_CELL_SIDE = 2.0
 _CELLS_A_DIAMETER = 128  # finer cells than this say nothing more
@@ -43,6 +44,7 @@ class View:
     border:            [cells] within a few pixels of the segment.
     trusted:           the segment was somebody's word for one object, so it holds little else.
     pitch:             distance between neighbouring rays, as a tangent.
+    core_m:            [C, 3] sample of the segment's core when nobody pointed at it: its borders are the surface's own.
     """
 
     points_m: Array
@@ -63,6 +65,7 @@ class View:
     border: Any
     trusted: bool
     pitch: float
+    core_m: Array
 
     def cells(self, points_m: Array) -> tuple[Indices, Any]:
         """Raster cells [...] of points [..., 3] relative to the viewpoint, and which of them lie in the raster."""
@@ -197,7 +200,13 @@ class Scene:
             border=border,
             trusted=segment.source == "mask",
             pitch=pitch,
+            core_m=self._core(segment),
         )
+
+    def _core(self, segment: Segment) -> Array:
+        if segment.source != "cluster":
+            return np.zeros((0, 3))
+        return even_subset(self.cloud.points_m[segment.indices if segment.core is None else segment.core], _OWN_POINTS)
 
 
 def _within(cloud: Cloud, basis: Array, low: Array, high: Array) -> tuple[Indices, Array]:

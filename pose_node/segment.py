@@ -1,12 +1,13 @@
-"""Which points may belong to one instance: the user's masks and boxes, or what stands on the support plane.
+"""Which points may belong to one instance: the user's masks and boxes, or pieces of surface (``parts``) of an object's size.
 
-Masks are cut by distances alone, so a rigid motion of the cloud changes nothing. Without masks, images are clustered on
+Masks are cut by distances alone, so a rigid motion of the cloud changes nothing. Without masks, images are cut into pieces on
 their own pixel grid and bare clouds by nearest neighbours.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,11 +15,13 @@ from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
+from pose_node.candidates import candidates
 from pose_node.card import ObjectCard
 from pose_node.cloud import Cloud
 from pose_node.config import SegmentConfig
 from pose_node.errors import InputError
-from pose_node.prepare import even_subset
+from pose_node.parts import Neighbourhood, components, neighbourhood, pieces
+from pose_node.prepare import even_subset, every
 from pose_node.types import Array, Indices, Masks, Rejected, Segment, SegmentSource
 
 _MIN_POINTS = 30  # fewer say nothing about any object
@@ -32,6 +35,10 @@ _PLANES = 2
 _NOISE_PER_M2 = 0.003  # growth of distances with the square of the range, 1/m
 _FITS_REL = (0.08, 0.62)  # radius of an object's visible points about their centroid, in diameters
 _BALLS = 8  # pieces that a cluster too large for one object is looked at in
+_SUPPORTS = 3
+_LEVEL = 0.8  # cosine between the plane's normal and that of a point in its middle
+_SUPPORT_GAP = 0.5  # gaps that part a support: it is smooth
+_BRIDGE = 2.0  # gaps across which pieces may still be one object's
 _BOX_CLUSTERS = 3  # clusters in a box that may be the object
 
 
@@ -45,7 +52,7 @@ def segments(
     """Segments of the cloud, and what was asked for but cannot be one.
 
     masks: {object name: [bool, of the source's shape, ...]}, each one instance. boxes: the same, but holding background
-    too. With neither, the support plane is removed and clusters whose size fits an object are returned, largest first.
+    too. With neither, unions of surface pieces whose size fits an object are returned, likeliest first.
     Raises InputError for an unknown object or a mask of another shape.
     """
     if not masks and not boxes:
@@ -129,13 +136,61 @@ def _free_segments(
     index = _within_reach(cloud, thinned, config)
     found = []
     if len(index) >= _MIN_POINTS:
-        for cluster in _clusters(cloud, _without_planes(cloud, index, cards, config), config):
-            found.extend(_fitting(cloud, cluster, cards, "cluster"))
-    found.sort(key=lambda s: -len(s.indices))
+        points = cloud.points_m[index]
+        around = neighbourhood(points, cloud.viewpoint_m, _pixels(cloud, index))
+        gap_m = config.cluster_gap_m + _NOISE_PER_M2 * around.range2
+        support = _support(around, cloud.viewpoint_m, cards, config, gap_m)
+        found_pieces, foot = pieces(around, support, gap_m)
+        proposed = candidates(points, np.sqrt(around.range2), found_pieces, cards, _BRIDGE * gap_m)
+        pairs = sorted((cost, i, name) for i, c in enumerate(proposed) for cost, name in c.objects)[: config.max_pairs]
+        for i, candidate in enumerate(proposed):
+            names = tuple(name for _, k, name in pairs if k == i)
+            if names:
+                only = names[0] if len(cards) == 1 else None
+                rows = candidate.rows
+                core = np.sort(index[rows[~foot[rows]]])
+                found.append(Segment(np.sort(index[rows]), "cluster", only, names, core))
     if not found:
-        reason = f"cloud: {len(index)} points within reach, none in a cluster whose size fits an object."
+        reason = f"cloud: {len(index)} points within reach, none in a piece whose size fits an object."
         return [], [Rejected("no_segments", reason)]
-    return _filled(cloud, thinned, found[: config.max_segments], config), []
+    return _filled(cloud, thinned, found, config), []
+
+
+def _pixels(cloud: Cloud, index: Indices) -> tuple[Indices, Indices] | None:
+    """Rows and columns of points on the thinned grid of an image; None for a bare cloud."""
+    if len(cloud.shape) != 2:
+        return None
+    row, column = np.divmod(cloud.source_index[index], cloud.shape[1])
+    return row // _step(cloud), column // _step(cloud)
+
+
+def _support(
+    around: Neighbourhood, viewpoint_m: Array, cards: Mapping[str, ObjectCard], config: SegmentConfig, gap_m: Array
+) -> NDArray[np.bool_]:
+    """Which points [N] belong to a support: a connected piece of a plane, wider than any object.
+
+    A plane's band alone is none: it holds the foot of all that stands on it, and the bottom of a bowl.
+    """
+    support = np.zeros(len(around.points_m), dtype=bool)
+    widest = max(card.diameter_m for card in cards.values())
+    for _ in range(_SUPPORTS if config.remove_plane else 0):
+        left = np.flatnonzero(~support)
+        if len(left) < _MIN_POINTS:
+            break
+        plane = _plane(around.points_m[left], viewpoint_m, config)
+        # Near and level, both together: the foot of a wall is near, the top of a box is level.
+        off = (around.points_m @ plane[:3] + plane[3]) / _plane_limit(around.points_m, viewpoint_m, config)
+        tilt = (1.0 - np.abs(around.normals @ plane[:3])) / (1.0 - _LEVEL)
+        on = ~support & (off * off + tilt * tilt < 1.0)
+        if on.sum() < config.plane_min_share * len(support):
+            break
+        label = components(around, on, _SUPPORT_GAP * gap_m)
+        for piece in np.flatnonzero(np.bincount(label[on]) >= _MIN_POINTS):
+            flat = label == piece
+            points = around.points_m[flat]
+            if np.percentile(np.linalg.norm(points - points.mean(axis=0), axis=1), 90) >= 0.6 * widest:
+                support |= flat
+    return support
 
 
 def _filled(cloud: Cloud, thinned: Indices, found: list[Segment], config: SegmentConfig) -> list[Segment]:
@@ -150,17 +205,20 @@ def _filled(cloud: Cloud, thinned: Indices, found: list[Segment], config: Segmen
         stayed[cell[thinned]] = thinned
         owner = stayed[cell]
     else:
-        owner = thinned[cKDTree(cloud.points_m[thinned]).query(cloud.points_m)[1]]
+        distance, near = cKDTree(cloud.points_m[thinned]).query(cloud.points_m, k=2)
+        # Of two rows that are equally near, neither owns a point: which one comes first is chance.
+        owner = np.where(distance[:, 0] < (1.0 - 1e-9) * distance[:, 1], thinned[near[:, 0]], -1)
     offset = cloud.points_m - cloud.points_m[owner]
     range2 = np.sum((cloud.points_m - cloud.viewpoint_m) ** 2, axis=1)
     limit = config.cluster_gap_m + _NOISE_PER_M2 * range2
     follows = (owner >= 0) & (np.einsum("ni,ni->n", offset, offset) < limit * limit)
-    out = []
-    for segment in found:
+
+    def whole(rows: Indices) -> Indices:
         inside = np.zeros(len(cloud), dtype=bool)
-        inside[segment.indices] = True
-        out.append(Segment(np.flatnonzero(inside[owner] & follows), segment.source, segment.object_name))
-    return out
+        inside[rows] = True
+        return np.flatnonzero(inside[owner] & follows)
+
+    return [replace(s, indices=whole(s.indices), core=None if s.core is None else whole(s.core)) for s in found]
 
 
 def _in_box(cloud: Cloud, index: Indices, card: ObjectCard, config: SegmentConfig) -> list[Segment]:
@@ -194,10 +252,12 @@ def _thinned(cloud: Cloud) -> Indices:
         step = _step(cloud)
         row, column = np.divmod(cloud.source_index, cloud.shape[1])
         return np.flatnonzero((row % step == 0) & (column % step == 0))
-    if len(cloud) <= _MOST_POINTS:
-        return np.arange(len(cloud))
     order = np.lexsort(cloud.points_m.T[::-1])
-    return np.sort(order[np.linspace(0, len(order) - 1, _MOST_POINTS).round().astype(np.intp)])
+    if len(order) <= _MOST_POINTS:
+        return order
+    points = cloud.points_m[order]  # chosen by an invariant, as ``even_subset`` does
+    order = order[np.argsort(np.sum((points - points.mean(axis=0)) ** 2, axis=1), kind="stable")]
+    return order[every(len(order), _MOST_POINTS)]
 
 
 def _within_reach(cloud: Cloud, index: Indices, config: SegmentConfig) -> Indices:

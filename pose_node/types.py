@@ -30,12 +30,16 @@ class Segment:
     indices:     [M] rows of ``Cloud.points_m``, in ascending order.
     source:      how the segment was found; "mask" and "box" are the user's word, the others a guess.
     object_name: the only object to look for here, or None when any may be.
+    objects:     those whose size the segment has, likeliest first, where it was found by size; empty: any.
+    core:        [C] those of its rows that are surely not its support's, where it was found by the surface's own borders.
     told:        [M' >= M] the rows that somebody said are the object, where ``indices`` are those that the network left of them.
     """
 
     indices: Indices
     source: SegmentSource
     object_name: str | None = None
+    objects: tuple[str, ...] = ()
+    core: Indices | None = None
     told: Indices | None = None
 
 

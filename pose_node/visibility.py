@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 
 import numpy as np
+from scipy.spatial import cKDTree
 
 from pose_node.card import ObjectCard
 from pose_node.config import JudgeConfig
@@ -14,10 +15,14 @@ from pose_node.scene import View
 from pose_node.types import Array, Indices
 
 # Standard deviation of agreement, share of the tolerance: where somebody says that the object is, and where nobody does.
-_SIGMA_TOLD, _SIGMA_GUESSED = 0.6, 0.4
+_SIGMA_TOLD, _SIGMA_GUESSED = 0.6, 0.5
 _GRAZING = 4.0  # along the ray a point may lie this many times farther off than across the surface
 _VIOLATION_COST = 1.0
-_SHOWN = (0.25, 0.65)  # share of the visible surface that must be shown: none of the score below, all of it above
+_SHOWN = (0.1, 0.3)  # share of the visible surface that must be shown: none of the score below, all of it above
+_OVERFLOW = (0.02, 0.1)  # share of the surface around that a pose may leave out: all of the score below, none above
+_TELLING = (0.075, 0.12)  # tolerance in diameters: agreement within so much tells all below, nothing above
+_BESIDE_RAYS = 2.0  # a point so many rays beside the model lies on it yet; at twice that it is wholly off it
+_AROUND_REL = 0.06  # points within twice this share of the diameter are around, at thrice none
 _BORDER_FREE = 1.5  # a segment point this many tolerances off is as bad as one far away
 
 
@@ -47,10 +52,14 @@ class Visibility:
 
     def __init__(self, card: ObjectCard, lookup: Lookup, config: JudgeConfig) -> None:
         self.card, self.lookup, self.config = card, lookup, config
+        self._tree = cKDTree(lookup.points_m)
         self._visible = np.asarray(card.surface.visible, dtype=bool)
 
-    def score(self, T: Array, view: View, samples: int = 512, points: int = 256) -> Scores:
-        """Scores of poses T [B, 4, 4] with ``samples`` of the model's surface and ``points`` of the segment."""
+    def score(self, T: Array, view: View, samples: int = 512, points: int = 256, exact: bool = False) -> Scores:
+        """Scores of poses T [B, 4, 4] with ``samples`` of the model's surface and ``points`` of the segment.
+
+        ``exact``: the poses are right to a pixel or wrong, so that what lies beside them tells.
+        """
         explained, violated, occluded, seen = self._model_to_rays(T, view, samples)
         covered = self._points_to_model(T, view, points)
         score = np.clip(explained - _VIOLATION_COST * violated, 0.0, 1.0)
@@ -60,6 +69,8 @@ class Visibility:
             # Nobody said that the object is here: a pose of which the measurement shows little is an accident.
             low, high = _SHOWN
             score = score * np.sqrt(covered) * np.clip((seen - low) / (high - low), 0.0, 1.0)
+        if len(view.core_m):
+            score = score * self._telling(view) * (self._held_in(T, view, points) if exact else 1.0)
         return Scores(score, explained, violated, occluded, covered, seen)
 
     def _model_to_rays(self, T: Array, view: View, samples: int) -> tuple[Array, Array, Array, Array]:
@@ -124,6 +135,38 @@ class Visibility:
         miss = np.maximum(np.abs(across), beyond)
         facing = np.clip(1.5 * np.einsum("bpi,bpi->bp", turned, model_normal) - 0.2, 0.0, 1.0)
         return (np.exp(-0.5 * np.square(miss / (_sigma(view) * allowed))) * facing).mean(axis=1)
+
+    def _telling(self, view: View) -> float:
+        """How much agreement tells, in [0, 1]: nothing where the tolerance is large against the object."""
+        fine, coarse = _TELLING
+        noise = float(tolerance(np.array(view.range_m), self.config)) / self.card.diameter_m
+        return float(np.clip((coarse - noise) / (coarse - fine), 0.0, 1.0))
+
+    def _held_in(self, T: Array, view: View, points: int) -> Array:
+        """One where the model holds the surface around it, [B]; less where the surface goes on beside the model.
+
+        No crease or gap divides the surface of a found segment, so what goes on is the same thing's: a small box that fits
+        into a larger one's face is betrayed by the rest of the face.
+        """
+        few, many = _OVERFLOW
+        return np.clip((many - self._overflow(T, view, points)) / (many - few), 0.0, 1.0)
+
+    def _overflow(self, T: Array, view: View, points: int) -> Array:
+        """Share [B] of the segment's surface around a pose that lies beside the model as the viewpoint sees it."""
+        measured = view.core_m[every(len(view.core_m), points)]
+        x = (measured - T[:, None, :3, 3]) @ T[:, :3, :3]
+        distance, near = self._tree.query(x.reshape(-1, 3))
+        offset = (x - self.lookup.points_m[near].reshape(x.shape)) @ np.swapaxes(T[:, :3, :3], -1, -2)
+        distance = distance.reshape(x.shape[:2])
+        # Across the ray a camera is as exact as its pixels, whatever its noise along the ray.
+        to_point = measured - view.viewpoint_m
+        range_m = np.linalg.norm(to_point, axis=1)
+        along = np.einsum("bwi,wi->bw", offset, to_point / range_m[:, None])
+        beside = np.sqrt(np.maximum(np.einsum("bwi,bwi->bw", offset, offset) - along * along, 0.0))
+        exact = _BESIDE_RAYS * view.pitch * range_m + self.lookup.spacing_m
+        off = np.clip(beside / exact - 1.0, 0.0, 1.0)
+        around = np.clip(3.0 - distance / (_AROUND_REL * self.card.diameter_m), 0.0, 1.0)
+        return (off * around).sum(axis=1) / np.maximum(around.sum(axis=1), 1.0)
 
 
 def _sigma(view: View) -> float:

@@ -286,17 +286,17 @@ def test_too_few_points_are_refused_with_the_numbers(block, pose):
     assert "59" in refused.reason and "60" in refused.reason
 
 
-def test_a_cluster_that_nobody_votes_for_is_refused_but_a_mask_is_the_users_word(block, pose):
+def test_a_box_that_nobody_votes_for_is_refused_but_a_mask_is_the_users_word(block, pose):
     cloud, mask = block.see(pose)
     network, oracle = network_for(block), block.oracle(pose)
     network.run = lambda prepared: {**oracle(prepared), "objectness": np.full(128, -6.0)}
-    refused = propose(network, cloud, segment_of(cloud, mask, "cluster"))
+    refused = propose(network, cloud, segment_of(cloud, mask, "box"))
     assert isinstance(refused, Rejected)
     assert refused.code == "no_votes"
     assert not isinstance(propose(network, cloud, segment_of(cloud, mask)), Rejected)
 
 
-def test_a_cluster_with_background_is_narrowed_to_the_voters(block, pose):
+def test_a_box_with_background_is_narrowed_to_the_voters(block, pose):
     cloud, mask = block.see(pose)
     network, oracle = network_for(block), block.oracle(pose)
 
@@ -306,7 +306,7 @@ def test_a_cluster_with_background_is_narrowed_to_the_voters(block, pose):
         return {**outputs, "objectness": np.where(behind, -6.0, 6.0)}
 
     network.run = run
-    whole = Segment(np.arange(len(cloud)), "cluster", None)
+    whole = Segment(np.arange(len(cloud)), "box", None)
     hypotheses = propose(network, cloud, whole)
     narrowed = hypotheses[0].segment
     assert narrowed.source == "votes"

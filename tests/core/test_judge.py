@@ -44,7 +44,7 @@ def chain(judge, cloud, hypotheses):
 
 
 def score(judge, T, cloud, segment):
-    return judge.visibility["block"].score(T[None], Scene(cloud, judge.cards).view(segment), 2048, 800)[0]
+    return judge.visibility["block"].score(T[None], Scene(cloud, judge.cards).view(segment), 2048, 800, exact=True)[0]
 
 
 def test_the_true_pose_scores_near_one_and_wrong_ones_less(block, judge, pose):
@@ -229,3 +229,33 @@ def test_connected_runs_around_the_circle():
 def test_narrow_dips_are_bridged_and_wide_ones_are_not():
     free = np.array([True, False, False, True, False, False, False, False, False, False])
     assert _bridged(free, 2).tolist() == [True, True, True, True, False, False, False, False, False, False]
+
+
+def test_a_found_segment_must_be_held_whole(block, judge, pose):
+    cloud, asked = seen(block, pose, "box")
+    found = replace(asked, source="cluster")
+    assert score(judge, pose, cloud, found).score == score(judge, pose, cloud, asked).score > 0.8
+    beside = pose.copy()
+    beside[:3, 3] += [0.02, 0.0, 0.0]
+    view = Scene(cloud, judge.cards).view(found)
+    held = judge.visibility["block"]._held_in(np.stack([pose, beside]), view, 800)
+    assert held[0] == 1.0 and held[1] < 0.5
+
+
+def test_far_off_a_found_segment_tells_nothing(block, judge, pose):
+    far = pose.copy()
+    far[:3, 3] *= 5.0
+    cloud, asked = seen(block, far, "box", table_m=3.4)
+    assert score(judge, far, cloud, asked).score > 0.5
+    assert score(judge, far, cloud, replace(asked, source="cluster")).score == 0.0
+
+
+def test_what_cannot_pass_is_sifted_out_but_never_what_somebody_asked_for(block, judge, pose):
+    _, segment = seen(block, pose)
+    hypotheses = [
+        Hypothesis("block", pose, replace(segment, source=source), "coordinates", confidence)
+        for source, confidence in (("mask", 0.0), ("cluster", 0.1), ("cluster", 0.6))
+    ]
+    worth, (refused,) = judge.sift(hypotheses)
+    assert worth == [hypotheses[0], hypotheses[2]]
+    assert refused.code == "low_score" and refused.score == 0.1

@@ -134,14 +134,33 @@ def test_clusters_cover_the_objects_pixels(cards):
         assert max(share(cloud, s, mask) for s in found) > 0.8
 
 
-def test_a_cluster_larger_than_the_object_is_looked_at_in_pieces(block, cards):
-    depth, _ = table_scene([(0.0, 0.5, 0.06, 0.1)])
+def test_a_smooth_thing_larger_than_the_object_is_not_it(block, cards):
+    depth, masks = table_scene([(0.0, 0.5, 0.06, 0.1)])
+    cloud = Cloud.from_depth(depth, K)
+    assert all(share(cloud, s, masks[0]) < 0.5 for s in segments(cloud, None, cards, CONFIG)[0])
+
+
+def test_things_that_touch_are_told_apart_at_the_crease(block, cards):
+    depth, masks = table_scene([(-0.045, 0.09, 0.14, 0.12), (0.045, 0.09, 0.07, 0.1)])
     cloud = Cloud.from_depth(depth, K)
     found, _ = segments(cloud, None, cards, CONFIG)
-    assert len(found) >= 3
-    for segment in found:
-        points = cloud.points_m[segment.indices]
-        assert np.linalg.norm(points - points.mean(axis=0), axis=1).max() < 1.5 * block.card.diameter_m
+    assert max(share(cloud, s, masks[1] & ~masks[0]) for s in found) > 0.75
+
+
+def test_the_foot_of_a_thing_stays_with_it(cards):
+    depth, masks = table_scene([(0.0, 0.1, 0.07, 0.12)])
+    cloud = Cloud.from_depth(depth, K)
+    found, _ = segments(cloud, None, cards, CONFIG)
+    assert max(share(cloud, s, masks[0]) for s in found) > 0.9
+
+
+def test_segments_without_a_mask_know_whose_size_they_have(block, cards):
+    depth, _ = table_scene([(0.0, 0.1, 0.07, 0.12)])
+    tiny = replace(
+        block.card, name="tiny", surface=replace(block.card.surface, points_m=0.2 * block.card.surface.points_m)
+    )
+    found, _ = segments(Cloud.from_depth(depth, K), None, {**cards, "tiny": tiny}, CONFIG)
+    assert found and all(s.objects == ("block",) for s in found)
 
 
 def test_nothing_but_a_plane(cards):
@@ -152,12 +171,10 @@ def test_nothing_but_a_plane(cards):
     assert segments(few, None, cards, CONFIG)[1][0].code == "no_segments"
 
 
-def test_planes_stay_when_asked_and_an_objects_own_face_is_no_plane(block, cards):
-    depth, _ = table_scene([(0.0, 0.1, 0.07, 0.12)])
-    kept = segments(Cloud.from_depth(depth, K), None, cards, replace(CONFIG, remove_plane=False))[0]
-    assert kept and all(len(s.indices) > 0 for s in kept)
+@pytest.mark.parametrize("remove_plane", [True, False])
+def test_an_objects_own_face_is_no_support(cards, remove_plane):
     face = np.column_stack([np.random.default_rng(1).uniform(-0.05, 0.05, (2000, 2)), np.full(2000, 0.6)])
-    (segment,), _ = segments(Cloud.from_points(face), None, cards, CONFIG)
+    (segment,), _ = segments(Cloud.from_points(face), None, cards, replace(CONFIG, remove_plane=remove_plane))
     assert len(segment.indices) == 2000
 
 
@@ -167,10 +184,11 @@ def test_too_far_and_too_near_is_ignored(cards):
     assert segments(Cloud.from_points(face * [1, 1, 0.02]), None, cards, replace(CONFIG, near_m=0.2))[0] == []
 
 
-def test_only_the_largest_clusters(cards):
+def test_only_the_likeliest_pairs(cards):
     depth, _ = table_scene([(-0.15, 0.08, 0.07, 0.12), (0.0, 0.08, 0.07, 0.1), (0.15, 0.08, 0.08, 0.1)])
-    found, _ = segments(Cloud.from_depth(depth, K), None, cards, replace(CONFIG, max_segments=2))
-    assert len(found) == 2 and len(found[0].indices) >= len(found[1].indices)
+    cloud = Cloud.from_depth(depth, K)
+    every, few = (segments(cloud, None, cards, replace(CONFIG, max_pairs=n))[0] for n in (40, 2))
+    assert len(every) > 2 and [s.indices.tolist() for s in few] == [s.indices.tolist() for s in every[:2]]
 
 
 def test_a_box_is_searched_for_the_object(cards):
