@@ -31,15 +31,12 @@ _MOST_PIXELS = 320 * 480  # clustering uses at most as many pixels of an image
 _MOST_POINTS = 20000  # and as many points of a bare cloud
 _PLANE_SUBSET = 1500
 _PLANE_TRIALS = 256
-_PLANES = 2
 _NOISE_PER_M2 = 0.003  # growth of distances with the square of the range, 1/m
-_FITS_REL = (0.08, 0.62)  # radius of an object's visible points about their centroid, in diameters
-_BALLS = 8  # pieces that a cluster too large for one object is looked at in
 _SUPPORTS = 3
 _LEVEL = 0.8  # cosine between the plane's normal and that of a point in its middle
 _SUPPORT_GAP = 0.5  # gaps that part a support: it is smooth
 _BRIDGE = 2.0  # gaps across which pieces may still be one object's
-_BOX_CLUSTERS = 3  # clusters in a box that may be the object
+_IN_BOX = 0.7  # share of a union that must lie in the box
 
 
 def segments(
@@ -52,7 +49,7 @@ def segments(
     """Segments of the cloud, and what was asked for but cannot be one.
 
     masks: {object name: [bool, of the source's shape, ...]}, each one instance. boxes: the same, but holding background
-    too. With neither, unions of surface pieces whose size fits an object are returned, likeliest first.
+    too. In them, and with neither everywhere, unions of surface pieces whose size fits an object are returned, likeliest first.
     Raises InputError for an unknown object or a mask of another shape.
     """
     if not masks and not boxes:
@@ -132,28 +129,40 @@ def _components(points: Array, gap_m: float) -> tuple[Indices, float]:
 def _free_segments(
     cloud: Cloud, cards: Mapping[str, ObjectCard], config: SegmentConfig
 ) -> tuple[list[Segment], list[Rejected]]:
+    found = _unions(cloud, cards, config, np.ones(len(cloud), dtype=bool))
+    if not found:
+        return [], [Rejected("no_segments", "cloud: found no piece of surface within reach whose size fits an object.")]
+    return found, []
+
+
+def _unions(
+    cloud: Cloud, cards: Mapping[str, ObjectCard], config: SegmentConfig, inside: NDArray[np.bool_]
+) -> list[Segment]:
+    """Surface pieces of the cloud, alone and together, that have an object's size and lie in what is ``inside`` [N], likeliest first."""
     thinned = _thinned(cloud)
     index = _within_reach(cloud, thinned, config)
-    found = []
-    if len(index) >= _MIN_POINTS:
-        points = cloud.points_m[index]
-        around = neighbourhood(points, cloud.viewpoint_m, _pixels(cloud, index))
-        gap_m = config.cluster_gap_m + _NOISE_PER_M2 * around.range2
-        support = _support(around, cloud.viewpoint_m, cards, config, gap_m)
-        found_pieces, foot = pieces(around, support, gap_m)
-        proposed = candidates(points, np.sqrt(around.range2), found_pieces, cards, _BRIDGE * gap_m)
-        pairs = sorted((cost, i, name) for i, c in enumerate(proposed) for cost, name in c.objects)[: config.max_pairs]
-        for i, candidate in enumerate(proposed):
-            names = tuple(name for _, k, name in pairs if k == i)
-            if names:
-                only = names[0] if len(cards) == 1 else None
-                rows = candidate.rows
-                core = np.sort(index[rows[~foot[rows]]])
-                found.append(Segment(np.sort(index[rows]), "cluster", only, names, core))
-    if not found:
-        reason = f"cloud: {len(index)} points within reach, none in a piece whose size fits an object."
-        return [], [Rejected("no_segments", reason)]
-    return _filled(cloud, thinned, found, config), []
+    if len(index) < _MIN_POINTS:
+        return []
+    points = cloud.points_m[index]
+    around = neighbourhood(points, cloud.viewpoint_m, _pixels(cloud, index))
+    gap_m = config.cluster_gap_m + _NOISE_PER_M2 * around.range2
+    support = _support(around, cloud.viewpoint_m, cards, config, gap_m)
+    found, foot = pieces(around, support, gap_m)
+    proposed = [
+        c
+        for c in candidates(points, np.sqrt(around.range2), found, cards, _BRIDGE * gap_m)
+        if inside[index[c.rows]].mean() > _IN_BOX
+    ]
+    pairs = sorted((cost, i, name) for i, c in enumerate(proposed) for cost, name in c.objects)[: config.max_pairs]
+    out = []
+    for i, candidate in enumerate(proposed):
+        names = tuple(name for _, k, name in pairs if k == i)
+        if names:
+            only = names[0] if len(cards) == 1 else None
+            rows = candidate.rows
+            core = np.sort(index[rows[~foot[rows]]])
+            out.append(Segment(np.sort(index[rows]), "cluster", only, names, core))
+    return _filled(cloud, thinned, out, config)
 
 
 def _pixels(cloud: Cloud, index: Indices) -> tuple[Indices, Indices] | None:
@@ -222,23 +231,12 @@ def _filled(cloud: Cloud, thinned: Indices, found: list[Segment], config: Segmen
 
 
 def _in_box(cloud: Cloud, index: Indices, card: ObjectCard, config: SegmentConfig) -> list[Segment]:
-    """Clusters in a box that may be the object, those nearest to the box's middle first."""
-    cards = {card.name: card}
+    """What in a box may be the object by its surface and size; the whole box where nothing is parted in it."""
     if len(index) < _MIN_POINTS:
         return []
-    rest = _without_planes(cloud, index, cards, config)
-    found = [s for c in _clusters(cloud, rest, config) for s in _fitting(cloud, c, cards, "box")]
-    if not found:  # the box holds the object alone, or the object is as flat as its support
-        found = _fitting(cloud, index, cards, "box") or [Segment(index, "box", card.name)]
-    rays = cloud.points_m[index] - cloud.viewpoint_m
-    middle = (rays / np.linalg.norm(rays, axis=1, keepdims=True)).mean(axis=0)
-
-    def merit(segment: Segment) -> float:
-        towards = cloud.points_m[segment.indices].mean(axis=0) - cloud.viewpoint_m
-        off = np.linalg.norm(np.cross(towards, middle)) / np.linalg.norm(middle)  # metres beside the middle
-        return float(np.sqrt(len(segment.indices)) * np.exp(-off / card.diameter_m))
-
-    return sorted(found, key=lambda s: -merit(s))[:_BOX_CLUSTERS]
+    inside = np.zeros(len(cloud), dtype=bool)
+    inside[index] = True
+    return _unions(cloud, {card.name: card}, config, inside) or [Segment(index, "box", card.name)]
 
 
 def _step(cloud: Cloud) -> int:
@@ -263,28 +261,6 @@ def _thinned(cloud: Cloud) -> Indices:
 def _within_reach(cloud: Cloud, index: Indices, config: SegmentConfig) -> Indices:
     range_m = np.linalg.norm(cloud.points_m[index] - cloud.viewpoint_m, axis=1)
     return index[(range_m >= config.near_m) & (range_m <= config.far_m)]
-
-
-def _without_planes(cloud: Cloud, index: Indices, cards: Mapping[str, ObjectCard], config: SegmentConfig) -> Indices:
-    """``index`` less the support planes: large ones, wider than any object."""
-    if not config.remove_plane:
-        return index
-    widest = max(card.diameter_m for card in cards.values())
-    total = len(index)
-    for _ in range(_PLANES):
-        if len(index) < _MIN_POINTS:
-            break
-        points = cloud.points_m[index]
-        plane = _plane(points, cloud.viewpoint_m, config)
-        on = _on_plane(points, cloud.viewpoint_m, plane, config)
-        if on.sum() < config.plane_min_share * total:
-            break
-        flat = points[on]
-        spread = np.percentile(np.linalg.norm(flat - flat.mean(axis=0), axis=1), 90)
-        if spread < 0.6 * widest:  # an object's own face
-            break
-        index = index[~on]
-    return index
 
 
 def _plane(points: Array, viewpoint_m: Array, config: SegmentConfig) -> Array:
@@ -320,68 +296,3 @@ def _on_plane(points: Array, viewpoint_m: Array, plane: Array, config: SegmentCo
 
 def _gap(range_m: float, config: SegmentConfig) -> float:
     return config.cluster_gap_m + _NOISE_PER_M2 * range_m * range_m
-
-
-def _clusters(cloud: Cloud, index: Indices, config: SegmentConfig) -> list[Indices]:
-    """Groups of rows that gaps part, at least ``_MIN_POINTS`` each."""
-    if len(index) < _MIN_POINTS:
-        return []
-    if len(cloud.shape) == 2:
-        label = _image_components(cloud, index, config)
-    else:
-        points = cloud.points_m[index]
-        median = float(np.median(np.linalg.norm(points - cloud.viewpoint_m, axis=1)))
-        label = _components(points, _gap(median, config))[0]
-    order = np.argsort(label, kind="stable")
-    ends = np.cumsum(np.bincount(label))
-    return [c for c in np.split(index[order], ends[:-1]) if len(c) >= _MIN_POINTS]
-
-
-def _image_components(cloud: Cloud, index: Indices, config: SegmentConfig) -> Indices:
-    """Labels of pixels that are linked to their neighbours on the (thinned) grid, over holes of one pixel too."""
-    row, column = np.divmod(cloud.source_index[index], cloud.shape[1])
-    step = _step(cloud)
-    row, column = row // step, column // step
-    height, width = int(row.max()) + 3, int(column.max()) + 3
-    grid = np.full((height, width), -1, dtype=np.int32)
-    grid[row, column] = np.arange(len(index))
-    points = cloud.points_m[index]
-    range2 = np.einsum("ni,ni->n", points - cloud.viewpoint_m, points - cloud.viewpoint_m)
-    gap2 = np.square(config.cluster_gap_m + _NOISE_PER_M2 * range2)
-    first, second = [], []
-    for dr, dc in ((0, 1), (1, 0), (0, 2), (2, 0)):
-        a = grid[: height - dr, : width - dc].ravel()
-        b = grid[dr:, dc:].ravel()
-        both = (a >= 0) & (b >= 0)
-        a, b = a[both], b[both]
-        apart = points[a] - points[b]
-        linked = np.einsum("ni,ni->n", apart, apart) < gap2[a]
-        first.append(a[linked])
-        second.append(b[linked])
-    i, j = np.concatenate(first), np.concatenate(second)
-    graph = coo_matrix((np.ones(len(i), dtype=np.int8), (i, j)), shape=(len(index),) * 2)
-    return connected_components(graph, directed=False)[1].astype(np.intp)
-
-
-def _fitting(cloud: Cloud, cluster: Indices, cards: Mapping[str, ObjectCard], source: SegmentSource) -> list[Segment]:
-    """The cluster as a segment when some object is of its size; in overlapping pieces when it is larger than all."""
-    points = cloud.points_m[cluster]
-    radius_m = float(np.percentile(np.linalg.norm(points - points.mean(axis=0), axis=1), 95))
-    low, high = _FITS_REL
-    fits = [n for n, card in cards.items() if low * card.diameter_m <= radius_m <= high * card.diameter_m]
-    if fits:
-        return [Segment(np.sort(cluster), source, fits[0] if len(fits) == 1 else None)]
-    widest = max(card.diameter_m for card in cards.values())
-    if radius_m < high * widest:
-        return []
-    only = next(iter(cards)) if len(cards) == 1 else None
-    subset = even_subset(points, 1000)
-    pieces: list[Segment] = []
-    uncovered = np.linalg.norm(subset - subset.mean(axis=0), axis=1)
-    while len(pieces) < _BALLS and uncovered.max() > 0.0:
-        centre = subset[int(uncovered.argmax())]
-        near = np.linalg.norm(points - centre, axis=1) < 0.7 * widest
-        uncovered[np.linalg.norm(subset - centre, axis=1) < 0.45 * widest] = 0.0
-        if near.sum() >= _MIN_POINTS:
-            pieces.append(Segment(np.sort(cluster[near]), source, only))
-    return pieces

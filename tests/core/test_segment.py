@@ -198,8 +198,19 @@ def test_a_box_is_searched_for_the_object(cards):
     rows, columns = np.nonzero(mask)
     box[rows.min() - 15 : rows.max() + 16, columns.min() - 25 : columns.max() + 26] = True
     found, rejected = segments(cloud, None, cards, CONFIG, boxes={"block": [box]})
-    assert not rejected and found[0].source == "box" and found[0].object_name == "block"
+    assert not rejected and found[0].source == "cluster" and found[0].object_name == "block"
     assert share(cloud, found[0], mask) > 0.75
+    inside = box.ravel()[cloud.source_index]
+    assert all(inside[s.indices].mean() > 0.6 for s in found)  # the other block is not looked at
+
+
+def test_a_box_in_which_nothing_is_parted_is_the_segment(cards):
+    depth, _ = table_scene([])
+    cloud = Cloud.from_depth(depth, K)
+    box = np.zeros(SHAPE, bool)
+    box[SHAPE[0] // 2 : SHAPE[0] // 2 + 40, 100:150] = True
+    (found,), _ = segments(cloud, None, cards, CONFIG, boxes={"block": [box]})
+    assert found.source == "box" and share(cloud, found, box) == 1.0
 
 
 def test_a_tight_box_is_the_segment(block, cards, pose):
