@@ -20,7 +20,7 @@ from pose_node.scene import Rays, View
 from pose_node.se3 import apply
 from pose_node.types import Array
 
-_PLACES = 256  # of the outline that are looked at
+_PLACES = 192  # of the outline that are looked at
 _NEIGHBOURS = 6
 _SAME_SHEET = -0.2  # cosine between normals below which neighbouring samples are the two sides of a thin wall
 _SLACK_SPACINGS, _BEYOND_SPACINGS = (
@@ -29,7 +29,7 @@ _SLACK_SPACINGS, _BEYOND_SPACINGS = (
 )  # a disc of this radius, that far beyond a place, is looked at in the samples
 _BEYOND_SAMPLES = 8
 _LAYER_M = 0.02  # surface farther behind than this does not blur the edge
-_REACH = 6  # rays searched to either side
+_REACH = 4  # rays searched to either side
 _LEAST = 6  # fewer edges than this are left alone
 _FURTHER_M = 0.0035  # what lies farther behind the outline than this and the noise is not the object
 _NOISES = 3.0

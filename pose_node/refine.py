@@ -136,9 +136,11 @@ class Refiner:
         # The borders of a segment that nobody vouches for are a guess: there the surface alone decides.
         for left in reversed(range(looks if view.trusted else 1)):
             outline = find_outline(self.contour, T, view, scene.rays(hypothesis.segment)) if view.trusted else None
-            edges = None if outline is None else _Edges(outline, self._information(fit, len(points), view))
+            every_other = 2 if left else 1
+            p, n = points[::every_other], normals[::every_other]
+            edges = None if outline is None else _Edges(outline, self._information(fit, len(p), view))
             step_rel, most = (_NEAR_REL, _BETWEEN_LOOKS) if left else (_STEP_REL, self.config.max_iterations)
-            T, fit, more, converged = self._descend(T, points, normals, reach_m, step_rel, most, edges)
+            T, fit, more, converged = self._descend(T, p, n, reach_m, step_rel, most, edges)
             steps += more
         T = transform(project_so3(T[:3, :3]), T[:3, 3])
         residual, weight = fit.residual[0, : len(points)], fit.weight[0, : len(points)]
