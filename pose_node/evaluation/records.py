@@ -132,7 +132,7 @@ class FrameRecord:
 class Errors:
     """How far one estimate is from its label; ``None`` where it was not worked out.
 
-    vsd:            at each tau of ``vsd.TAUS``, in [0, 1].
+    vsd:            at each tau of ``metrics.VSD_TAUS``, in [0, 1].
     mssd_rel, add_rel, adds_rel, add_s_rel: over the object's diameter; add_s is ADD-S where a symmetry is declared, else ADD.
     mspd_px:        pixels, as BOP scales them: to an image 640 pixels wide.
     rotation_deg, translation_mm: up to symmetry.
