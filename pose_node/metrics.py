@@ -122,10 +122,10 @@ def vsd(
     depth_est_m, depth_gt_m: [H, W] renderings of the model at the two poses, 0 where it is not; depth_m: [H, W] the measured
     depth, 0 where there is no reading, which hides nothing (BOP 2019). 1 at every tolerance where neither is seen.
     """
-    v, u = np.indices(depth_m.shape, dtype=np.float64)
-    x, y = (u - K[0, 2]) / K[0, 0], (v - K[1, 2]) / K[1, 1]
+    drawn = np.nonzero((depth_est_m > 0) | (depth_gt_m > 0))  # other pixels do not count
+    x, y = (drawn[1] - K[0, 2]) / K[0, 0], (drawn[0] - K[1, 2]) / K[1, 1]
     # Millimetres in single precision are what the reference compares: a pixel at the tolerance then falls to the same side.
-    est, gt, test = (_range_mm(1000.0 * depth, x, y) for depth in (depth_est_m, depth_gt_m, depth_m))
+    est, gt, test = (_range_mm(1000.0 * depth[drawn], x, y) for depth in (depth_est_m, depth_gt_m, depth_m))
     delta, free = np.float32(1000.0 * delta_m), test == 0
     visible_gt = (gt > 0) & (free | (gt.astype(np.float32) - test.astype(np.float32) <= delta))
     visible_est = (est > 0) & (visible_gt | free | (est.astype(np.float32) - test.astype(np.float32) <= delta))
@@ -179,7 +179,7 @@ def _largest(points: Array, moved: Array, symmetries: Array) -> Array:
 
 
 def _range_mm(depth_mm: Array, x: Array, y: Array) -> Array:
-    """Depth along the axis [H, W] -> distance from the camera's centre; x and y: where the rays meet the plane z = 1."""
+    """Depth along the axis [P] -> distance from the camera's centre; x and y: where the rays meet the plane z = 1."""
     return np.sqrt((x * depth_mm) ** 2 + (y * depth_mm) ** 2 + depth_mm**2)
 
 
