@@ -164,6 +164,7 @@ class LabelRecord:
 
     visible_share: of its silhouette, in [0, 1]; None where unknown.
     estimate:      index into its frame's estimates, None where there is none; score: that estimate's.
+    recall:        {"vsd", "mssd", "mspd": share of BOP's thresholds at which it is found}, see ``match.Match``.
     """
 
     scene: str
@@ -175,6 +176,7 @@ class LabelRecord:
     estimate: int | None = None
     score: float | None = None
     errors: Errors = field(default_factory=Errors)
+    recall: Mapping[str, float] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -187,6 +189,7 @@ class LabelRecord:
             "estimate": self.estimate,
             "score": _number(self.score),
             "errors": self.errors.to_json(),
+            "recall": dict(self.recall),
         }
 
     @classmethod
@@ -201,12 +204,17 @@ class LabelRecord:
             values["estimate"],
             values["score"],
             Errors.from_json(values["errors"]),
+            values["recall"],
         )
 
 
 @dataclass(frozen=True, eq=False)
 class RunInfo:
-    """What was run: ``objects`` is {name: {"diameter_m", "bop_id"}}; ``notes`` are sentences on what could not be had."""
+    """What was run.
+
+    objects: {name: {"diameter_m", "bop_id"}}. whose: "set" where errors are those of the data set's models and symmetries,
+    "card" where they are our own, "" without labels. notes: sentences on what could not be had.
+    """
 
     source: str
     kind: Kind
@@ -215,6 +223,7 @@ class RunInfo:
     config: Mapping[str, Any]
     version: str
     provider: str
+    whose: str = ""
     notes: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
