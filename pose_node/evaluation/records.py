@@ -204,7 +204,7 @@ class LabelRecord:
             values["estimate"],
             values["score"],
             Errors.from_json(values["errors"]),
-            values["recall"],
+            values.get("recall", {}),
         )
 
 

@@ -53,6 +53,6 @@ class Scans:
         for name, per_metre, label in self._scans:
             points = read_ply(self.folder / "scenes" / name)[0] / per_metre
             middle, extent = (points.min(axis=0) + points.max(axis=0)) / 2, np.linalg.norm(np.ptp(points, axis=0))
-            cloud = Cloud.from_points(points, middle + [0.0, 0.0, _AWAY * extent])
+            cloud = Cloud.from_points(points, middle + np.array([0.0, 0.0, _AWAY * extent]))
             # Every scan is a placement of its own, seen from another side.
             yield Frame(Path(name).stem, Path(name).stem, cloud, (label,))
