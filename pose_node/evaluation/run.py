@@ -50,12 +50,12 @@ def evaluate_folder(
     Raises InputError, CardError, ConfigError or ModelError for what cannot be used; what was done until then is kept.
     """
     source = open_source(folder, crops)
-    cards, notes = _cards(source, folder, models, names)
-    truths = {i: _truth(card, i, folder) for i, card in cards.items() if i is not None}
+    cards, others, notes = _cards(source, folder, models, names)
+    truths = {i: _truth(card, i, folder) for i, card in cards.items()}
     kinds = sorted({truth.whose for truth in truths.values()})
     if len(kinds) > 1:
         raise InputError(f"{folder}: found models of only some objects, expected those of all or of none.")
-    pipeline = Pipeline.load([card.folder for card in _once(cards)], config)
+    pipeline = Pipeline.load([card.folder for card in (*cards.values(), *others)], config)
     info = RunInfo(
         source=str(folder),
         kind="bop",
@@ -64,7 +64,7 @@ def evaluate_folder(
         config=asdict(pipeline.config),
         version=__version__,
         provider=pipeline.provider,
-        whose=kinds[0],
+        whose=kinds[0] if kinds else "",
         notes=tuple(notes),
     )
     frames, labels = [], []
@@ -135,9 +135,9 @@ def _match(
 
 def _cards(
     source: Source, folder: Path, models: str | Path, names: Sequence[str]
-) -> tuple[dict[int | None, ObjectCard], list[str]]:
-    """{the set's object id: our card} and notes on labels without one. An object that was asked for and that the set does
-    not know comes under None: it is looked for, and can only raise false alarms.
+) -> tuple[dict[int, ObjectCard], list[ObjectCard], list[str]]:
+    """{the set's object id: our card}, cards that were asked for and that the set has no label of (they can only raise false
+    alarms), and notes on what is left out.
 
     Ids are matched by the set's names where it has some: another set's object 5 is not ours. Else by the cards' ``bop_id``.
     """
@@ -145,7 +145,7 @@ def _cards(
     ids = {name: i for i, name in source.names.items()}
     place = models_folder(folder)
     known = read_info(place) if place else {}
-    found: dict[int | None, ObjectCard] = {}
+    found: dict[int, ObjectCard] = {}
     notes = []
     for card in cards:
         i = ids.get(card.name) if ids else card.bop_id
@@ -163,16 +163,13 @@ def _cards(
             notes.append(
                 f"{source.names.get(i, f'object {i}')}: {count} labels left out, as no object to look for is it."
             )
-    if not found:
+    others = [card for card in cards if card.name in names and card not in found.values()]
+    if not found and not others:
         have = ", ".join(source.names.get(i, str(i)) for i in sorted(source.labelled)) or "none"
         raise InputError(
             f"{folder}: found labels of {have}, expected one of the objects {', '.join(c.name for c in cards)}."
         )
-    return found, notes
-
-
-def _once(cards: Mapping[int | None, ObjectCard]) -> list[ObjectCard]:
-    return list({card.name: card for card in cards.values()}.values())
+    return found, others, notes
 
 
 def _truth(card: ObjectCard, bop_id: int, folder: Path) -> Truth:
