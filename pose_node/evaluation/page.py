@@ -35,7 +35,7 @@ figure svg, figure img { display: block; width: 100%; height: auto; }
 .key { display: flex; flex-wrap: wrap; gap: 2px 14px; margin: 6px 0 0; padding: 0; list-style: none; font-size: 13px; }
 .key i { display: inline-block; width: 14px; height: 4px; margin-right: 5px; vertical-align: middle; border-radius: 2px; }
 svg text { fill: var(--soft); font: 11px system-ui, "Segoe UI", Roboto, Arial, sans-serif; }
-svg .grid { stroke: var(--rule); fill: none; display: inline; } svg .axis { stroke: var(--soft); fill: none; }
+svg .rule { stroke: var(--rule); fill: none; } svg .axis { stroke: var(--soft); fill: none; }
 svg .guide { stroke: var(--soft); fill: none; stroke-dasharray: 4 4; }
 svg .line { fill: none; stroke-width: 2.2; } svg .thin { fill: none; stroke-width: 1.2; } svg .band { stroke: none; fill-opacity: .18; }
 table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
@@ -46,9 +46,8 @@ td:first-child { font-weight: 600; }
 tr:last-child td { border-bottom: 0; }
 .interval { display: block; font-size: 12px; white-space: nowrap; }
 .better { color: var(--c2); font-weight: 600; } .worse { color: var(--c1); font-weight: 600; }
-.bar { display: block; height: 9px; margin-top: 6px; background: var(--c0); border-radius: 2px; min-width: 1px; }
+.level { display: block; height: 9px; margin-top: 6px; background: var(--c0); border-radius: 2px; min-width: 1px; }
 td.wide { width: 35%; }
-svg .bar { stroke: none; display: inline; }
 @media (max-width: 760px) {
   body { padding: 10px; } .card { padding: 8px 12px; }
   table, tbody, tr, td { display: block; width: 100%; } thead { display: none; }
@@ -61,6 +60,7 @@ svg .bar { stroke: none; display: inline; }
 }
 @media print { body { background: none; } figure, .card, tr { break-inside: avoid; } }
 """
+_LEVEL = '<span class="level"'
 _COLOURS = "".join(
     f"svg .line.c{i}, svg .thin.c{i} {{ stroke: var(--c{i}); }} svg .band.c{i}, svg .dot.c{i}, svg .bar.c{i} {{ fill: var(--c{i}); }} "
     f".key .c{i} {{ background: var(--c{i}); }}\n"
@@ -121,11 +121,12 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     names = "".join(f'<th scope="col">{escape(name)}</th>' for name in head)
     lines = []
     for row in rows:
-        cells = (
-            f'<td{_class("wide") if cell.startswith('<span class="bar') else ""} data-name="{escape(name, quote=True)}">{cell}</td>'
-            for name, cell in zip(head, row)
+        kinds = ["wide" if cell.startswith(_LEVEL) else "" for cell in row]
+        cells = "".join(
+            f'<td{_class(kind)} data-name="{escape(name, quote=True)}">{cell}</td>'
+            for name, cell, kind in zip(head, row, kinds)
         )
-        lines.append(f"<tr>{''.join(cells)}</tr>")
+        lines.append(f"<tr>{cells}</tr>")
     return (
         f'<div class="card"><table><thead><tr>{names}</tr></thead><tbody>{"".join(lines)}</tbody></table></div>'
         if lines
@@ -141,7 +142,7 @@ def text(value: object, interval: str = "", kind: str = "") -> str:
 
 def bar(share: float) -> str:
     """A cell that is a bar over ``share`` (0..1) of its width."""
-    return f'<span class="bar" style="width:{100 * min(max(share, 0.0), 1.0):.1f}%"></span>'
+    return f'{_LEVEL} style="width:{100 * min(max(share, 0.0), 1.0):.1f}%"></span>'
 
 
 def picture(image: Image, title: str) -> str:

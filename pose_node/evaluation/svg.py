@@ -108,10 +108,10 @@ class Chart:
         """The chart as one element; ``title`` is what a screen reader says."""
         parts = [f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(title, quote=True)}">']
         for tick, place in zip(self.y.ticks(), self._at([self.x.low] * len(self.y.ticks()), self.y.ticks())[1]):
-            parts.append(f'<path class="grid" d="M{_LEFT} {place:.1f}H{_RIGHT}"/>')
+            parts.append(f'<path class="rule" d="M{_LEFT} {place:.1f}H{_RIGHT}"/>')
             parts.append(f'<text x="{_LEFT - 5}" y="{place + 4:.1f}" text-anchor="end">{number(tick)}</text>')
         for tick, place in zip(self.x.ticks(), self._at(self.x.ticks(), [self.y.low] * len(self.x.ticks()))[0]):
-            parts.append(f'<path class="grid" d="M{place:.1f} {_TOP}V{_BOTTOM}"/>')
+            parts.append(f'<path class="rule" d="M{place:.1f} {_TOP}V{_BOTTOM}"/>')
             # The last number would stick out on the right if it stood centred under its tick.
             anchor = "end" if place > _RIGHT - 8 else "middle"
             parts.append(
