@@ -79,6 +79,11 @@ def page(title: str, parts: Iterable[str]) -> str:
     )
 
 
+def heading(title: str) -> str:
+    """The name of the page, once at its top."""
+    return f"<h1>{escape(title)}</h1>"
+
+
 def section(title: str, *parts: str) -> str:
     """A heading and what is below it; nothing at all where there is nothing below."""
     inside = "\n".join(part for part in parts if part)
