@@ -57,7 +57,8 @@ class BagFrames:
 
     objects:     those that are looked for; a mask's labels mean the only one of them where ``labels`` is empty.
     topics:      {role: topic} where the choice is not to be made from the types: depth, info, points, mask.
-    labels:      {mask label: object name}. rectified: as the node's parameter. fixed_frame: else the root of the camera's tree.
+    labels:      {mask label: object name}. fixed_frame: of the camera's poses, else the root of its tree.
+    rectified:   as the node's parameter; None: unless the depth topic is named raw and not rect.
     realtime:    drop frames as the node would, whose worker takes the time between two frames of the iteration.
     Raises InputError when the recording cannot be read at all, or holds nothing to measure with.
     """
@@ -68,20 +69,21 @@ class BagFrames:
         objects: Sequence[str] = (),
         topics: Mapping[str, str] | None = None,
         labels: Mapping[int, str] | None = None,
-        rectified: bool = True,
+        rectified: bool | None = None,
         fixed_frame: str | None = None,
         realtime: bool = False,
     ) -> None:
         self.path = Path(path)
-        self._objects, self._labels, self._rectified = tuple(objects), dict(labels or {}), rectified
-        self._realtime = realtime
+        self._objects, self._labels, self._realtime = tuple(objects), dict(labels or {}), realtime
         with Recording(self.path) as recording:
             self._opening: list[str] = []
             self.topics: Topics = find_topics(recording, topics or {}, self._opening)
             if self.topics.mask and not self._labels and len(self._objects) != 1 and "mask" not in (topics or {}):
                 self._opening.append(f"{self.topics.mask}: masks were left out, as nothing names their labels.")
                 self.topics = replace(self.topics, mask=None)
-            self.expected: int = recording.counts[self.topics.measurement]
+            measurement = self.topics.measurement
+            self._rectified = ("rect" in measurement or "raw" not in measurement) if rectified is None else rectified
+            self.expected: int = recording.counts[measurement]
             self.fixed_frame = fixed_frame or self._root(recording)
             self._opening += [note for note in recording.notes if note not in self._opening]
         self.notes: list[str] = list(self._opening)
