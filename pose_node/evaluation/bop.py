@@ -153,10 +153,10 @@ def _labels(entries: Any, shares: Any, path: Path, number: int) -> tuple[Label, 
     labels = []
     try:
         for k, entry in enumerate(entries):
-            share = float(shares[k]["visib_fract"]) if k < len(shares) else None
+            share = shares[k].get("visib_fract") if k < len(shares) else None
             T = _pose(entry["cam_R_m2c"], entry["cam_t_m2c"], path)
-            labels.append(Label(int(entry["obj_id"]), k, T, share))
-    except (TypeError, KeyError, ValueError) as error:
+            labels.append(Label(int(entry["obj_id"]), k, T, None if share is None else float(share)))
+    except (TypeError, KeyError, ValueError, AttributeError) as error:
         if isinstance(error, InputError):
             raise
         raise InputError(f"{path}: frame {number} does not read ({type(error).__name__}: {error}).") from None

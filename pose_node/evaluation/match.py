@@ -49,10 +49,10 @@ def match(
     vsd = mspd = None
     if cloud.K is not None and depth_m is not None:
         vsd, mspd = _in_the_image(truth, poses, labels, depth_m, cloud.K)
-    recall = {"mssd": _found(mssd, REL_THRESHOLDS)}
+    recall = {"mssd": _share(mssd, REL_THRESHOLDS)}
     if vsd is not None and mspd is not None:
-        recall["mspd"] = _found(mspd, PIXEL_THRESHOLDS)
-        recall["vsd"] = np.mean([_found(vsd[:, :, tau], REL_THRESHOLDS) for tau in range(vsd.shape[2])], axis=0)
+        recall["mspd"] = _share(mspd, PIXEL_THRESHOLDS)
+        recall["vsd"] = np.mean([_share(vsd[:, :, tau], REL_THRESHOLDS) for tau in range(vsd.shape[2])], axis=0)
     cost = np.minimum(mssd, _FAR) + 1e-3 * np.minimum(mssd, 1e3)
     matched = {label: row for row, label in zip(*linear_sum_assignment(cost))}
     matches = []
@@ -90,18 +90,23 @@ def _in_the_image(
     return vsd, mspd
 
 
-def _found(errors: Array, thresholds: Array) -> Array:
-    """Share of thresholds [L] at which each label is found: estimates, best first, each take the free label of least error
-    below the threshold. errors: [E, L]."""
-    found = np.zeros(errors.shape[1])
-    for threshold in thresholds:
-        free = np.ones(errors.shape[1], dtype=bool)
-        for row in errors:
-            left = np.where(free, row, np.inf)
-            if len(left) and left.min() < threshold:
-                free[int(np.argmin(left))] = False
-        found += ~free
-    return found / len(thresholds)
+def found(errors: Array, thresholds: Array) -> Array:
+    """Which labels are found at each threshold: [thresholds, L] bool.
+
+    errors: [E, L], the best estimate first. Each takes the free label of least error below the threshold, as bop_toolkit
+    matches; a label that another estimate fits better may so go to the estimate of higher score.
+    """
+    taken = np.zeros((len(thresholds), errors.shape[1]), dtype=bool)
+    for row, threshold in zip(taken, thresholds):
+        for of_estimate in errors:
+            left = np.where(row, np.inf, of_estimate)
+            if left.min() < threshold:
+                row[int(np.argmin(left))] = True
+    return taken
+
+
+def _share(errors: Array, thresholds: Array) -> Array:
+    return found(errors, thresholds).mean(axis=0)
 
 
 def _errors(
