@@ -3,23 +3,72 @@
 from __future__ import annotations
 
 import argparse
-import json
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
-from pose_node.evaluation.records import RUN
-from pose_node.evaluation.run import evaluate_folder
+from pose_node.card import load_card
+from pose_node.errors import InputError
+from pose_node.evaluation.bag_run import evaluate_bag
+from pose_node.evaluation.pictures import Scenery
+from pose_node.evaluation.records import read_run
+from pose_node.evaluation.report import write_report
+from pose_node.evaluation.run import evaluate_folder, open_source
 from pose_node.evaluation.summarise import describe
+from pose_node.objects import object_folders
+from pose_node.types import Array
 
 DONE, NOTHING_FOUND = 0, 3
 _BAG = "metadata.yaml"  # what makes a folder a ROS 2 bag
 
 
 def evaluate(options: argparse.Namespace) -> int:
-    """Run, write the run folder, and print the figures; returns the exit code."""
+    """Run, write the run folder with its report, and print the figures; returns the exit code.
+
+    Raises a PoseNodeError of one sentence for a source, object or setting that cannot be used.
+    """
+    if options.compare:
+        from pose_node.evaluation.compare import compare
+
+        print(f"written: {compare(*options.compare)}")
+        return DONE
     source: Path = options.source
+    if not source.exists():
+        raise InputError(f"{source}: found nothing there, expected a bag or a folder in BOP's layout.")
     out = options.out or Path(f"{source.resolve().name}_run")
-    summary = evaluate_folder(source, out, options.crops, options.models or "", options.config, options.objects)
+    models, scenery = options.models or "", None
+    if source.is_file() or (source / _BAG).is_file():
+        labels = {_whole(value): name for value, name in _pairs(options.labels, "--labels")}
+        topics = dict(_pairs(options.topics, "--topics"))
+        summary = evaluate_bag(
+            source, out, models, options.config, options.objects, topics, labels, options.fixed_frame, options.realtime
+        )
+    else:
+        summary = evaluate_folder(
+            source, out, options.crops, models, options.config, options.objects, options.symmetries
+        )
+        scenery = Scenery(open_source(source, "none").depth, partial(_surface, models))
+    report = write_report(out, scenery)
     print("\n".join(describe(summary)))
-    print("\n".join(f"note: {note}" for note in json.loads((out / RUN).read_text())["notes"]))
-    print(f"written: {out}")
-    return DONE
+    print(f"written: {report}")
+    return DONE if any(frame.estimates for frame in read_run(out).frames) else NOTHING_FOUND
+
+
+def _surface(models: str | Path, name: str) -> tuple[Array, Array]:
+    """An object's surface samples [S, 3] and normals [S, 3], for pictures."""
+    surface = load_card(object_folders(models, [name])[0]).surface
+    return surface.points_m, surface.normals
+
+
+def _pairs(words: Sequence[str], option: str) -> list[tuple[str, str]]:
+    pairs = [(key, value) for key, _, value in (word.partition("=") for word in words)]
+    wrong = next((word for word, (key, value) in zip(words, pairs) if not (key and value)), None)
+    if wrong is not None:
+        raise InputError(f"{option}: found {wrong!r}, expected two words joined by '='.")
+    return pairs
+
+
+def _whole(value: str) -> int:
+    if not value.isdigit():
+        raise InputError(f"--labels: found {value!r}, expected a mask's value, a whole number.")
+    return int(value)

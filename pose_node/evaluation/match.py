@@ -122,7 +122,7 @@ def _errors(
         mspd_px,
         add,
         adds,
-        adds if len(truth.symmetries) > 1 else add,
+        adds if truth.declared else add,
         float(np.degrees(turn)),
         1000.0 * float(shift),
     )

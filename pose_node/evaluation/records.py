@@ -213,7 +213,8 @@ class RunInfo:
     """What was run.
 
     objects: {name: {"diameter_m", "bop_id"}}. whose: "set" where errors are those of the data set's models and symmetries,
-    "card" where they are our own, "" without labels. notes: sentences on what could not be had.
+    "depth" where they are up to what depth cannot tell, "card" where models and symmetries are our own, "" without labels.
+    notes: sentences on what could not be had.
     """
 
     source: str

@@ -21,7 +21,7 @@ from pose_node.evaluation.results_csv import ResultsCsv
 from pose_node.evaluation.scans import GROUND_TRUTH, Scans
 from pose_node.evaluation.source import Frame, Label, Source
 from pose_node.evaluation.summarise import summarise
-from pose_node.evaluation.truth import Truth, read_info, truth_of_card, truth_of_set
+from pose_node.evaluation.truth import Symmetries, Truth, read_info, truth_of_card, truth_of_set
 from pose_node.objects import object_folders
 from pose_node.pipeline import Pipeline
 
@@ -41,17 +41,19 @@ def evaluate_folder(
     models: str | Path = "",
     config: str | Path | None = None,
     names: Sequence[str] = (),
+    symmetries: Symmetries = "declared",
     seed: int = 0,
     stream: TextIO | None = None,
 ) -> dict[str, Any]:
     """Run the pipeline over a labelled set and write ``out``; returns the summary.
 
-    names: the objects to look for, by default all trained ones that the set has labels of. seed: of the bootstrap.
+    names: the objects to look for, by default all trained ones that the set has labels of. symmetries: those that the set
+    declares, or "depth": also those that it lists as what depth cannot tell. seed: of the bootstrap.
     Raises InputError, CardError, ConfigError or ModelError for what cannot be used; what was done until then is kept.
     """
     source = open_source(folder, crops)
     cards, others, notes = _cards(source, folder, models, names)
-    truths = {i: _truth(card, i, folder) for i, card in cards.items()}
+    truths = {i: _truth(card, i, folder, symmetries) for i, card in cards.items()}
     kinds = sorted({truth.whose for truth in truths.values()})
     if len(kinds) > 1:
         raise InputError(f"{folder}: found models of only some objects, expected those of all or of none.")
@@ -172,11 +174,11 @@ def _cards(
     return found, others, notes
 
 
-def _truth(card: ObjectCard, bop_id: int, folder: Path) -> Truth:
+def _truth(card: ObjectCard, bop_id: int, folder: Path, symmetries: Symmetries) -> Truth:
     place = models_folder(folder)
     info = read_info(place) if place else {}
     if place and bop_id in info:
-        return truth_of_set(card.name, bop_id, info[bop_id], place / f"obj_{bop_id:06d}.ply")
+        return truth_of_set(card.name, bop_id, info[bop_id], place / f"obj_{bop_id:06d}.ply", symmetries)
     return truth_of_card(card)
 
 

@@ -18,6 +18,7 @@ from pose_node.errors import InputError
 from pose_node.evaluation.bop import read_names
 from pose_node.evaluation.ply import read_ply
 from pose_node.evaluation.source import Frame, Label
+from pose_node.types import Array
 
 GROUND_TRUTH = "gt.json"
 _UNITS = {"mm": 1000.0, "m": 1.0}
@@ -56,3 +57,7 @@ class Scans:
             cloud = Cloud.from_points(points, middle + np.array([0.0, 0.0, _AWAY * extent]))
             # Every scan is a placement of its own, seen from another side.
             yield Frame(Path(name).stem, Path(name).stem, cloud, (label,))
+
+    def depth(self, scene: str, frame: str) -> tuple[Array, Array]:
+        """Raises InputError: bare points form no image to draw on."""
+        raise InputError(f"{self.folder}: found scans, expected depth images to draw on.")

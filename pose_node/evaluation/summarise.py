@@ -1,8 +1,9 @@
 """The figures of a run: of all labels, of each object and of each scene, each with its bootstrap interval by placement.
 
 Average recall (AR) is BOP's: for VSD, MSSD and MSPD the mean recall over their thresholds, ``ar`` the mean of the three
-(Hodan et al., "BOP Challenge 2020 on 6D object localization"). It bears that name only where models and symmetries are
-the data set's own; measured with our own cards the same figures are called ``own_ar``, for they compare with nobody's.
+(Hodan et al., "BOP Challenge 2020 on 6D object localization"). Figures bear these names only where models and symmetries
+are the data set's own; with our own cards, or up to what depth cannot tell, the same are called ``own_ar``, and so on: they
+compare with nobody's, and a run has the ones or the others.
 """
 
 from __future__ import annotations
@@ -75,29 +76,33 @@ def summarise(
     }
 
 
-def _of_labels(info: RunInfo, labels: Sequence[LabelRecord], seed: int) -> dict[str, Any]:
-    if not labels:
-        return {}
-    places = [placement(label) for label in labels]
+def label_values(info: RunInfo, labels: Sequence[LabelRecord]) -> dict[str, Array]:
+    """What each label [N] adds to the figures that are means over labels, so that two runs can be compared label by label."""
     means: dict[str, Array] = {}
-    prefix = "" if info.whose == "set" else "own_"
     kinds = [kind for kind in ("vsd", "mssd", "mspd") if all(kind in label.recall for label in labels)]
     recalls = {kind: np.array([label.recall[kind] for label in labels]) for kind in kinds}
     if len(recalls) == 3:
-        means[f"{prefix}ar"] = np.mean(list(recalls.values()), axis=0)
-    means.update({f"{prefix}ar_{kind}": values for kind, values in recalls.items()})
+        means["ar"] = np.mean(list(recalls.values()), axis=0)
+    means.update({f"ar_{kind}": values for kind, values in recalls.items()})
     diameters = np.array([info.objects[label.object_name]["diameter_m"] for label in labels], float)
     for key in ("mssd", "add_s", "add", "adds"):
         means[f"recall_{key}_10"] = (errors(labels, f"{key}_rel") < WITHIN).astype(float)
     for key in ("add_s", "add", "adds"):
         means[f"auc_{key}"] = np.clip(1.0 - errors(labels, f"{key}_rel") * diameters / AUC_M, 0.0, 1.0)
     means["answered"] = np.array([label.estimate is not None for label in labels], float)
-    figures = {key: _mean(values, places, seed) for key, values in means.items()}
+    return means
+
+
+def _of_labels(info: RunInfo, labels: Sequence[LabelRecord], seed: int) -> dict[str, Any]:
+    if not labels:
+        return {}
+    places = [placement(label) for label in labels]
+    figures = {key: _mean(values, places, seed) for key, values in label_values(info, labels).items()}
     for key in ("rotation_deg", "translation_mm"):
         values = errors(labels, key)
         if np.isfinite(values).any():
             figures[key] = _median(values, places, seed)
-    return figures
+    return figures if info.whose == "set" else {f"own_{key}": figure for key, figure in figures.items()}
 
 
 def _mean(values: Array, clusters: Sequence[Hashable], seed: int) -> dict[str, float | None]:
@@ -129,7 +134,7 @@ def _figure(value: float, low: float, high: float) -> dict[str, float | None]:
 def sentence(key: str) -> str:
     """What a figure is, for a reader; raises KeyError for a figure that no run has."""
     if key.startswith("own_"):
-        return f"{FIGURES[key.removeprefix('own_')]}, with our own models and symmetries (not BOP's figure)"
+        return f"{FIGURES[key.removeprefix('own_')]}, with models or symmetries that are not the set's own"
     return FIGURES[key]
 
 

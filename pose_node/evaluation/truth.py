@@ -18,7 +18,8 @@ from pose_node.evaluation.ply import read_ply
 from pose_node.evaluation.raster import render
 from pose_node.types import Array
 
-Whose = Literal["set", "card"]
+Whose = Literal["set", "depth", "card"]
+Symmetries = Literal["declared", "depth"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,7 +27,8 @@ class Truth:
     """A model to measure with.
 
     vertices_m [V, 3], faces [F, 3], centre_m [3]: object frame. symmetries: [K, 4, 4], continuous ones cut into steps as
-    BOP does; symmetry: the same with axes left whole, for angles. whose: who says so, the data set or our own card.
+    BOP does; symmetry: the same with axes left whole, for angles. declared: whether ADD(-S) means ADD-S for it. whose: the
+    data set's own word, its models with the symmetries that depth cannot tell, or our own card.
     """
 
     name: str
@@ -37,6 +39,7 @@ class Truth:
     faces: Any
     symmetries: Array
     symmetry: Symmetry
+    declared: bool
     whose: Whose
 
     @cached_property
@@ -63,23 +66,39 @@ def read_info(folder: Path) -> dict[int, dict[str, Any]]:
         ) from None
 
 
-def truth_of_set(name: str, bop_id: int, info: Mapping[str, Any], mesh: Path) -> Truth:
-    """The model of a BOP set (millimetres); raises MeshError, CardError or InputError where its files cannot be meant."""
+def truth_of_set(
+    name: str, bop_id: int, info: Mapping[str, Any], mesh: Path, symmetries: Symmetries = "declared"
+) -> Truth:
+    """The model of a BOP set (millimetres), with its declared symmetries or also those that a depth sensor cannot tell
+    (``symmetries_depth``, ``symmetries_depth_continuous``, where the set lists some).
+
+    Raises MeshError, CardError or InputError where its files cannot be meant.
+    """
     vertices, faces = read_ply(mesh)
     vertices /= 1000.0
-    low, high = vertices.min(axis=0), vertices.max(axis=0)
+    suffix = "_depth" if symmetries == "depth" else ""
     try:
-        motions = metrics.bop_symmetries(info)
-        whole = metrics.bop_symmetries({k: v for k, v in info.items() if k != "symmetries_continuous"})
+        motions = metrics.bop_symmetries(info, suffix)
+        whole = metrics.bop_symmetries({k: v for k, v in info.items() if not k.endswith("_continuous")}, suffix)
+        lines = (suffix and info.get("symmetries_depth_continuous")) or info.get("symmetries_continuous", ())
         axes = tuple(
             Axis(np.array(a["axis"], float) / np.linalg.norm(a["axis"]), np.array(a["offset"], float) / 1000.0)
-            for a in info.get("symmetries_continuous", ())
+            for a in lines
         )
     except (ValueError, TypeError, KeyError) as error:
         raise InputError(f"models_info.json: the symmetries of object {bop_id} do not read ({error}).") from None
-    diameter_m = check_diameter(info["diameter"] / 1000.0, f"models_info.json: object {bop_id}")
-    centre = (low + high) / 2
-    return Truth(name, bop_id, diameter_m, centre, vertices, faces, motions, Symmetry(whole, axes), "set")
+    return Truth(
+        name,
+        bop_id,
+        check_diameter(info["diameter"] / 1000.0, f"models_info.json: object {bop_id}"),
+        (vertices.min(axis=0) + vertices.max(axis=0)) / 2,
+        vertices,
+        faces,
+        motions,
+        Symmetry(whole, axes),
+        len(metrics.bop_symmetries(info)) > 1,
+        "depth" if suffix else "set",
+    )
 
 
 def truth_of_card(card: ObjectCard) -> Truth:
@@ -88,5 +107,14 @@ def truth_of_card(card: ObjectCard) -> Truth:
     steps = int(np.ceil(np.pi / metrics.MAX_SYMMETRY_STEP)) if len(card.symmetry.axes) == 1 else 36
     motions = symmetry.symmetry_motions(card.symmetry, steps)
     return Truth(
-        card.name, card.bop_id, card.diameter_m, card.centre_m, vertices, faces, motions, card.symmetry, "card"
+        card.name,
+        card.bop_id,
+        card.diameter_m,
+        card.centre_m,
+        vertices,
+        faces,
+        motions,
+        card.symmetry,
+        len(motions) > 1,
+        "card",
     )
