@@ -167,6 +167,9 @@ class Recording:
 
     def _whole(self, path: Path) -> _Part:
         """A file or folder with its index, by rosbags."""
+        for file in path.glob("*.db3") if path.is_dir() else [path]:
+            if file.suffix == ".db3" and (missing := salvage.sqlite_missing(file)):
+                raise InputError(f"a file that lacks {missing} bytes of what its header counts")
         reader = AnyReader([path], default_typestore=self._stores[False])
         reader.open()
         self._stack.callback(reader.close)

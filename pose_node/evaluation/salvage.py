@@ -2,18 +2,20 @@
 
 Readers rely on the index at a file's end. Here the file is walked from its beginning, record by record, and what is whole
 is given; the walk ends without a word where the bytes do. Layouts: mcap.dev/spec, wiki.ros.org/Bags/Format/2.0, and the
-tables of rosbag2_storage_sqlite3.
+tables of rosbag2_storage_sqlite3 (sqlite.org/fileformat2.html).
 """
 
 from __future__ import annotations
 
 import bz2
 import io
+import shutil
 import sqlite3
 import struct
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import BinaryIO, NamedTuple
 
 import lz4.frame
@@ -25,6 +27,7 @@ else:
 
 _MCAP_MAGIC = b"\x89MCAP0\r\n"
 _ROS1_MAGIC = b"#ROSBAG V2.0\n"
+_SQLITE_MAGIC = b"SQLite format 3\0"
 _MCAP_SCHEMA, _MCAP_CHANNEL, _MCAP_MESSAGE, _MCAP_CHUNK = 3, 4, 5, 6
 _ROS1_MESSAGE, _ROS1_CHUNK, _ROS1_CONNECTION = 2, 5, 7
 _PIECE = 1 << 20
@@ -53,8 +56,39 @@ def ros1_messages(path: Path) -> Iterator[Raw]:
             yield from _ros1_records(file, {})
 
 
+def sqlite_missing(path: Path) -> int:
+    """How many bytes a sqlite3 file lacks of what its header counts; 0 for what has no such header.
+
+    SQLite itself takes a page that is cut for one that ends in zeros: an image would go black without a word.
+    """
+    with path.open("rb") as file:
+        header = file.read(100)
+    if not header.startswith(_SQLITE_MAGIC) or len(header) < 100:
+        return 0
+    page, pages = _page_size(header), int.from_bytes(header[28:32], "big")
+    return max(0, page * pages - path.stat().st_size)
+
+
 def sqlite_messages(path: Path) -> Iterator[Raw]:
     """Every readable row of a sqlite3 storage, in the order of recording."""
+    if not sqlite_missing(path):
+        yield from _sqlite_rows(path)
+        return
+    with TemporaryDirectory() as folder:
+        pages = Path(folder) / path.name
+        shutil.copyfile(path, pages)
+        with pages.open("r+b") as file:
+            page = _page_size(file.read(100))
+            file.truncate(path.stat().st_size // page * page)
+        yield from _sqlite_rows(pages)
+
+
+def _page_size(header: bytes) -> int:
+    size = int.from_bytes(header[16:18], "big")
+    return 65536 if size == 1 else max(size, 512)
+
+
+def _sqlite_rows(path: Path) -> Iterator[Raw]:
     database = sqlite3.connect(f"{path.resolve().as_uri()}?immutable=1", uri=True)
     try:
         database.execute("PRAGMA writable_schema=ON")  # else a file shorter than its header says is refused as a whole
