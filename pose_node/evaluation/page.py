@@ -41,26 +41,25 @@ svg .line { fill: none; stroke-width: 2.2; } svg .thin { fill: none; stroke-widt
 table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
 th, td { padding: 5px 8px; text-align: right; vertical-align: top; border-bottom: 1px solid var(--rule); overflow-wrap: normal; }
 th { font-size: 13px; font-weight: 600; color: var(--soft); vertical-align: bottom; }
-th:first-child, td:first-child { text-align: left; overflow-wrap: anywhere; }
+th:first-child, td:first-child, .words { text-align: left; } td:first-child { overflow-wrap: break-word; }
 td:first-child { font-weight: 600; }
 tr:last-child td { border-bottom: 0; }
 .interval { display: block; font-size: 12px; white-space: nowrap; }
 .better { color: var(--c2); font-weight: 600; } .worse { color: var(--c1); font-weight: 600; }
 .level { display: block; height: 9px; margin-top: 6px; background: var(--c0); border-radius: 2px; min-width: 1px; }
-td.wide { width: 35%; }
+.words { width: 55%; }
 @media (max-width: 760px) {
   body { padding: 10px; } .card { padding: 8px 12px; }
   table, tbody, tr, td { display: block; width: 100%; } thead { display: none; }
   tr { padding: 8px 0; border-bottom: 1px solid var(--rule); } tr:last-child { border-bottom: 0; }
-  td, td.wide { display: flex; justify-content: space-between; gap: 12px; width: 100%; padding: 2px 0; border: 0; text-align: right; }
+  td, td.words { display: flex; justify-content: space-between; gap: 12px; width: 100%; padding: 2px 0; border: 0; text-align: right; }
   td:first-child { display: block; text-align: left; }
   td::before { content: attr(data-name); color: var(--soft); text-align: left; } td:first-child::before { content: none; }
-  td.wide { display: block; } td.wide::before { content: none; }
+  td.words { display: block; text-align: left; } td.words::before { content: none; }
   .interval { display: inline; margin-left: 6px; }
 }
 @media print { body { background: none; } figure, .card, tr { break-inside: avoid; } }
 """
-_LEVEL = '<span class="level"'
 _COLOURS = "".join(
     f"svg .line.c{i}, svg .thin.c{i} {{ stroke: var(--c{i}); }} svg .band.c{i}, svg .dot.c{i}, svg .bar.c{i} {{ fill: var(--c{i}); }} "
     f".key .c{i} {{ background: var(--c{i}); }}\n"
@@ -121,22 +120,22 @@ def grid(figures: Iterable[str], kind: str = "") -> str:
     return f'<div class="grid{" " + kind if kind else ""}">\n{inside}\n</div>' if inside else ""
 
 
-def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A table whose cells are HTML already (``text``, ``bar``); on a narrow screen each row stands as a list of its own."""
-    names = "".join(f'<th scope="col">{escape(name)}</th>' for name in head)
+def table(head: Sequence[str], rows: Iterable[Sequence[str]], words: Sequence[int] = ()) -> str:
+    """A table whose cells are HTML already (``text``, ``bar``); columns in ``words`` are read, not compared, and start left.
+
+    On a narrow screen each row stands as a list of its own. Nothing where there are no rows.
+    """
+    kinds = ["words" if column in words else "" for column in range(len(head))]
+    names = "".join(f'<th scope="col"{_class(kind)}>{escape(name)}</th>' for name, kind in zip(head, kinds))
     lines = []
     for row in rows:
-        kinds = ["wide" if cell.startswith(_LEVEL) else "" for cell in row]
         cells = "".join(
             f'<td{_class(kind)} data-name="{escape(name, quote=True)}">{cell}</td>'
             for name, cell, kind in zip(head, row, kinds)
         )
         lines.append(f"<tr>{cells}</tr>")
-    return (
-        f'<div class="card"><table><thead><tr>{names}</tr></thead><tbody>{"".join(lines)}</tbody></table></div>'
-        if lines
-        else ""
-    )
+    body = f"<thead><tr>{names}</tr></thead><tbody>{''.join(lines)}</tbody>"
+    return f'<div class="card"><table>{body}</table></div>' if lines else ""
 
 
 def text(value: object, interval: str = "", kind: str = "") -> str:
@@ -147,7 +146,7 @@ def text(value: object, interval: str = "", kind: str = "") -> str:
 
 def bar(share: float) -> str:
     """A cell that is a bar over ``share`` (0..1) of its width."""
-    return f'{_LEVEL} style="width:{100 * min(max(share, 0.0), 1.0):.1f}%"></span>'
+    return f'<span class="level" style="width:{100 * min(max(share, 0.0), 1.0):.1f}%"></span>'
 
 
 def picture(image: Image, title: str) -> str:

@@ -12,6 +12,7 @@ from pose_node.evaluation.intervals import FEWEST, SHARE
 from pose_node.evaluation.pictures import Scenery, draw_label, worst
 from pose_node.evaluation.records import LabelRecord, Run, read_run
 from pose_node.evaluation.summarise import sentence
+from pose_node.evaluation.unlabelled import unlabelled_sentence
 
 REPORT = "report.html"
 
@@ -81,10 +82,17 @@ def warnings(run: Run) -> list[str]:
 
 def explained(key: str) -> str:
     """What a figure is; empty where nobody says."""
-    try:
-        return sentence(key)
-    except KeyError:
-        return ""
+    for say in (sentence, unlabelled_sentence):
+        try:
+            return say(key)
+        except KeyError:
+            continue
+    return ""
+
+
+def own_table(key: str) -> bool:
+    """Whether a figure is one of many of its kind, which have a table to themselves: stages and reasons."""
+    return key.startswith(("stage_", "rejected_"))
 
 
 def _labelled(run: Run, scenery: Scenery | None) -> list[str]:
@@ -92,7 +100,7 @@ def _labelled(run: Run, scenery: Scenery | None) -> list[str]:
     parts = []
     if summary:
         parts = [
-            page.section("Figures", tables.all_figures(summary["all"], explained)),
+            page.section("Figures", _all_figures(run)),
             page.section("By object", tables.figures_by("object", summary["objects"])),
             page.section("By scene", tables.figures_by("scene", summary["scenes"])),
         ]
@@ -105,13 +113,19 @@ def _labelled(run: Run, scenery: Scenery | None) -> list[str]:
     ]
 
 
+def _all_figures(run: Run) -> str:
+    figures = {key: figure for key, figure in run.summary["all"]["figures"].items() if not own_table(key)}
+    return tables.all_figures(figures, explained)
+
+
 def _unlabelled(run: Run) -> list[str]:
-    summary = run.summary
-    tabled = [
-        page.section("Figures", tables.all_figures(summary["all"], explained)),
-        page.section("By object", tables.figures_by("object", summary["objects"])),
-    ]
-    return [*(tabled if summary else []), page.section("Over time", page.grid(motion.motion_charts(run.frames)))]
+    tabled = []
+    if run.summary:
+        tabled = [
+            page.section("Figures", _all_figures(run)),
+            page.section("By object", tables.figures_by("object", run.summary["objects"])),
+        ]
+    return [*tabled, page.section("Over time", page.grid(motion.motion_charts(run.frames)))]
 
 
 def _worst_frames(run: Run, scenery: Scenery | None) -> list[str]:

@@ -135,7 +135,7 @@ class Chart:
 
 def number(value: float) -> str:
     """A number as short as an axis wants it: 0.05, 1, 2,000."""
-    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value + 0.0:.4g}"
 
 
 def _round_steps(low: float, high: float) -> list[float]:

@@ -23,8 +23,8 @@ def stretches(frames: Sequence[FrameRecord]) -> list[Hashable]:
     return [(scene, _STRETCHES * i // max(len(frames), 1)) for i, scene in enumerate(scenes)]
 
 
-def all_figures(entry: Mapping[str, Any], explained: Callable[[str], str]) -> str:
-    """Every figure of an entry of ``summary.json`` on a line of its own, with what it means."""
+def all_figures(figures: Mapping[str, Mapping[str, Any]], explained: Callable[[str], str]) -> str:
+    """Every figure of ``summary.json`` on a line of its own, with what it means."""
     rows = [
         [
             page.text(wording.wording(key).title),
@@ -33,20 +33,23 @@ def all_figures(entry: Mapping[str, Any], explained: Callable[[str], str]) -> st
             ),
             page.text(explained(key), kind="soft"),
         ]
-        for key, figure in entry["figures"].items()
+        for key, figure in figures.items()
     ]
-    return page.table(["figure", "value [95 % interval]", "what it is"], rows)
+    return page.table(["figure", "value [95 % interval]", "what it is"], rows, words=[2])
 
 
-def figures_by(what: str, entries: Mapping[str, Mapping[str, Any]], most: int = 9) -> str:
-    """A row for each object or scene, a column for each of the first ``most`` figures, each with its interval."""
-    keys = list(dict.fromkeys(key for entry in entries.values() for key in entry["figures"]))[:most]
+def figures_by(what: str, entries: Mapping[str, Mapping[str, Any]]) -> str:
+    """A row for each object or scene, a column for each of the chief figures, each with its interval."""
+    keys = list(dict.fromkeys(key for entry in entries.values() for key in entry["figures"]))
+    keys = [key for key in keys if wording.wording(key).chief]
+    labelled = any(entry["labels"] for entry in entries.values())
     rows = []
     for name, entry in entries.items():
         figures = [entry["figures"].get(key) for key in keys]
         cells = [page.text(wording.value(k, f), wording.interval(k, f)) for k, f in zip(keys, figures)]
-        rows.append([page.text(name), page.text(entry["labels"]), *cells])
-    return page.table([what, "labels", *map(wording.heading, keys)], rows)
+        labels = [page.text(entry["labels"])] if labelled else []
+        rows.append([page.text(name), *labels, *cells])
+    return page.table([what, *(["labels"] if labelled else []), *map(wording.heading, keys)], rows)
 
 
 def seconds_by_stage(frames: Sequence[FrameRecord]) -> str:
@@ -72,7 +75,7 @@ def seconds_by_stage(frames: Sequence[FrameRecord]) -> str:
                 page.bar(median / 1000.0 / longest if longest else 0.0),
             ]
         )
-    return page.table(["stage", "median, ms", "95 % of frames, ms", "largest, ms", "median"], rows)
+    return page.table(["stage", "median, ms", "95 % of frames, ms", "largest, ms", "median"], rows, words=[4])
 
 
 def refusals(frames: Sequence[FrameRecord]) -> str:
@@ -87,4 +90,4 @@ def refusals(frames: Sequence[FrameRecord]) -> str:
         spread = f"[{low:.2f}, {high:.2f}]" if np.isfinite(low) else ""
         share = count / counts.most_common(1)[0][1]
         rows.append([page.text(code), page.text(count), page.text(f"{each.mean():.2f}", spread), page.bar(share)])
-    return page.table(["reason", "refused", "a frame", "how often"], rows)
+    return page.table(["reason", "refused", "a frame", "how often"], rows, words=[3])
