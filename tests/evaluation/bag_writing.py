@@ -31,7 +31,7 @@ KINDS = {
 ROS1_KINDS = {"bag": None, "bag_bz2": Writer1.CompressionFormat.BZ2, "bag_lz4": Writer1.CompressionFormat.LZ4}
 
 
-def make(name: str, **fields: Any) -> Any:
+def make(name: str, /, **fields: Any) -> Any:
     """A message by its type's short name, of fields in the order of ROS 2."""
     package = {"Time": "builtin_interfaces", "Header": "std_msgs"}
     geometry = ("Vector3", "Quaternion", "Transform", "TransformStamped")
