@@ -11,6 +11,7 @@ from pose_node.card import load_card
 from pose_node.errors import InputError
 from pose_node.evaluation.bag_run import evaluate_bag
 from pose_node.evaluation.pictures import Scenery
+from pose_node.evaluation.recordings import is_recording
 from pose_node.evaluation.records import read_run
 from pose_node.evaluation.report import write_report
 from pose_node.evaluation.run import evaluate_folder, open_source
@@ -19,7 +20,6 @@ from pose_node.objects import object_folders
 from pose_node.types import Array
 
 DONE, NOTHING_FOUND = 0, 3
-_BAG = "metadata.yaml"  # what makes a folder a ROS 2 bag
 
 
 def evaluate(options: argparse.Namespace) -> int:
@@ -37,7 +37,7 @@ def evaluate(options: argparse.Namespace) -> int:
         raise InputError(f"{source}: found nothing there, expected a bag or a folder in BOP's layout.")
     out = options.out or Path(f"{source.resolve().name}_run")
     models, scenery = options.models or "", None
-    if source.is_file() or (source / _BAG).is_file():
+    if source.is_file() or is_recording(source):
         labels = {_whole(value): name for value, name in _pairs(options.labels, "--labels")}
         topics = dict(_pairs(options.topics, "--topics"))
         summary = evaluate_bag(

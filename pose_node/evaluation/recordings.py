@@ -190,6 +190,11 @@ class Recording:
             self.notes.append(sentence)
 
 
+def is_recording(path: Path) -> bool:
+    """Whether a file, or a folder by the files in it, is stored as a recording is, whatever is left of it."""
+    return bool(_storage(path)) or (path.is_dir() and any(_storage(p) for p in path.iterdir()))
+
+
 def _storage(path: Path) -> str:
     """The suffix that says how a file is stored, or nothing."""
     suffix = Path(path.stem).suffix if path.suffix == ".zstd" else path.suffix

@@ -16,6 +16,7 @@ import numpy as np
 from pose_node.evaluation.curves import errors, placement
 from pose_node.evaluation.intervals import FEWEST, RESAMPLES, SHARE, mean_interval
 from pose_node.evaluation.records import FrameRecord, LabelRecord, RunInfo
+from pose_node.evaluation.unlabelled import unlabelled_sentence
 from pose_node.types import Array
 
 WITHIN = 0.1  # of the diameter
@@ -135,12 +136,12 @@ def sentence(key: str) -> str:
     """What a figure is, for a reader; raises KeyError for a figure that no run has."""
     if key.startswith("own_"):
         return f"{FIGURES[key.removeprefix('own_')]}, with models or symmetries that are not the set's own"
-    return FIGURES[key]
+    return FIGURES[key] if key in FIGURES else unlabelled_sentence(key)
 
 
 def describe(summary: Mapping[str, Any]) -> list[str]:
     """The figures of all labels, one line each, as the terminal shows them."""
-    lines = [f"{summary['all']['labels']} labels"]
+    lines = [f"{summary['all']['labels']} labels"] if summary["all"]["labels"] else []
     for key, figure in summary["all"]["figures"].items():
         spread = "" if figure["low"] is None else f"  [{figure['low']:.3f}, {figure['high']:.3f}]"
         lines.append(f"{key:<18} {figure['value']:8.3f}{spread:<18}  {sentence(key)}")
