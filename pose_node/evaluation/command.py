@@ -10,12 +10,13 @@ from pathlib import Path
 from pose_node.card import load_card
 from pose_node.errors import InputError
 from pose_node.evaluation.bag_run import evaluate_bag
+from pose_node.evaluation.compare import compare
 from pose_node.evaluation.pictures import Scenery
 from pose_node.evaluation.recordings import is_recording
 from pose_node.evaluation.records import read_run
 from pose_node.evaluation.report import write_report
 from pose_node.evaluation.run import evaluate_folder, open_source
-from pose_node.evaluation.summarise import describe
+from pose_node.evaluation.terminal import terminal_table
 from pose_node.objects import object_folders
 from pose_node.types import Array
 
@@ -28,8 +29,6 @@ def evaluate(options: argparse.Namespace) -> int:
     Raises a PoseNodeError of one sentence for a source, object or setting that cannot be used.
     """
     if options.compare:
-        from pose_node.evaluation.compare import compare
-
         print(f"written: {compare(*options.compare)}")
         return DONE
     source: Path = options.source
@@ -40,16 +39,14 @@ def evaluate(options: argparse.Namespace) -> int:
     if source.is_file() or is_recording(source):
         labels = {_whole(value): name for value, name in _pairs(options.labels, "--labels")}
         topics = dict(_pairs(options.topics, "--topics"))
-        summary = evaluate_bag(
+        evaluate_bag(
             source, out, models, options.config, options.objects, topics, labels, options.fixed_frame, options.realtime
         )
     else:
-        summary = evaluate_folder(
-            source, out, options.crops, models, options.config, options.objects, options.symmetries
-        )
+        evaluate_folder(source, out, options.crops, models, options.config, options.objects, options.symmetries)
         scenery = Scenery(open_source(source, "none").depth, partial(_surface, models))
     report = write_report(out, scenery)
-    print("\n".join(describe(summary)))
+    print(terminal_table(out))
     print(f"written: {report}")
     return DONE if any(frame.estimates for frame in read_run(out).frames) else NOTHING_FOUND
 

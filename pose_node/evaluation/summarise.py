@@ -8,7 +8,7 @@ compare with nobody's, and a run has the ones or the others.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Sequence
 from typing import Any
 
 import numpy as np
@@ -137,12 +137,3 @@ def sentence(key: str) -> str:
     if key.startswith("own_"):
         return f"{FIGURES[key.removeprefix('own_')]}, with models or symmetries that are not the set's own"
     return FIGURES[key] if key in FIGURES else unlabelled_sentence(key)
-
-
-def describe(summary: Mapping[str, Any]) -> list[str]:
-    """The figures of all labels, one line each, as the terminal shows them."""
-    lines = [f"{summary['all']['labels']} labels"] if summary["all"]["labels"] else []
-    for key, figure in summary["all"]["figures"].items():
-        spread = "" if figure["low"] is None else f"  [{figure['low']:.3f}, {figure['high']:.3f}]"
-        lines.append(f"{key:<18} {figure['value']:8.3f}{spread:<18}  {sentence(key)}")
-    return lines
