@@ -14,6 +14,7 @@ from pose_node.evaluation.bags import BagFrame, bag_frames
 from pose_node.evaluation.poses_mcap import write_poses
 from pose_node.evaluation.progress import progress
 from pose_node.evaluation.records import FrameRecord, RunInfo, RunWriter
+from pose_node.evaluation.results_csv import ResultsCsv
 from pose_node.evaluation.unlabelled import unlabelled_figures
 from pose_node.objects import object_folders
 from pose_node.pipeline import Pipeline
@@ -47,16 +48,20 @@ def evaluate_bag(
         kind="bag",
         objects={n: {"diameter_m": c.diameter_m, "bop_id": c.bop_id} for n, c in pipeline.cards.items()},
         crops="mask" if bag.topics.mask else "none",
-        config=asdict(pipeline.config),
+        config={**asdict(pipeline.config), "bag": {**asdict(bag.topics), "fixed_frame": bag.fixed_frame}},
         version=__version__,
         provider=pipeline.provider,
         notes=tuple(bag.notes),
     )
     frames: list[FrameRecord] = []
-    with RunWriter(out, info) as writer:
+    ids = {name: card.bop_id for name, card in pipeline.cards.items() if card.bop_id is not None}
+    scenes: dict[str, int] = {}
+    with RunWriter(out, info) as writer, ResultsCsv(out, ids) as csv:
         for frame in progress(bag, len(bag), stream):
             record = _record(pipeline, frame)
             writer.frame(record)
+            number = scenes.setdefault(record.scene, len(scenes) + 1)  # BOP's scenes have numbers, not names
+            csv.frame(replace(record, scene=str(number)))
             frames.append(record)
         writer.info(replace(info, notes=tuple(bag.notes)))
         summary = unlabelled_figures(frames, pipeline.cards, seed)
