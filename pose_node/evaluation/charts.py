@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from pose_node.evaluation import curves, page
+from pose_node.evaluation.intervals import statistic_interval
 from pose_node.evaluation.records import LabelRecord, Run
 from pose_node.evaluation.svg import COLOURS, Chart, Scale
 
@@ -62,7 +63,9 @@ def error_charts(labels: Sequence[LabelRecord]) -> list[str]:
         chart.bars(edges, counts, 0, titles)
         known = values[np.isfinite(values)]
         without = len(values) - len(known)
-        note = f"median {np.median(known):.3g} of {len(known)}; without an estimate: {without}"
+        places = [curves.placement(label) for label, there in zip(labels, np.isfinite(values)) if there]
+        spread = _bracket(*statistic_interval(known, places, lambda v: float(np.median(v))))
+        note = f"median {np.median(known):.3g}{spread} of {len(known)}; without an estimate: {without}"
         charts.append(page.figure(f"Errors: {what}", chart.svg(f"Histogram of {what}"), note))
     return charts
 
@@ -78,7 +81,7 @@ def score_charts(run: Run) -> list[str]:
     by_score.whiskers(rel.score, rel.low, rel.high, 0)
     titles = [f"score {s:.2f}: {c:.2f} of {n} correct" for s, c, n in zip(rel.score, rel.correct, rel.count)]
     by_score.dots(rel.score, rel.correct, 0, titles, radius=4.5)
-    note = f"correct: MSSD below 10 % of the diameter; mean distance from the diagonal {rel.gap:.3f}"
+    note = f"correct: MSSD below 10 % of the diameter; mean distance from the diagonal {rel.gap:.3f}{_bracket(*rel.gap_interval)}"
     given = Chart(Scale(0.0, 1.0), Scale(0.0, max(int(rel.count.max()), 1)), "score", "estimates")
     right = np.array([n * c if n else 0.0 for n, c in zip(rel.count, rel.correct)])
     given.bars(rel.edges, rel.count, 1, [f"{n:.0f} estimates, {r:.0f} correct" for n, r in zip(rel.count, right)])
@@ -100,3 +103,7 @@ def score_charts(run: Run) -> list[str]:
             {"precision": 0, "recall": 2},
         ),
     ]
+
+
+def _bracket(low: float, high: float) -> str:
+    return f" [{low:.3g}, {high:.3g}]" if np.isfinite(low) and np.isfinite(high) else ""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -143,7 +143,7 @@ def _changes(pairs: Pairs) -> list[str]:
     more = sum(max(len(list_) - _LISTED, 0) for list_ in (lost, won))
     return [
         page.paragraph(counts),
-        page.table(["right in", "label", "MSSD in A", "MSSD in B"], rows),
+        page.table(["right in", "label", "MSSD in A", "MSSD in B"], rows, words=[1]),
         page.paragraph(f"And {more} more.", "soft") if more else "",
     ]
 
@@ -201,8 +201,11 @@ def _counts(pairs: Pairs) -> list[str]:
     return [frames, f"{len(pairs.labels_a)} labels in both"] if pairs.labels_a else [frames]
 
 
-def _notes(a: Run, b: Run, pairs: Pairs) -> Sequence[str]:
-    found = [f"{name}: {note}" for name, run in (("A", a), ("B", b)) for note in warnings(run)]
+def _notes(a: Run, b: Run, pairs: Pairs) -> list[str]:
+    of_a, of_b = warnings(a), warnings(b)
+    found = [note for note in of_a if note in of_b]
+    found += [f"A: {note}" for note in of_a if note not in of_b]
+    found += [f"B: {note}" for note in of_b if note not in of_a]
     for what, count in (("labels", pairs.labels_left_out), ("frames", pairs.frames_left_out)):
         if count:
             found.append(f"{count} {what} that only one of the runs has are left out.")

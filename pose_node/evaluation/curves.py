@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pose_node.evaluation.intervals import mean_interval
+from pose_node.evaluation.intervals import mean_interval, statistic_interval
 from pose_node.evaluation.records import LabelRecord, Run
 
 CORRECT_MSSD_REL = (
@@ -91,7 +91,7 @@ class Reliability:
     """Scores in bins: ``edges`` [B + 1], mean ``score`` and share ``correct`` [B] with interval, ``count`` [B].
 
     gap: the mean distance between the two over all estimates, known as the expected calibration error (Naeini et al.,
-    "Obtaining well calibrated probabilities using Bayesian binning", 2015); NaN without estimates.
+    "Obtaining well calibrated probabilities using Bayesian binning", 2015); NaN without estimates. gap_interval: its own.
     """
 
     edges: np.ndarray
@@ -101,12 +101,13 @@ class Reliability:
     high: np.ndarray
     count: np.ndarray
     gap: float
+    gap_interval: tuple[float, float]
 
 
 def reliability(seen: Judged, bins: int = 10) -> Reliability:
     """How often estimates of a score are correct: a score that is a probability lies on the diagonal."""
     edges = np.linspace(0.0, 1.0, bins + 1)
-    which = np.clip(np.digitize(seen.score, edges) - 1, 0, bins - 1)
+    which = np.clip((seen.score * bins).astype(int), 0, bins - 1)
     mean, share, low, high = (np.full(bins, np.nan) for _ in range(4))
     count = np.bincount(which, minlength=bins)
     for b in np.flatnonzero(count):
@@ -114,8 +115,16 @@ def reliability(seen: Judged, bins: int = 10) -> Reliability:
         mean[b], share[b] = seen.score[inside].mean(), seen.correct[inside].mean()
         places = [p for p, i in zip(seen.placement, inside) if i]
         low[b], high[b] = mean_interval(seen.correct[inside].astype(float), places)
-    gap = float(np.nansum(count * np.abs(mean - share)) / count.sum()) if count.sum() else np.nan
-    return Reliability(edges, mean, share, low, high, count, gap)
+    pairs = np.stack([seen.score, seen.correct], axis=1)
+    spread = statistic_interval(pairs, seen.placement, lambda v: _gap(v, bins))
+    return Reliability(edges, mean, share, low, high, count, _gap(pairs, bins), spread)
+
+
+def _gap(pairs: np.ndarray, bins: int) -> float:
+    """Mean distance between score and share correct, weighted by how many of pairs [N, 2] (score, correct) each bin holds."""
+    which = np.clip((pairs[:, 0] * bins).astype(int), 0, bins - 1)
+    score, correct = (np.bincount(which, weights=pairs[:, k], minlength=bins) for k in (0, 1))
+    return float(np.abs(score - correct).sum() / len(pairs)) if len(pairs) else float("nan")
 
 
 def thresholds(seen: Judged, labels: int, steps: int = 50) -> tuple[Curve, Curve]:
@@ -139,8 +148,3 @@ def histogram(values: np.ndarray, low: float, high: float, bins: int = 24) -> tu
     edges = np.geomspace(low, high, bins + 1)
     finite = values[np.isfinite(values)].clip(low, high * (1 - 1e-9))
     return edges, np.histogram(finite, edges)[0]
-
-
-def quantiles(values: np.ndarray, shares: Sequence[float] = (0.5, 0.95, 1.0)) -> list[float]:
-    """Quantiles of values [N]; NaN without values."""
-    return [float(q) for q in np.quantile(values, shares)] if len(values) else [float("nan")] * len(shares)

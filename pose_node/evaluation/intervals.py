@@ -48,7 +48,7 @@ def statistic_interval(
     seed: int = 0,
     resamples: int = 500,
 ) -> tuple[float, float]:
-    """The same for any ``statistic`` of values [N], such as a quantile; (NaN, NaN) below ``FEWEST`` clusters."""
+    """The same for any ``statistic`` of values [N, ...], such as a quantile; (NaN, NaN) below ``FEWEST`` clusters."""
     values = np.asarray(values, float)
     which, count = _numbered(clusters)
     if count < FEWEST:

@@ -96,7 +96,8 @@ def label_differences(a: Run, b: Run, pairs: Pairs, object_name: str | None = No
         if known.any():
             where = [p for p, k in zip(places, known) if k]
             found[key] = _statistic_difference(values[known], where, np.median)
-    return found
+    # Named as in the summary: BOP's names are for the set's own models and symmetries alone.
+    return found if a.info.whose == "set" else {f"own_{key}": difference for key, difference in found.items()}
 
 
 def frame_differences(pairs: Pairs) -> dict[str, Difference]:

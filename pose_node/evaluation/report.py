@@ -75,6 +75,8 @@ def warnings(run: Run) -> list[str]:
         found.append("The run was cut short: it has no summary, and the charts show what was done until then.")
     if run.labels and len({placement(label) for label in run.labels}) < FEWEST:
         found.append(f"Fewer than {FEWEST} placements: no interval can be given.")
+    if run.info.whose == "depth":
+        found.append("Errors are up to motions that depth cannot tell, so no figure here compares with BOP's.")
     if run.info.whose == "card":
         found.append("Errors are those of our own models and symmetries, so no figure here compares with BOP's.")
     return found
