@@ -163,7 +163,7 @@ def _cards(
     for i, count in sorted(source.labelled.items()):
         if i not in found:
             notes.append(
-                f"{source.names.get(i, f'object {i}')}: {count} labels left out, as no object to look for is it."
+                f"{source.names.get(i, f'object {i}')}: {count} labels left out: it is none of the objects looked for."
             )
     others = [card for card in cards if card.name in names and card not in found.values()]
     if not found and not others:

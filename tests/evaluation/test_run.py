@@ -114,7 +114,9 @@ def test_bops_csv(folder, tmp_path, knowing):
 def test_labels_that_nobody_can_look_for_are_named(folder, tmp_path, knowing):
     write_scene(folder / "scenes" / "000003", {1: [pose(0.0)]}, object_id=7)
     evaluate_folder(folder, tmp_path / "run")
-    assert read_run(tmp_path / "run").info.notes == ("object 7: 1 labels left out, as no object to look for is it.",)
+    assert read_run(tmp_path / "run").info.notes == (
+        "object 7: 1 labels left out: it is none of the objects looked for.",
+    )
 
 
 def test_names_decide_where_a_set_has_some(folder, tmp_path, knowing):
