@@ -33,8 +33,8 @@ def plain_name(name: str) -> str:
 
 
 def models_folder(folder: Path) -> Path | None:
-    """The set's own models, the ones meant for evaluation first, beside the scenes or one folder up; None without."""
-    for place in (folder, folder.parent):
+    """The set's own models, the ones meant for evaluation first; None without."""
+    for place in _places(folder):
         for name in ("models_eval", "models"):
             if (place / name / "models_info.json").is_file():
                 return place / name
@@ -44,7 +44,7 @@ def models_folder(folder: Path) -> Path | None:
 def read_names(folder: Path) -> dict[int, str]:
     """{object id: plain name} of a set, empty where it names none; raises InputError for what cannot be read."""
     models = models_folder(folder)
-    for path in (folder / "names.json", *([models / "names.json"] if models else [])):
+    for path in (*(place / "names.json" for place in _places(folder)), *([models / "names.json"] if models else [])):
         if path.is_file():
             return {int(key): plain_name(str(name)) for key, name in _read(path).items()}
     return {}
@@ -99,6 +99,11 @@ class BopFolder:
         return Frame(path.name, f"{number:06d}", Cloud.from_depth(depth_m, K), labels, depth_m, T_fixed_camera)
 
 
+def _places(folder: Path) -> tuple[Path, ...]:
+    """Where a set's own files may lie: the folder given may be the set, a split of it, or a scene of a split."""
+    return (folder, *folder.absolute().parents[:2])
+
+
 def _scenes(folder: Path) -> list[Path]:
     if not folder.is_dir():
         raise InputError(f"{folder}: found no such folder, expected a BOP data set.")
@@ -136,7 +141,7 @@ def _read(path: Path) -> dict[str, Any]:
 
 def _targets(folder: Path) -> dict[tuple[int, int], dict[int, int]] | None:
     """(scene, frame) -> {object id: how many instances are looked for}; None: everything is."""
-    path = next((p / TARGETS for p in (folder, folder.parent) if (p / TARGETS).is_file()), None)
+    path = next((p / TARGETS for p in _places(folder) if (p / TARGETS).is_file()), None)
     if path is None:
         return None
     targets: dict[tuple[int, int], dict[int, int]] = {}

@@ -42,7 +42,8 @@ def test_frames_in_metres_with_masks_and_camera_poses(folder):
 def test_a_split_or_a_scene_may_be_given(folder):
     for path in (folder / "test", folder / "test" / "000002"):
         assert len(BopFolder(path)) == 2
-    assert models_folder(folder / "test") == folder / "models"
+        assert BopFolder(path).names == {1: "wooden_box"}
+        assert models_folder(path) == folder / "models"
 
 
 def test_depth_for_pictures(folder):
