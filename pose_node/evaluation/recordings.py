@@ -156,9 +156,7 @@ class Recording:
             reason = _reason(error)
         read = _STORAGE[suffix]
         counts = Counter((raw.topic, raw.msgtype) for raw in read(path))
-        self._note(
-            f"{name}: found {reason}; {sum(counts.values())} messages were read up to the first that is not whole."
-        )
+        self._note(f"{name}: found {reason}; its {sum(counts.values())} whole messages were read one by one.")
 
         def some(topics: Collection[str]) -> Iterator[Raw]:
             return (raw for raw in read(path) if raw.topic in topics)
@@ -170,6 +168,8 @@ class Recording:
         for file in path.glob("*.db3") if path.is_dir() else [path]:
             if file.suffix == ".db3" and (missing := salvage.sqlite_missing(file)):
                 raise InputError(f"a file that lacks {missing} bytes of what its header counts")
+            if file.suffix == ".db3" and salvage.sqlite_journal(file):
+                raise InputError("a journal beside it, as of a recorder that was killed")
         reader = AnyReader([path], default_typestore=self._stores[False])
         reader.open()
         self._stack.callback(reader.close)

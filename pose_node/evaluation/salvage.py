@@ -71,16 +71,30 @@ def sqlite_missing(path: Path) -> int:
 
 def sqlite_messages(path: Path) -> Iterator[Raw]:
     """Every readable row of a sqlite3 storage, in the order of recording."""
-    if not sqlite_missing(path):
-        yield from _sqlite_rows(path)
+    missing, journal = sqlite_missing(path), sqlite_journal(path)
+    if not missing and not journal:
+        yield from _sqlite_rows(path, "immutable=1")
         return
-    with TemporaryDirectory() as folder:
-        pages = Path(folder) / path.name
-        shutil.copyfile(path, pages)
-        with pages.open("r+b") as file:
-            page = _page_size(file.read(100))
-            file.truncate(path.stat().st_size // page * page)
-        yield from _sqlite_rows(pages)
+    with TemporaryDirectory() as folder:  # a copy, which may be cut to whole pages, or take in its journal
+        copy = Path(folder) / path.name
+        shutil.copyfile(path, copy)
+        if journal:
+            shutil.copyfile(journal, _journal_of(copy))
+        else:
+            with copy.open("r+b") as file:
+                page = _page_size(file.read(100))
+                file.truncate(path.stat().st_size // page * page)
+        yield from _sqlite_rows(copy, "mode=rw")
+
+
+def sqlite_journal(path: Path) -> Path | None:
+    """The write-ahead log of a storage that was not closed, None where there is none or nothing in it."""
+    journal = _journal_of(path)
+    return journal if journal.is_file() and journal.stat().st_size else None
+
+
+def _journal_of(path: Path) -> Path:
+    return path.with_name(f"{path.name}-wal")
 
 
 def _page_size(header: bytes) -> int:
@@ -88,8 +102,9 @@ def _page_size(header: bytes) -> int:
     return 65536 if size == 1 else max(size, 512)
 
 
-def _sqlite_rows(path: Path) -> Iterator[Raw]:
-    database = sqlite3.connect(f"{path.resolve().as_uri()}?immutable=1", uri=True)
+def _sqlite_rows(path: Path, how: str) -> Iterator[Raw]:
+    """how: SQLite's own words for opening the file."""
+    database = sqlite3.connect(f"{path.resolve().as_uri()}?{how}", uri=True)
     try:
         database.execute("PRAGMA writable_schema=ON")  # else a file shorter than its header says is refused as a whole
         topics = {key: (name, kind) for key, name, kind in database.execute("SELECT id, name, type FROM topics")}

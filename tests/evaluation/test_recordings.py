@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import shutil
+import sqlite3
 
 import numpy as np
 import pytest
-from bag_writing import KINDS, ROS1_KINDS, depth_mm, depth_recording, write_bag
+from bag_writing import KINDS, ROS1_KINDS, STORE, depth_mm, depth_recording, write_bag
+from rosbags.rosbag2 import StoragePlugin, Writer
 
 from pose_node.errors import InputError
 from pose_node.evaluation.recordings import Recording
@@ -59,7 +61,7 @@ def test_most_of_a_long_recording_survives_the_loss_of_its_end(tmp_path, kind):
     file.write_bytes(file.read_bytes()[: int(0.7 * file.stat().st_size)])
     found, notes = depths(path)
     assert len(found) > 60
-    assert "messages were read" in " ".join(notes)
+    assert "whole messages were read" in " ".join(notes)
 
 
 @pytest.mark.parametrize("kind", ALL)
@@ -75,6 +77,47 @@ def test_a_file_with_bytes_turned_over_is_survived(tmp_path, rng, kind):
             depths(path)
         except InputError as error:
             assert "expected" in str(error)
+
+
+def test_metadata_cut_short_is_done_without(tmp_path):
+    path = write_bag(tmp_path / "drive", depth_recording(5))
+    metadata = path / "metadata.yaml"
+    for size in (metadata.stat().st_size // 2, 40, 0):
+        metadata.write_bytes(metadata.read_bytes()[:size])
+        found, notes = depths(path)
+        assert len(found) == 5 and "read one by one" in notes[0]
+
+
+def test_what_a_killed_recorder_left_in_its_journal_is_read(tmp_path):
+    """SQLite keeps the last rows beside the file until it is closed."""
+    path = write_bag(tmp_path / "drive", depth_recording(5), "sqlite")
+    (file,) = path.glob("*.db3")
+    database = sqlite3.connect(file)
+    database.execute("PRAGMA journal_mode=WAL")
+    database.execute(
+        "INSERT INTO messages (topic_id, timestamp, data) SELECT topic_id, timestamp + 1000000000, data FROM messages"
+    )
+    database.commit()
+    killed = tmp_path / "killed"
+    shutil.copytree(path, killed)
+    database.close()
+    found, notes = depths(killed)
+    np.testing.assert_array_equal(found, [depth_mm(n) for n in range(5)] * 2)
+    assert "journal" in notes[0]
+
+
+def test_bytes_that_are_not_of_their_type_are_left_out(tmp_path):
+    messages = depth_recording(3)
+    path = tmp_path / "drive"
+    with Writer(path, version=9, storage_plugin=StoragePlugin.MCAP) as writer:
+        kinds = {topic: message.__msgtype__ for topic, _, message in messages}
+        to = {topic: writer.add_connection(topic, kind, typestore=STORE) for topic, kind in kinds.items()}
+        for number, (topic, when_ns, message) in enumerate(messages):
+            data = STORE.serialize_cdr(message, kinds[topic])
+            writer.write(to[topic], when_ns, data if number != 1 else b"\0\1\0\0junk")
+    found, notes = depths(path)
+    np.testing.assert_array_equal(found, [depth_mm(n) for n in (1, 2)])
+    assert "found 1 messages that are no sensor_msgs/msg/Image" in notes[0]
 
 
 def test_the_files_of_a_split_recording_follow_each_other(tmp_path):
