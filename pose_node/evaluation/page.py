@@ -29,6 +29,7 @@ p { margin: 4px 0 10px; max-width: 78ch; }
 .grid { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 340px), 1fr)); gap: 14px; }
 .pictures { grid-template-columns: repeat(auto-fill, minmax(min(100%, 520px), 1fr)); }
 figure, .card { margin: 0; padding: 12px; background: var(--card); border: 1px solid var(--rule); border-radius: 6px; min-width: 0; }
+.card { overflow-x: auto; }
 figcaption { font-weight: 600; margin-bottom: 6px; }
 figcaption small { display: block; font-weight: 400; font-size: 13px; }
 figure svg, figure img { display: block; width: 100%; height: auto; }
@@ -39,7 +40,7 @@ svg .rule { stroke: var(--rule); fill: none; } svg .axis { stroke: var(--soft); 
 svg .guide { stroke: var(--soft); fill: none; stroke-dasharray: 4 4; }
 svg .line { fill: none; stroke-width: 2.2; } svg .thin { fill: none; stroke-width: 1.2; } svg .band { stroke: none; fill-opacity: .18; }
 table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
-th, td { padding: 5px 8px; text-align: right; vertical-align: top; border-bottom: 1px solid var(--rule); overflow-wrap: normal; }
+th, td { padding: 5px 6px; text-align: right; vertical-align: top; border-bottom: 1px solid var(--rule); overflow-wrap: normal; }
 th { font-size: 13px; font-weight: 600; color: var(--soft); vertical-align: bottom; }
 th:first-child, td:first-child, .words { text-align: left; } td:first-child { overflow-wrap: break-word; }
 td:first-child { font-weight: 600; }
@@ -48,18 +49,22 @@ tr:last-child td { border-bottom: 0; }
 .better { color: var(--c2); font-weight: 600; } .worse { color: var(--c1); font-weight: 600; }
 .level { display: block; height: 9px; margin-top: 6px; background: var(--c0); border-radius: 2px; min-width: 1px; }
 .words { width: 55%; }
-@media (max-width: 760px) {
-  body { padding: 10px; } .card { padding: 8px 12px; }
-  table, tbody, tr, td { display: block; width: 100%; } thead { display: none; }
-  tr { padding: 8px 0; border-bottom: 1px solid var(--rule); } tr:last-child { border-bottom: 0; }
-  td, td.words { display: flex; justify-content: space-between; gap: 12px; width: 100%; padding: 2px 0; border: 0; text-align: right; }
-  td:first-child { display: block; text-align: left; }
-  td::before { content: attr(data-name); color: var(--soft); text-align: left; } td:first-child::before { content: none; }
-  td.words { display: block; text-align: left; } td.words::before { content: none; }
-  .interval { display: inline; margin-left: 6px; }
-}
+@media (max-width: 760px) { body { padding: 10px; } .card { padding: 8px 12px; } }
 @media print { body { background: none; } figure, .card, tr { break-inside: avoid; } }
 """
+# How a table looks where its columns have no room beside each other: each row is a list of its own.
+_LISTED = """
+@media (max-width: WIDTHpx) {
+  KIND { display: block; } KIND tbody, KIND tr, KIND td { display: block; width: 100%; } KIND thead { display: none; }
+  KIND tr { padding: 8px 0; border-bottom: 1px solid var(--rule); } KIND tr:last-child { border-bottom: 0; }
+  KIND td { display: flex; justify-content: space-between; gap: 12px; padding: 2px 0; border: 0; text-align: right; }
+  KIND td:first-child, KIND td.words { display: block; text-align: left; }
+  KIND td::before { content: attr(data-name); color: var(--soft); text-align: left; }
+  KIND td:first-child::before, KIND td.words::before { content: none; }
+  KIND .interval { display: inline; margin-left: 6px; }
+}
+"""
+_MANY = 8  # columns beyond which a table needs a wide screen
 _COLOURS = "".join(
     f"svg .line.c{i}, svg .thin.c{i} {{ stroke: var(--c{i}); }} svg .band.c{i}, svg .dot.c{i}, svg .bar.c{i} {{ fill: var(--c{i}); }} "
     f".key .c{i} {{ background: var(--c{i}); }}\n"
@@ -72,7 +77,7 @@ def page(title: str, parts: Iterable[str]) -> str:
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f'<link rel="icon" href="data:,">\n<title>{escape(title)}</title>\n<style>{_STYLE}{_COLOURS}</style>\n</head>\n<body>\n'
+        f'<link rel="icon" href="data:,">\n<title>{escape(title)}</title>\n<style>{_STYLE}{_COLOURS}{_lists()}</style>\n</head>\n<body>\n'
         + "\n".join(part for part in parts if part)
         + "\n</body>\n</html>\n"
     )
@@ -135,13 +140,15 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]], words: Sequence[in
         )
         lines.append(f"<tr>{cells}</tr>")
     body = f"<thead><tr>{names}</tr></thead><tbody>{''.join(lines)}</tbody>"
-    return f'<div class="card"><table>{body}</table></div>' if lines else ""
+    kind = _class("many") if len(head) > _MANY else ""
+    return f'<div class="card"><table{kind}>{body}</table></div>' if lines else ""
 
 
 def text(value: object, interval: str = "", kind: str = "") -> str:
-    """A cell: plain text, and its interval in smaller letters."""
+    """A cell: plain text, and its interval in smaller letters. Long names may break after an underscore."""
     small = f'<span class="interval">{escape(interval)}</span>' if interval else ""
-    return f"<span{_class(kind)}>{escape(str(value))}{small}</span>"
+    words = escape(str(value)).replace("_", "_<wbr>")
+    return f"<span{_class(kind)}>{words}{small}</span>"
 
 
 def bar(share: float) -> str:
@@ -155,6 +162,11 @@ def picture(image: Image, title: str) -> str:
     image.convert("RGB").save(buffer, format="JPEG", quality=85, optimize=True)
     data = base64.b64encode(buffer.getvalue()).decode("ascii")
     return f'<img alt="{escape(title, quote=True)}" width="{image.width}" height="{image.height}" src="data:image/jpeg;base64,{data}">'
+
+
+def _lists() -> str:
+    sizes = (("table", "760"), ("table.many", "1120"))
+    return "".join(_LISTED.replace("KIND", kind).replace("WIDTH", width) for kind, width in sizes)
 
 
 def _class(kind: str) -> str:

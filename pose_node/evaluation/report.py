@@ -163,14 +163,19 @@ def _said(label: LabelRecord) -> str:
 
 def _explanations(run: Run) -> list[str]:
     share = f"{100 * SHARE:.0f} %"
-    lines = [
+    times = (
+        "Times and refusals are drawn by scene, or by tenths of the recording where there are fewer than three scenes. "
+        f"Below {FEWEST} of what is drawn there is no interval."
+    )
+    if not run.labels:
+        return [
+            f"Brackets are {share} bootstrap intervals. Whole things are drawn again, not frames: neighbouring frames are not "
+            f"independent. {times}",
+            "Nobody labelled this recording: it shows whether the answers agree with each other, not whether they are right.",
+        ]
+    return [
         f"Brackets and shaded areas are {share} bootstrap intervals. Whole placements are drawn again, not frames: neighbouring "
-        "frames see the same object in the same place and are not independent. Times and refusals are drawn by scene, or by "
-        "tenths of the recording where there are fewer than three scenes."
+        f"frames see the same object in the same place and are not independent. {times}",
+        "A label without an estimate counts as not found in every figure but the two medians, which are of the labels with "
+        "an estimate. Errors are at the nearest of the poses that the object's symmetries make equal.",
     ]
-    if run.labels:
-        lines.append(
-            "A label without an estimate counts as not found in every figure but the two medians, which are of the labels with "
-            "an estimate. Errors are at the nearest of the poses that the object's symmetries make equal."
-        )
-    return lines

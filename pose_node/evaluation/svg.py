@@ -115,7 +115,7 @@ class Chart:
             # The last number would stick out on the right if it stood centred under its tick.
             anchor = "end" if place > _RIGHT - 8 else "middle"
             parts.append(
-                f'<text x="{min(place, WIDTH - 4):.1f}" y="{_BOTTOM + 15}" text-anchor="{anchor}">{number(tick)}</text>'
+                f'<text x="{min(place, WIDTH - 4):.1f}" y="{_BOTTOM + 18}" text-anchor="{anchor}">{number(tick)}</text>'
             )
         parts += self._marks
         parts.append(f'<path class="axis" d="M{_LEFT} {_TOP}V{_BOTTOM}H{_RIGHT}"/>')

@@ -18,7 +18,7 @@ from pose_node.evaluation.records import RunWriter, read_run
 from pose_node.evaluation.report import write_report
 from pose_node.evaluation.terminal import terminal_table
 
-VOID = {"meta", "link", "img", "path", "br"}
+VOID = {"meta", "link", "img", "path", "wbr"}
 
 
 class Checked(HTMLParser):
