@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from bag_writing import depth_recording, write_bag
 
-from benchmarks.demo_bag import write_demo_bag
+from benchmarks.labelled_bag import demo_frames, write_labelled_bag
 from pose_node.cli import main
 from pose_node.cloud import Cloud
 from pose_node.demo import recording
@@ -29,7 +29,7 @@ def models(repository):
 
 @pytest.fixture(scope="session")
 def demo_bag(tmp_path_factory):
-    return write_demo_bag(tmp_path_factory.mktemp("demo") / "demo", recording.read("000002")[:2])
+    return write_labelled_bag(tmp_path_factory.mktemp("demo") / "demo", demo_frames("000002")[:2])
 
 
 def evaluate(*words) -> int:
