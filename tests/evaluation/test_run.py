@@ -10,7 +10,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from bop_writing import pose, write_models, write_scene
+from bop_writing import CORNERS_M, FACES, pose, write_models, write_ply, write_scene
 
 from pose_node import cli
 from pose_node.config import PipelineConfig
@@ -148,6 +148,23 @@ def test_what_was_done_before_a_broken_image_is_kept(folder, tmp_path, knowing):
         evaluate_folder(folder, tmp_path / "run")
     done = read_run(tmp_path / "run")
     assert [f.frame for f in done.frames] == ["000003"] and done.summary == {}
+
+
+def test_range_scans_become_a_run(folder, tmp_path, knowing):
+    scans = tmp_path / "scans"
+    (scans / "scenes").mkdir(parents=True)
+    write_ply(scans / "scenes" / "a.ply", 1000 * (CORNERS_M @ pose(0.0)[:3, :3].T + pose(0.0)[:3, 3]), FACES)
+    T = pose(0.0)
+    T[:3, 3] *= 1000
+    (scans / "gt.json").write_text(json.dumps({"a.ply": {"obj_id": 1, "T_cloud_object": T.ravel().tolist()}}))
+    write_models(scans / "models")
+    summary = evaluate_folder(scans, tmp_path / "run")
+    (mask,) = knowing.asked[0][0]["box"]
+    assert mask.all()  # a scan holds nothing but its object
+    figures = summary["all"]["figures"]
+    assert figures["ar_mssd"]["value"] == figures["recall_add_10"]["value"] == 1.0
+    assert not {"ar", "ar_vsd", "ar_mspd"} & set(figures)  # bare points form no image
+    assert (tmp_path / "run" / "results.csv").read_text().count("\n") == 1  # nor have they BOP's numbers
 
 
 @pytest.fixture
