@@ -75,7 +75,7 @@ def test_a_labelled_run(tmp_path, scenery):
     assert f"[{100 * ar['low']:.1f}, {100 * ar['high']:.1f}]" in words
     for heading in ("By object", "By scene", "The worst frames", "Time by stage", "What was refused, and why"):
         assert heading in page.texts
-    assert "low_score" in page.texts and "refine" in page.texts
+    assert "low_score" in "".join(page.texts) and "refine" in page.texts
     pictures = [link for link in page.links if link.startswith("data:image/jpeg")]
     assert len(pictures) == len(worst(read_run(run).labels)) > 0
     from PIL import Image
