@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 DepthOf = Callable[[str, str], tuple[Array, Array]]
 SurfaceOf = Callable[[str], tuple[Array, Array]]
 _SIDE = 300  # pixels of one drawn crop
-_ROOM = 1.6  # of the object's extent in the image that a crop shows
+_ROOM = 1.6  # of the extent in the image of what a crop is about
+_NEAR = 2.0  # diameters within which the matched estimate is shown whole; farther off, it would leave the label small
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,7 +68,8 @@ def draw_label(run: Run, label: LabelRecord, scenery: Scenery) -> Image | None:
         said = [frame.estimates[label.estimate]]
     elif frame is not None:
         said = [e for e in frame.estimates if e.object_name == label.object_name]
-    depth_m, K = _cropped(np.asarray(depth_m, float), K, [label.T_camera_object], points)
+    near = [e.T_camera_object for e in said] if _mssd_rel(label) < _NEAR else []
+    depth_m, K = _cropped(np.asarray(depth_m, float), K, [label.T_camera_object, *near], points)
     true = drawing.Instance(label.object_name, label.T_camera_object, points, normals)
     guesses = [drawing.Instance(f"{e.score:.2f}", e.T_camera_object, points, normals) for e in said]
     return drawing.side_by_side(
