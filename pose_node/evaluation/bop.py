@@ -104,11 +104,16 @@ def _places(folder: Path) -> tuple[Path, ...]:
     return (folder, *folder.absolute().parents[:2])
 
 
+def find_scenes(folder: Path) -> list[Path]:
+    """The folders with camera and ground truth: the one given, those in it, and those one further down."""
+    found = [p.parent for depth in ("", "*/", "*/*/") for p in sorted(folder.glob(f"{depth}{TRUTH}"))]
+    return [path for path in found if (path / CAMERA).is_file()]
+
+
 def _scenes(folder: Path) -> list[Path]:
     if not folder.is_dir():
         raise InputError(f"{folder}: found no such folder, expected a BOP data set.")
-    found = [p.parent for depth in ("", "*/", "*/*/") for p in sorted(folder.glob(f"{depth}{TRUTH}"))]
-    scenes = [path for path in found if (path / CAMERA).is_file()]
+    scenes = find_scenes(folder)
     if not scenes:
         raise InputError(f"{folder}: found no scene, expected folders with {CAMERA} and {TRUTH}.")
     names = [path.name for path in scenes]

@@ -15,7 +15,7 @@ from pose_node.evaluation.pictures import Scenery
 from pose_node.evaluation.recordings import is_recording
 from pose_node.evaluation.records import read_run
 from pose_node.evaluation.report import write_report
-from pose_node.evaluation.run import evaluate_folder, open_source
+from pose_node.evaluation.run import evaluate_folder, holds_labels, open_source
 from pose_node.evaluation.terminal import terminal_table
 from pose_node.objects import object_folders
 from pose_node.types import Array
@@ -36,7 +36,7 @@ def evaluate(options: argparse.Namespace) -> int:
         raise InputError(f"{source}: found nothing there, expected a bag or a folder in BOP's layout.")
     out = options.out or Path(f"{source.resolve().name}_run")
     models, scenery = options.models or "", None
-    if source.is_file() or is_recording(source):
+    if _is_bag(source):
         labels = {_whole(value): name for value, name in _pairs(options.labels, "--labels")}
         topics = dict(_pairs(options.topics, "--topics"))
         evaluate_bag(
@@ -49,6 +49,11 @@ def evaluate(options: argparse.Namespace) -> int:
     print(terminal_table(out))
     print(f"written: {report}")
     return DONE if any(frame.estimates for frame in read_run(out).frames) else NOTHING_FOUND
+
+
+def _is_bag(source: Path) -> bool:
+    """A file, or a folder with a recording in it and no labelled scene: a set may keep its bag beside its scenes."""
+    return source.is_file() or (is_recording(source) and not holds_labels(source))
 
 
 def _surface(models: str | Path, name: str) -> tuple[Array, Array]:

@@ -13,7 +13,7 @@ import numpy as np
 from pose_node import __version__
 from pose_node.card import ObjectCard, load_card
 from pose_node.errors import InputError
-from pose_node.evaluation.bop import BopFolder, models_folder
+from pose_node.evaluation.bop import BopFolder, find_scenes, models_folder
 from pose_node.evaluation.match import match
 from pose_node.evaluation.progress import progress
 from pose_node.evaluation.records import FrameRecord, LabelRecord, RunInfo, RunWriter
@@ -27,6 +27,11 @@ from pose_node.pipeline import Pipeline
 
 Crops = Literal["mask", "box", "none"]
 _ALIKE = 0.1  # a card and a model of the set whose diameters differ by more than this share are not the same object
+
+
+def holds_labels(folder: Path) -> bool:
+    """Whether there is a labelled set in a folder."""
+    return (folder / GROUND_TRUTH).is_file() or bool(find_scenes(folder))
 
 
 def open_source(folder: Path, crops: Crops) -> Source:

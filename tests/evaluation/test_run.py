@@ -15,7 +15,7 @@ from bop_writing import CORNERS_M, FACES, pose, write_models, write_ply, write_s
 from pose_node import cli
 from pose_node.config import PipelineConfig
 from pose_node.errors import InputError
-from pose_node.evaluation import run
+from pose_node.evaluation import command, run
 from pose_node.evaluation.records import read_run
 from pose_node.evaluation.run import evaluate_folder
 from pose_node.types import Rejected, Result
@@ -206,3 +206,11 @@ def test_bad_usage_is_one_sentence(tmp_path, monkeypatch, capsys, words, sentenc
     monkeypatch.chdir(tmp_path)
     assert cli.main(["evaluate", *(word.format(tmp_path) for word in words)]) == cli.BAD_INPUT
     assert sentence in capsys.readouterr().err
+
+
+def test_a_bag_beside_the_scenes_does_not_make_a_set_a_recording(folder, tmp_path):
+    (folder / "drive.bag").write_bytes(b"#ROSBAG V2.0")
+    (tmp_path / "bags").mkdir()
+    (tmp_path / "bags" / "drive_0.mcap").write_bytes(b"")
+    assert not command._is_bag(folder)
+    assert command._is_bag(tmp_path / "bags") and command._is_bag(folder / "drive.bag")
