@@ -54,11 +54,11 @@ def facts(run: Run) -> list[str]:
     """What was run, in a few words each."""
     scenes, places = {frame.scene for frame in run.frames}, {placement(label) for label in run.labels}
     dropped = sum(frame.dropped for frame in run.frames)
-    counts = [f"{len(run.frames)} frames of {len(scenes)} scene{'s' if len(scenes) != 1 else ''}"]
+    counts = [f"{_count(len(run.frames), 'frame')} of {_count(len(scenes), 'scene')}"]
     if run.labels:
-        counts.append(f"{len(run.labels)} labels in {len(places)} placements")
+        counts.append(f"{_count(len(run.labels), 'label')} in {_count(len(places), 'placement')}")
     if dropped:
-        counts.append(f"{dropped} frames dropped")
+        counts.append(f"{_count(dropped, 'frame')} dropped")
     told = {"mask": "true mask given", "box": "box of the true mask given", "none": "nothing told"}
     return [
         *counts,
@@ -159,6 +159,10 @@ def _said(label: LabelRecord) -> str:
     ]
     score = "" if label.score is None else f"score {label.score:.2f}: "
     return f"{score}{', '.join(k for k in known if k)}{seen}"
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def _explanations(run: Run) -> list[str]:

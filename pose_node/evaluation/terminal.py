@@ -47,7 +47,7 @@ def _by(what: str, entries: Mapping[str, Mapping[str, Any]]) -> list[str]:
     first = [what, *entries]
     labels = ["labels", *(str(entry["labels"]) for entry in entries.values())]
     lines: list[str] = []
-    block = [first, labels]
+    block = [first, labels] if any(entry["labels"] for entry in entries.values()) else [first]
     for column in [*columns, None]:
         if column is None or sum(max(map(len, c)) + 2 for c in [*block, column]) > _ROOM:
             lines += ["", *_aligned(list(map(list, zip(*block))), "<" + ">" * (len(block) - 1))]
