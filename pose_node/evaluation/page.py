@@ -58,7 +58,7 @@ _LISTED = """
   KIND { display: block; } KIND tbody, KIND tr, KIND td { display: block; width: 100%; } KIND thead { display: none; }
   KIND tr { padding: 8px 0; border-bottom: 1px solid var(--rule); } KIND tr:last-child { border-bottom: 0; }
   KIND td { display: flex; justify-content: space-between; gap: 12px; padding: 2px 0; border: 0; text-align: right; }
-  KIND td:first-child, KIND td.words { display: block; text-align: left; }
+  KIND td:first-child, KIND td.words { display: block; width: 100%; text-align: left; }
   KIND td::before { content: attr(data-name); color: var(--soft); text-align: left; }
   KIND td:first-child::before, KIND td.words::before { content: none; }
   KIND .interval { display: inline; margin-left: 6px; }
