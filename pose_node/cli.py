@@ -118,6 +118,36 @@ def parser() -> argparse.ArgumentParser:
     export.add_argument("folder", type=Path, metavar="models/N")
     export.set_defaults(run=_export, side="learn")
 
+    check = commands.add_parser("evaluate", help="run over a recording or a labelled set, and report")
+    check.add_argument("source", type=Path, nargs="?", metavar="BAG|DIR", help="a bag, or a folder in BOP's layout")
+    check.add_argument("--out", type=Path, metavar="RUN", help="folder for the results (default: SOURCE's name + _run)")
+    check.add_argument(
+        "--crops", choices=("mask", "box", "none"), default="mask", help="what of a label is told (default: mask)"
+    )
+    check.add_argument(
+        "--symmetries",
+        choices=("declared", "depth"),
+        default="declared",
+        help="what counts as equal: what the set declares, or also what depth cannot tell (default: declared)",
+    )
+    check.add_argument("--objects", nargs="+", default=[], metavar="N", help="objects to look for (default: all there)")
+    check.add_argument(
+        "--models", type=Path, metavar="DIR", help="object folders (default: ./models, else the installed)"
+    )
+    check.add_argument("--config", type=Path, metavar="FILE", help="settings in YAML")
+    check.add_argument(
+        "--topics",
+        nargs="+",
+        default=[],
+        metavar="ROLE=TOPIC",
+        help="of a bag, where types leave a choice: depth, info, points, mask",
+    )
+    check.add_argument("--labels", nargs="+", default=[], metavar="VALUE=N", help="the objects of a bag's mask values")
+    check.add_argument("--fixed-frame", metavar="FRAME", help="of a bag's camera poses (default: the root of its tree)")
+    check.add_argument("--realtime", action="store_true", help="drop frames of a bag as the node would, too")
+    check.add_argument("--compare", type=Path, nargs=2, metavar=("RUN_A", "RUN_B"), help="put two runs side by side")
+    check.set_defaults(run=_evaluate, side="eval")
+
     commands.add_parser("node", help="run the ROS 2 node (takes --ros-args)")
     return top
 
@@ -353,3 +383,11 @@ def _export(options: argparse.Namespace) -> int:
 
     print(f"written: {export(options.folder)}")
     return DONE
+
+
+def _evaluate(options: argparse.Namespace) -> int:
+    if (options.source is None) == (options.compare is None):
+        raise InputError("evaluate: found neither or both of a source and --compare, expected one of them.")
+    from pose_node.evaluation.command import evaluate
+
+    return evaluate(options)

@@ -9,7 +9,7 @@ training, detection and pose estimation of texture-less 3D objects in heavily cl
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,8 @@ from scipy.spatial import ConvexHull, QhullError, cKDTree
 from pose_node import se3
 from pose_node.types import Array
 
+VSD_TAUS = tuple(float(tau) for tau in np.arange(0.05, 0.51, 0.05))  # of the diameter, as bop_toolkit has them
+VSD_DELTA_M = 0.015  # what the BOP challenge takes for all its sets but itodd
 MAX_SYMMETRY_STEP = 0.01  # of a half-turn's arc over the radius, as bop_toolkit discretises continuous symmetries
 _CHUNK = 1_000_000  # numbers held at once while all symmetric truths are compared
 _MANY = 50_000  # points times truths beyond which most truths are first ruled out by a few points
@@ -106,6 +108,36 @@ def mspd(points: Array, T_est: Array, T_gt: Array, symmetries: Array, K: Array) 
     return float(min(errors))
 
 
+def vsd(
+    depth_est_m: Array,
+    depth_gt_m: Array,
+    depth_m: Array,
+    K: Array,
+    diameter_m: float,
+    taus: Sequence[float] = VSD_TAUS,
+    delta_m: float = VSD_DELTA_M,
+) -> Array:
+    """Visible surface discrepancy in [0, 1] at each misalignment tolerance (a share of the diameter): [len(taus)].
+
+    depth_est_m, depth_gt_m: [H, W] renderings of the model at the two poses, 0 where it is not; depth_m: [H, W] the measured
+    depth, 0 where there is no reading, which hides nothing (BOP 2019). 1 at every tolerance where neither is seen.
+    """
+    drawn = np.nonzero((depth_est_m > 0) | (depth_gt_m > 0))  # other pixels do not count
+    x, y = (drawn[1] - K[0, 2]) / K[0, 0], (drawn[0] - K[1, 2]) / K[1, 1]
+    # Millimetres in single precision are what the reference compares: a pixel at the tolerance then falls to the same side.
+    est, gt, test = (_range_mm(1000.0 * depth[drawn], x, y) for depth in (depth_est_m, depth_gt_m, depth_m))
+    delta, free = np.float32(1000.0 * delta_m), test == 0
+    visible_gt = (gt > 0) & (free | (gt.astype(np.float32) - test.astype(np.float32) <= delta))
+    visible_est = (est > 0) & (visible_gt | free | (est.astype(np.float32) - test.astype(np.float32) <= delta))
+    both = visible_gt & visible_est
+    union = int((visible_gt | visible_est).sum())
+    if not union:
+        return np.ones(len(taus))
+    apart = np.abs(gt[both] - est[both]) / (1000.0 * diameter_m)
+    wrong = np.array([(apart >= tau).sum() for tau in taus])
+    return (wrong + union - both.sum()) / union
+
+
 def rotation_error(T_est: Array, T_gt: Array, symmetries: Array) -> float:
     """Angle in radians between the two rotations, at the symmetric truth where it is least.
 
@@ -144,6 +176,11 @@ def _largest(points: Array, moved: Array, symmetries: Array) -> Array:
     step = max(1, _CHUNK // (3 * max(1, len(points))))
     chunks = (se3.apply(symmetries[i : i + step], points) - moved for i in range(0, len(symmetries), step))
     return np.concatenate([np.sqrt(np.einsum("knd,knd->kn", c, c).max(axis=1)) for c in chunks])
+
+
+def _range_mm(depth_mm: Array, x: Array, y: Array) -> Array:
+    """Depth along the axis [P] -> distance from the camera's centre; x and y: where the rays meet the plane z = 1."""
+    return np.sqrt((x * depth_mm) ** 2 + (y * depth_mm) ** 2 + depth_mm**2)
 
 
 def _project(points: Array, K: Array) -> Array:

@@ -1,0 +1,86 @@
+"""One recording through the pipeline: frames in, a run folder with poses and figures out."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any, TextIO
+
+from pose_node import __version__
+from pose_node.errors import InputError
+from pose_node.evaluation.bags import BagFrame, bag_frames
+from pose_node.evaluation.poses_mcap import write_poses
+from pose_node.evaluation.progress import progress
+from pose_node.evaluation.records import FrameRecord, RunInfo, RunWriter
+from pose_node.evaluation.results_csv import ResultsCsv
+from pose_node.evaluation.unlabelled import unlabelled_figures
+from pose_node.objects import object_folders
+from pose_node.pipeline import Pipeline
+from pose_node.types import Rejected, Result
+
+
+def evaluate_bag(
+    path: Path,
+    out: Path,
+    models: str | Path = "",
+    config: str | Path | None = None,
+    names: Sequence[str] = (),
+    topics: Mapping[str, str] | None = None,
+    labels: Mapping[int, str] | None = None,
+    fixed_frame: str | None = None,
+    realtime: bool = False,
+    seed: int = 0,
+    stream: TextIO | None = None,
+) -> dict[str, Any]:
+    """Run the pipeline over a recording and write ``out``; returns the summary.
+
+    names: the objects to look for, by default all in the models folder. topics, labels, fixed_frame, realtime: as
+    ``bag_frames``. seed: of the bootstrap. Raises InputError, CardError, ConfigError or ModelError for what cannot be used;
+    what a recording has lost is no error but a note in ``run.json``.
+    """
+    folders = object_folders(models, names)
+    bag = bag_frames(path, [f.name for f in folders], topics, labels, None, fixed_frame, realtime)
+    pipeline = Pipeline.load(folders, config)
+    info = RunInfo(
+        source=str(path),
+        kind="bag",
+        objects={n: {"diameter_m": c.diameter_m, "bop_id": c.bop_id} for n, c in pipeline.cards.items()},
+        crops="mask" if bag.topics.mask else "none",
+        config={**asdict(pipeline.config), "bag": {**asdict(bag.topics), "fixed_frame": bag.fixed_frame}},
+        version=__version__,
+        provider=pipeline.provider,
+        notes=tuple(bag.notes),
+    )
+    frames: list[FrameRecord] = []
+    ids = {name: card.bop_id for name, card in pipeline.cards.items() if card.bop_id is not None}
+    scenes: dict[str, int] = {}
+    with RunWriter(out, info) as writer, ResultsCsv(out, ids) as csv:
+        for frame in progress(bag, len(bag), stream):
+            record = _record(pipeline, frame)
+            writer.frame(record)
+            number = scenes.setdefault(record.scene, len(scenes) + 1)  # BOP's scenes have numbers, not names
+            csv.frame(replace(record, scene=str(number)))
+            frames.append(record)
+        writer.info(replace(info, notes=tuple(bag.notes)))
+        summary = unlabelled_figures(frames, pipeline.cards, seed)
+        writer.summary(summary)
+    write_poses(out, frames, bag.topics.camera_frame, bag.fixed_frame)
+    return summary
+
+
+def _record(pipeline: Pipeline, frame: BagFrame) -> FrameRecord:
+    """One call, as the node makes it: a frame that cannot be used is one with its reason and without a pose."""
+    start = time.perf_counter()
+    if frame.cloud is None:
+        result = Result((), (frame.refused or Rejected("no_points", "the measurement holds no reading."),))
+    else:
+        try:
+            result = pipeline.estimate(frame.cloud, masks=frame.masks)
+        except InputError as error:
+            result = Result((), (Rejected(error.code, str(error)),))
+    seconds = time.perf_counter() - start
+    return FrameRecord.of(
+        frame.scene, frame.frame, frame.stamp_ns, frame.T_fixed_camera, result, seconds, frame.dropped
+    )

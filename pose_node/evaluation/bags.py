@@ -1,0 +1,237 @@
+"""A recording as the node would have met it: frames of measurement, masks and camera pose, put together by stamp.
+
+The same ``Pairing`` and the same conversion as in the node, with the recording's clock for time. No frame is left out
+because a newer one came, unless ``realtime`` asks for that.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from itertools import count
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from pose_node import convert
+from pose_node.cloud import Cloud
+from pose_node.compressed_depth import image_from_compressed
+from pose_node.errors import InputError
+from pose_node.evaluation.newest import newest
+from pose_node.evaluation.recordings import Message, Recording
+from pose_node.evaluation.topics import COMPRESSED, Topics, find_topics
+from pose_node.frames import Frame, Pairing
+from pose_node.transforms import TransformTree
+from pose_node.types import Array, Masks, Rejected
+
+_WAIT_S = 0.5  # for camera info and mask, as the node's own default
+_WAIT_TF_S = 1.0  # transforms are published after the moment that they tell of
+_JUMP_NS = 1_000_000_000  # a source whose stamps fall back by more has a new clock, not messages out of order
+
+
+class BagFrame(NamedTuple):
+    """One measurement, as ``Pipeline.estimate`` takes it.
+
+    scene: the recording's name, with a number after each jump of its clock. T_fixed_camera: [4, 4], None where it is not
+    known. dropped: frames left out before this one. refused: why there is nothing to estimate from; ``cloud`` is then None.
+    """
+
+    scene: str
+    frame: str
+    cloud: Cloud | None
+    masks: Masks | None
+    T_fixed_camera: Array | None
+    stamp_ns: int
+    dropped: int = 0
+    refused: Rejected | None = None
+
+
+class _Measured(NamedTuple):
+    scene: str
+    frame: Frame
+    T_fixed_camera: Array | None
+
+
+class BagFrames:
+    """The frames of a recording, in order; can be iterated again.
+
+    objects:     those that are looked for; a mask's labels mean the only one of them where ``labels`` is empty.
+    topics:      {role: topic} where the choice is not to be made from the types: depth, info, points, mask.
+    labels:      {mask label: object name}. fixed_frame: of the camera's poses, else the root of its tree.
+    rectified:   as the node's parameter; None: unless the depth topic is named raw and not rect.
+    realtime:    drop frames as the node would, whose worker takes the time between two frames of the iteration.
+    Raises InputError when the recording cannot be read at all, or holds nothing to measure with.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        objects: Sequence[str] = (),
+        topics: Mapping[str, str] | None = None,
+        labels: Mapping[int, str] | None = None,
+        rectified: bool | None = None,
+        fixed_frame: str | None = None,
+        realtime: bool = False,
+    ) -> None:
+        self.path = Path(path)
+        self._objects, self._labels, self._realtime = tuple(objects), dict(labels or {}), realtime
+        with Recording(self.path) as recording:
+            self._opening: list[str] = []
+            self.topics: Topics = find_topics(recording, topics or {}, self._opening)
+            if self.topics.mask and not self._labels and len(self._objects) != 1 and "mask" not in (topics or {}):
+                self._opening.append(f"{self.topics.mask}: masks were left out, as nothing names their labels.")
+                self.topics = replace(self.topics, mask=None)
+            measurement = self.topics.measurement
+            self._rectified = ("rect" in measurement or "raw" not in measurement) if rectified is None else rectified
+            self.expected: int = recording.counts[measurement]
+            self.fixed_frame = fixed_frame or self._root(recording)
+            self._opening += [note for note in recording.notes if note not in self._opening]
+        self.notes: list[str] = list(self._opening)
+
+    def __len__(self) -> int:
+        """How many measurements the recording holds: what a progress bar counts to."""
+        return self.expected
+
+    def __iter__(self) -> Iterator[BagFrame]:
+        """Frames; afterwards ``notes`` says, in sentences, all that could not be had."""
+        self.notes = list(self._opening)
+        refusals: Counter[str] = Counter()
+        sentences: dict[str, str] = {}
+
+        def refuse(code: str, sentence: str) -> None:
+            refusals[code] += 1
+            sentences.setdefault(code, sentence)
+
+        with Recording(self.path) as recording:
+            measured = self._measured(recording, refuse)
+            chosen: Iterator[tuple[int, _Measured]]
+            if self._realtime:
+                chosen = newest((one.frame.arrived_s, one) for one in measured)
+            else:
+                chosen = ((0, one) for one in measured)
+            numbers = count()
+            for dropped, one in chosen:
+                yield self._frame(one, f"{next(numbers):06d}", dropped)
+            for code, times in refusals.items():
+                self.notes.append(f"{times} times {code}: {sentences[code]}")
+            self.notes += [note for note in recording.notes if note not in self.notes]
+
+    def _frame(self, one: _Measured, number: str, dropped: int) -> BagFrame:
+        """Convert, as the node's worker does; what cannot be meant is a frame with its reason."""
+        stamp_ns = convert.stamp_ns(one.frame.message)
+        cloud, masks, refused = None, None, None
+        try:
+            cloud = one.frame.cloud(self._rectified)
+            masks = one.frame.masks(cloud, self._labels, self._objects)
+            if not len(cloud):
+                refused = Rejected("no_points", "the measurement holds no reading.")
+            elif masks is not None and not masks:
+                refused = Rejected("no_labels", "the mask holds none of the labels that name an object.")
+        except InputError as error:
+            refused = Rejected(error.code, str(error))
+        if refused is not None:
+            cloud, masks = None, None
+        return BagFrame(one.scene, number, cloud, masks, one.T_fixed_camera, stamp_ns, dropped, refused)
+
+    def _measured(self, recording: Recording, refuse: Any) -> Iterator[_Measured]:
+        """Complete frames with the camera's pose, by the recording's clock."""
+        clock, scenes = _Clock(), count(2)
+        scene = self.path.name.split(".")[0] or "bag"
+        name = scene
+        pairing, tree = Pairing(_WAIT_S, refuse), TransformTree()
+        held: deque[Frame] = deque()
+        now_s = 0.0
+        for message in recording.messages(self.topics.all()):
+            if clock.jumped(message):
+                yield from (_Measured(scene, frame, T) for frame, T in self._finish(pairing, held, tree, now_s, refuse))
+                scene = f"{name}_{next(scenes)}"
+                self.notes.append(f"{message.topic}: found its clock set back; {scene} begins there.")
+                pairing = Pairing(_WAIT_S, refuse)
+                tree.clear_timed()
+            now_s = message.logged_ns * 1e-9
+            self._take(message, pairing, tree, now_s, refuse)
+            while (frame := pairing.take(now_s, self.topics.mask is not None)) is not None:
+                held.append(frame)
+            yield from (_Measured(scene, frame, T) for frame, T in self._placed(held, tree, now_s, refuse))
+        yield from (_Measured(scene, frame, T) for frame, T in self._finish(pairing, held, tree, now_s, refuse))
+
+    def _take(self, message: Message, pairing: Pairing, tree: TransformTree, now_s: float, refuse: Any) -> None:
+        """Give one message to whom it belongs."""
+        topics = self.topics
+        try:
+            if message.topic == topics.measurement:
+                packed = message.msgtype == COMPRESSED
+                measurement = image_from_compressed(message.message) if packed else message.message
+                pairing.add_measurement(measurement, topics.depth is not None, now_s)
+            elif message.topic == topics.info:
+                pairing.add_info(message.message)
+            elif message.topic == topics.mask:
+                pairing.add_mask(message.message)
+            else:
+                tree.add_message(message.message, static=message.topic.endswith("tf_static"))
+        except InputError as error:
+            refuse(error.code, str(error))
+
+    def _finish(
+        self, pairing: Pairing, held: deque[Frame], tree: TransformTree, now_s: float, refuse: Any
+    ) -> Iterator[tuple[Frame, Array | None]]:
+        """What still waits when nothing more comes."""
+        while (frame := pairing.take(now_s + 2.0 * _WAIT_S, self.topics.mask is not None)) is not None:
+            held.append(frame)
+        yield from self._placed(held, tree, now_s + 2.0 * _WAIT_TF_S, refuse)
+
+    def _placed(
+        self, held: deque[Frame], tree: TransformTree, now_s: float, refuse: Any
+    ) -> Iterator[tuple[Frame, Array | None]]:
+        """The frames whose camera pose is known, or will not be any more, in order."""
+        while held:
+            T_fixed_camera = None
+            if self.fixed_frame is not None:
+                message = held[0].message
+                try:
+                    T_fixed_camera = tree.lookup(
+                        self.fixed_frame, str(message.header.frame_id), convert.stamp_ns(message)
+                    )
+                except InputError as error:
+                    if error.code != "tf_early" and now_s - held[0].arrived_s < _WAIT_TF_S:
+                        return
+                    refuse(error.code, str(error))
+            yield held.popleft(), T_fixed_camera
+
+    def _root(self, recording: Recording) -> str | None:
+        """The root of the camera's tree when all transforms are known: at the beginning it may be the camera's own mount."""
+        tree = TransformTree(keep_ns=0)
+        for message in recording.messages(self.topics.tf):
+            try:
+                tree.add_message(message.message, static=message.topic.endswith("tf_static"))
+            except InputError:
+                pass  # counted when the frames are read
+        root = tree.root(self.topics.camera_frame)
+        if self.topics.tf and root is None:
+            frame = self.topics.camera_frame
+            self._opening.append(f"transforms: found none of the camera's frame {frame!r}; its motion is not known.")
+        return root
+
+
+bag_frames = BagFrames  # for frame in bag_frames(path)
+
+
+class _Clock:
+    """Tells when the stamps of a source fall back: a recording of a loop, or of a simulation started again."""
+
+    def __init__(self) -> None:
+        self._latest: dict[tuple[str, str], int] = {}
+
+    def jumped(self, message: Message) -> bool:
+        """Whether this message is the first of a new clock."""
+        is_tf = hasattr(message.message, "transforms")
+        stamped = [(t.child_frame_id, t) for t in message.message.transforms] if is_tf else [("", message.message)]
+        if is_tf and message.topic.endswith("tf_static"):
+            return False
+        jumped = False
+        for child, part in stamped:
+            key, stamp_ns = (message.topic, str(child)), convert.stamp_ns(part)
+            if stamp_ns < self._latest.get(key, stamp_ns) - _JUMP_NS:
+                self._latest, jumped = {}, True
+            self._latest[key] = max(stamp_ns, self._latest.get(key, stamp_ns))
+        return jumped

@@ -1,0 +1,76 @@
+"""What ``pose_node evaluate`` does with its options: a labelled folder, a bag, or two runs to compare."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+from pose_node.card import load_card
+from pose_node.errors import InputError
+from pose_node.evaluation.bag_run import evaluate_bag
+from pose_node.evaluation.compare import compare
+from pose_node.evaluation.pictures import Scenery
+from pose_node.evaluation.recordings import is_recording
+from pose_node.evaluation.records import read_run
+from pose_node.evaluation.report import write_report
+from pose_node.evaluation.run import evaluate_folder, holds_labels, open_source
+from pose_node.evaluation.terminal import terminal_table
+from pose_node.objects import object_folders
+from pose_node.types import Array
+
+DONE, NOTHING_FOUND = 0, 3
+
+
+def evaluate(options: argparse.Namespace) -> int:
+    """Run, write the run folder with its report, and print the figures; returns the exit code.
+
+    Raises a PoseNodeError of one sentence for a source, object or setting that cannot be used.
+    """
+    if options.compare:
+        print(f"written: {compare(*options.compare)}")
+        return DONE
+    source: Path = options.source
+    if not source.exists():
+        raise InputError(f"{source}: found nothing there, expected a bag or a folder in BOP's layout.")
+    out = options.out or Path(f"{source.resolve().name}_run")
+    models, scenery = options.models or "", None
+    if _is_bag(source):
+        labels = {_whole(value): name for value, name in _pairs(options.labels, "--labels")}
+        topics = dict(_pairs(options.topics, "--topics"))
+        evaluate_bag(
+            source, out, models, options.config, options.objects, topics, labels, options.fixed_frame, options.realtime
+        )
+    else:
+        evaluate_folder(source, out, options.crops, models, options.config, options.objects, options.symmetries)
+        scenery = Scenery(open_source(source, "none").depth, partial(_surface, models))
+    report = write_report(out, scenery)
+    print(terminal_table(out))
+    print(f"written: {report}")
+    return DONE if any(frame.estimates for frame in read_run(out).frames) else NOTHING_FOUND
+
+
+def _is_bag(source: Path) -> bool:
+    """A file, or a folder with a recording in it and no labelled scene: a set may keep its bag beside its scenes."""
+    return source.is_file() or (is_recording(source) and not holds_labels(source))
+
+
+def _surface(models: str | Path, name: str) -> tuple[Array, Array]:
+    """An object's surface samples [S, 3] and normals [S, 3], for pictures."""
+    surface = load_card(object_folders(models, [name])[0]).surface
+    return surface.points_m, surface.normals
+
+
+def _pairs(words: Sequence[str], option: str) -> list[tuple[str, str]]:
+    pairs = [(key, value) for key, _, value in (word.partition("=") for word in words)]
+    wrong = next((word for word, (key, value) in zip(words, pairs) if not (key and value)), None)
+    if wrong is not None:
+        raise InputError(f"{option}: found {wrong!r}, expected two words joined by '='.")
+    return pairs
+
+
+def _whole(value: str) -> int:
+    if not value.isdigit():
+        raise InputError(f"--labels: found {value!r}, expected a mask's value, a whole number.")
+    return int(value)

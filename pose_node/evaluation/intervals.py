@@ -1,0 +1,68 @@
+"""Bootstrap intervals of means, by placement: neighbouring frames see the same object in the same place, so whole placements
+are drawn, not frames (Efron and Tibshirani, "An introduction to the bootstrap", 1993; Field and Welsh, "Bootstrapping
+clustered data", 2007)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Sequence
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+RESAMPLES = 2000
+SHARE = 0.95
+FEWEST = 3  # placements below which drawing them again says nothing
+
+
+def mean_interval(
+    values: ArrayLike, clusters: Sequence[Hashable], seed: int = 0, resamples: int = RESAMPLES
+) -> tuple[np.ndarray, np.ndarray]:
+    """The central ``SHARE`` of the means [...] over resampled clusters, of values [N, ...]; NaN below ``FEWEST`` clusters.
+
+    NaN among the values is a measurement that is not there: it counts in no mean, and a draw without any is left out.
+    """
+    values = np.asarray(values, float)
+    which, count = _numbered(clusters)
+    shape = values.shape[1:]
+    if count < FEWEST:
+        return np.full(shape, np.nan), np.full(shape, np.nan)
+    flat = values.reshape(len(values), -1)
+    known = np.isfinite(flat)
+    sums, counts = np.zeros((count, flat.shape[1])), np.zeros((count, flat.shape[1]))
+    np.add.at(sums, which, np.where(known, flat, 0.0))
+    np.add.at(counts, which, known)
+    draws = np.random.default_rng(seed).multinomial(count, np.full(count, 1.0 / count), size=resamples)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        means = (draws @ sums) / (draws @ counts)
+    tail = 50.0 * (1.0 - SHARE)
+    have = np.isfinite(means).any(axis=0)
+    low, high = np.full(flat.shape[1], np.nan), np.full(flat.shape[1], np.nan)
+    low[have], high[have] = np.nanpercentile(means[:, have], (tail, 100.0 - tail), axis=0)
+    return low.reshape(shape), high.reshape(shape)
+
+
+def statistic_interval(
+    values: ArrayLike,
+    clusters: Sequence[Hashable],
+    statistic: Callable[[np.ndarray], float],
+    seed: int = 0,
+    resamples: int = 500,
+) -> tuple[float, float]:
+    """The same for any ``statistic`` of values [N, ...], such as a quantile; (NaN, NaN) below ``FEWEST`` clusters."""
+    values = np.asarray(values, float)
+    which, count = _numbered(clusters)
+    if count < FEWEST:
+        return float("nan"), float("nan")
+    members = [values[which == c] for c in range(count)]
+    rng = np.random.default_rng(seed)
+    drawn = [statistic(np.concatenate([members[c] for c in rng.integers(0, count, count)])) for _ in range(resamples)]
+    tail = 50.0 * (1.0 - SHARE)
+    low, high = np.percentile(drawn, (tail, 100.0 - tail))
+    return float(low), float(high)
+
+
+def _numbered(clusters: Sequence[Hashable]) -> tuple[np.ndarray, int]:
+    """Clusters as numbers [N] from 0, and how many there are."""
+    numbers: dict[Hashable, int] = {}
+    which = np.array([numbers.setdefault(c, len(numbers)) for c in clusters], dtype=np.intp)
+    return which, len(numbers)

@@ -1,0 +1,347 @@
+"""The run folder: what one evaluation leaves behind, line by line, and what reports are made from.
+
+``run.json`` says what was run, ``frames.jsonl`` has a line for each frame, ``labels.jsonl`` one for each ground-truth
+label. Lines are flushed as they are made, so that a killed run keeps what it had; ``read_run`` takes such a folder as it is.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal
+
+import numpy as np
+
+from pose_node.errors import InputError
+from pose_node.types import Array, Result
+
+Kind = Literal["bop", "bag"]
+RUN, FRAMES, LABELS, SUMMARY = "run.json", "frames.jsonl", "labels.jsonl", "summary.json"
+
+
+@dataclass(frozen=True, eq=False)
+class EstimateRecord:
+    """One estimate of a frame.
+
+    T_camera_object: [4, 4] metres. covariance: [6, 6] as ``Estimate.covariance``.
+    alternatives:    ((T_camera_object [4, 4], weight), ...), best first.
+    """
+
+    object_name: str
+    T_camera_object: Array
+    score: float
+    covariance: Array
+    alternatives: tuple[tuple[Array, float], ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "object": self.object_name,
+            "T_camera_object": _flat(self.T_camera_object),
+            "score": _number(self.score),
+            "covariance": _flat(self.covariance),
+            "alternatives": [{"T_camera_object": _flat(T), "weight": _number(w)} for T, w in self.alternatives],
+        }
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> EstimateRecord:
+        others = tuple((_square(a["T_camera_object"], 4), float(a["weight"])) for a in values["alternatives"])
+        return cls(
+            str(values["object"]),
+            _square(values["T_camera_object"], 4),
+            float(values["score"]),
+            _square(values["covariance"], 6),
+            others,
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class FrameRecord:
+    """What the pipeline said of one frame.
+
+    T_fixed_camera: [4, 4] of a moving camera, None where nobody recorded it.
+    stage_s:        seconds in each stage; time_s: seconds of the whole call.
+    rejected:       how often each code of ``Rejected`` was given; dropped: frames skipped before this one.
+    """
+
+    scene: str
+    frame: str
+    stamp_ns: int
+    T_fixed_camera: Array | None
+    stage_s: Mapping[str, float]
+    time_s: float
+    rejected: Mapping[str, int] = field(default_factory=dict)
+    dropped: int = 0
+    estimates: tuple[EstimateRecord, ...] = ()
+
+    @classmethod
+    def of(
+        cls,
+        scene: str,
+        frame: str,
+        stamp_ns: int,
+        T_fixed_camera: Array | None,
+        result: Result,
+        time_s: float,
+        dropped: int = 0,
+    ) -> FrameRecord:
+        """The record of one call of ``Pipeline.estimate``."""
+        rejected: dict[str, int] = {}
+        for refusal in result.rejected:
+            rejected[refusal.code] = rejected.get(refusal.code, 0) + 1
+        estimates = tuple(
+            EstimateRecord(e.object_name, e.T_camera_object, e.score, e.covariance, e.alternatives)
+            for e in result.estimates
+        )
+        stages = dict(result.stage_s)
+        return cls(scene, frame, stamp_ns, T_fixed_camera, stages, time_s, rejected, dropped, estimates)
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "scene": self.scene,
+            "frame": self.frame,
+            "stamp_ns": int(self.stamp_ns),
+            "T_fixed_camera": None if self.T_fixed_camera is None else _flat(self.T_fixed_camera),
+            "stage_s": {stage: _number(seconds) for stage, seconds in self.stage_s.items()},
+            "time_s": _number(self.time_s),
+            "rejected": {code: int(count) for code, count in self.rejected.items()},
+            "dropped": int(self.dropped),
+            "estimates": [e.to_json() for e in self.estimates],
+        }
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> FrameRecord:
+        T = values["T_fixed_camera"]
+        return cls(
+            str(values["scene"]),
+            str(values["frame"]),
+            int(values["stamp_ns"]),
+            None if T is None else _square(T, 4),
+            {str(stage): float(seconds) for stage, seconds in values["stage_s"].items()},
+            float(values["time_s"]),
+            {str(code): int(count) for code, count in values["rejected"].items()},
+            int(values["dropped"]),
+            tuple(EstimateRecord.from_json(e) for e in values["estimates"]),
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Errors:
+    """How far one estimate is from its label; ``None`` where it was not worked out.
+
+    vsd:            at each tau of ``metrics.VSD_TAUS``, in [0, 1].
+    mssd_rel, add_rel, adds_rel, add_s_rel: over the object's diameter; add_s is ADD-S where a symmetry is declared, else ADD.
+    mspd_px:        pixels, as BOP scales them: to an image 640 pixels wide.
+    rotation_deg, translation_mm: up to symmetry.
+    """
+
+    vsd: tuple[float, ...] | None = None
+    mssd_rel: float | None = None
+    mspd_px: float | None = None
+    add_rel: float | None = None
+    adds_rel: float | None = None
+    add_s_rel: float | None = None
+    rotation_deg: float | None = None
+    translation_mm: float | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        values = {name: _number(getattr(self, name)) for name in self.__dataclass_fields__ if name != "vsd"}
+        return {"vsd": None if self.vsd is None else [_number(v) for v in self.vsd], **values}
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Errors:
+        vsd = values["vsd"]
+        others = {name: values[name] for name in cls.__dataclass_fields__ if name != "vsd"}
+        return cls(None if vsd is None else tuple(float(v) for v in vsd), **others)
+
+
+@dataclass(frozen=True, eq=False)
+class LabelRecord:
+    """One ground-truth instance and the estimate that was matched with it.
+
+    visible_share: of its silhouette, in [0, 1]; None where unknown.
+    estimate:      index into its frame's estimates, None where there is none; score: that estimate's.
+    recall:        {"vsd", "mssd", "mspd": share of BOP's thresholds at which it is found}, see ``match.Match``.
+    """
+
+    scene: str
+    frame: str
+    object_name: str
+    instance: int
+    T_camera_object: Array
+    visible_share: float | None = None
+    estimate: int | None = None
+    score: float | None = None
+    errors: Errors = field(default_factory=Errors)
+    recall: Mapping[str, float] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "scene": self.scene,
+            "frame": self.frame,
+            "object": self.object_name,
+            "instance": int(self.instance),
+            "T_camera_object": _flat(self.T_camera_object),
+            "visible_share": _number(self.visible_share),
+            "estimate": self.estimate,
+            "score": _number(self.score),
+            "errors": self.errors.to_json(),
+            "recall": dict(self.recall),
+        }
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> LabelRecord:
+        return cls(
+            str(values["scene"]),
+            str(values["frame"]),
+            str(values["object"]),
+            int(values["instance"]),
+            _square(values["T_camera_object"], 4),
+            values["visible_share"],
+            values["estimate"],
+            values["score"],
+            Errors.from_json(values["errors"]),
+            values.get("recall", {}),
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class RunInfo:
+    """What was run.
+
+    objects: {name: {"diameter_m", "bop_id"}}. whose: "set" where errors are those of the data set's models and symmetries,
+    "depth" where they are up to what depth cannot tell, "card" where models and symmetries are our own, "" without labels.
+    notes: sentences on what could not be had.
+    """
+
+    source: str
+    kind: Kind
+    objects: Mapping[str, Mapping[str, Any]]
+    crops: str
+    config: Mapping[str, Any]
+    version: str
+    provider: str
+    whose: str = ""
+    notes: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        return {**{name: getattr(self, name) for name in self.__dataclass_fields__}, "notes": list(self.notes)}
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> RunInfo:
+        known = {name: values[name] for name in cls.__dataclass_fields__ if name != "notes"}
+        return cls(**known, notes=tuple(values.get("notes", ())))
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """A run folder, read. ``summary`` is empty where the run was cut short."""
+
+    folder: Path
+    info: RunInfo
+    frames: tuple[FrameRecord, ...]
+    labels: tuple[LabelRecord, ...]
+    summary: Mapping[str, Any]
+
+
+class RunWriter:
+    """Appends to a run folder; a context manager. Earlier records in the folder are replaced.
+
+    Raises InputError when the folder cannot be made or written.
+    """
+
+    def __init__(self, folder: str | Path, info: RunInfo) -> None:
+        self.folder = Path(folder)
+        self.frames = self.labels = 0
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            for name in (LABELS, SUMMARY):
+                (self.folder / name).unlink(missing_ok=True)
+            self.info(info)
+            self._frames = (self.folder / FRAMES).open("w", encoding="utf-8")
+            self._labels: Any = None
+        except OSError as error:
+            raise InputError(f"{folder}: found {error.strerror}, expected a folder to write a run to.") from None
+
+    def info(self, info: RunInfo) -> None:
+        """Write ``run.json`` anew, for example with the notes that came up on the way."""
+        _write_json(self.folder / RUN, info.to_json())
+
+    def frame(self, record: FrameRecord) -> None:
+        _line(self._frames, record.to_json())
+        self.frames += 1
+
+    def label(self, record: LabelRecord) -> None:
+        if self._labels is None:
+            self._labels = (self.folder / LABELS).open("w", encoding="utf-8")
+        _line(self._labels, record.to_json())
+        self.labels += 1
+
+    def summary(self, summary: Mapping[str, Any]) -> None:
+        _write_json(self.folder / SUMMARY, summary)
+
+    def close(self) -> None:
+        self._frames.close()
+        if self._labels is not None:
+            self._labels.close()
+
+    def __enter__(self) -> RunWriter:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+
+def read_run(folder: str | Path) -> Run:
+    """Read a run folder. A last line that was cut off is left out.
+
+    Raises InputError when the folder holds no run, or a record that no run writes.
+    """
+    folder = Path(folder)
+    if not (folder / RUN).is_file():
+        raise InputError(f"{folder}: found no {RUN}, expected a folder that pose_node evaluate has written.")
+    try:
+        info = RunInfo.from_json(json.loads((folder / RUN).read_text(encoding="utf-8")))
+        frames = tuple(FrameRecord.from_json(values) for values in _lines(folder / FRAMES))
+        labels = tuple(LabelRecord.from_json(values) for values in _lines(folder / LABELS))
+        written = folder / SUMMARY
+        summary = json.loads(written.read_text(encoding="utf-8")) if written.is_file() else {}
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(
+            f"{folder}: found a record that does not read ({type(error).__name__}: {error}), "
+            "expected the files of pose_node evaluate."
+        ) from None
+    return Run(folder, info, frames, labels, summary)
+
+
+def _lines(path: Path) -> list[dict[str, Any]]:
+    if not path.is_file():
+        return []
+    lines = path.read_text(encoding="utf-8", errors="replace").split("\n")
+    # Whole lines end in a newline: what follows the last one was being written when the run was killed.
+    return [json.loads(line) for line in lines[:-1] if line]
+
+
+def _line(file: Any, values: Mapping[str, Any]) -> None:
+    file.write(json.dumps(values, allow_nan=False) + "\n")
+    file.flush()
+
+
+def _write_json(path: Path, values: Mapping[str, Any]) -> None:
+    path.write_text(json.dumps(values, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def _flat(matrix: Array) -> list[float]:
+    return [float(value) for value in np.asarray(matrix, dtype=np.float64).ravel()]
+
+
+def _square(values: Any, side: int) -> Array:
+    return np.array(values, dtype=np.float64).reshape(side, side)
+
+
+def _number(value: float | None) -> float | None:
+    """A number as JSON has it: infinity (an estimate behind the camera) and NaN are no number there."""
+    return None if value is None or not math.isfinite(value) else float(value)

@@ -1,0 +1,185 @@
+"""``report.html`` of a run folder: one page that opens from a file, with every figure's interval beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from pose_node.errors import InputError
+from pose_node.evaluation import charts, motion, page, tables
+from pose_node.evaluation.curves import placement
+from pose_node.evaluation.intervals import FEWEST, SHARE
+from pose_node.evaluation.pictures import Scenery, draw_label, worst
+from pose_node.evaluation.records import LabelRecord, Run, read_run
+from pose_node.evaluation.summarise import sentence
+from pose_node.evaluation.unlabelled import unlabelled_sentence
+
+REPORT = "report.html"
+
+
+def write_report(folder: str | Path, scenery: Scenery | None = None) -> Path:
+    """Write ``report.html`` beside the records of a run, with pictures of the worst frames where there is ``scenery``.
+
+    Raises InputError when the folder holds no run or cannot be written.
+    """
+    run = read_run(folder)
+    name = source_name(run)
+    parts = [
+        page.heading(name),
+        page.facts(facts(run)),
+        page.notes(warnings(run)),
+        *(_labelled(run, scenery) if run.labels else _unlabelled(run)),
+        page.section("Time by stage", tables.seconds_by_stage(run.frames)),
+        page.section("What was refused, and why", tables.refusals(run.frames)),
+        page.section("How to read this", *map(page.paragraph, _explanations(run))),
+    ]
+    return write_page(run.folder / REPORT, f"{name}: evaluation of pose_node", parts)
+
+
+def write_page(path: Path, title: str, parts: Iterable[str]) -> Path:
+    """Write a page; raises InputError when the file cannot be written."""
+    try:
+        path.write_text(page.page(title, parts), encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"{path}: found {error.strerror}, expected a place to write a page to.") from None
+    return path
+
+
+def source_name(run: Run) -> str:
+    """The last part of what was run: where it lay on somebody's disk is nobody else's business."""
+    return Path(run.info.source).name or run.info.source
+
+
+def facts(run: Run) -> list[str]:
+    """What was run, in a few words each."""
+    scenes, places = {frame.scene for frame in run.frames}, {placement(label) for label in run.labels}
+    dropped = sum(frame.dropped for frame in run.frames)
+    counts = [f"{_count(len(run.frames), 'frame')} of {_count(len(scenes), 'scene')}"]
+    if run.labels:
+        counts.append(f"{_count(len(run.labels), 'label')} in {_count(len(places), 'placement')}")
+    if dropped:
+        counts.append(f"{_count(dropped, 'frame')} dropped")
+    told = {"mask": "true mask given", "box": "box of the true mask given", "none": "nothing told"}
+    return [
+        *counts,
+        f"objects: {', '.join(run.info.objects) or 'none'}",
+        told.get(run.info.crops, run.info.crops),
+        f"pose_node {run.info.version}, {run.info.provider}",
+    ]
+
+
+def warnings(run: Run) -> list[str]:
+    """What a reader has to know before any figure."""
+    found = list(run.info.notes)
+    if not run.summary:
+        found.append("The run was cut short: it has no summary, and the charts show what was done until then.")
+    if run.labels and len({placement(label) for label in run.labels}) < FEWEST:
+        found.append(f"Fewer than {FEWEST} placements: no interval can be given.")
+    if run.info.whose == "depth":
+        found.append("Errors are up to motions that depth cannot tell, so no figure here compares with BOP's.")
+    if run.info.whose == "card":
+        found.append("Errors are those of our own models and symmetries, so no figure here compares with BOP's.")
+    return found
+
+
+def explained(key: str) -> str:
+    """What a figure is; empty where nobody says."""
+    for say in (sentence, unlabelled_sentence):
+        try:
+            return say(key)
+        except KeyError:
+            continue
+    return ""
+
+
+def own_table(key: str) -> bool:
+    """Whether a figure is one of many of its kind, which have a table to themselves: stages and reasons."""
+    return key.startswith(("stage_", "rejected_"))
+
+
+def _labelled(run: Run, scenery: Scenery | None) -> list[str]:
+    summary = run.summary
+    parts = []
+    if summary:
+        parts = [
+            page.section("Figures", _all_figures(run)),
+            page.section("By object", tables.figures_by("object", summary["objects"])),
+            page.section("By scene", tables.figures_by("scene", summary["scenes"])),
+        ]
+    return [
+        *parts,
+        page.section("How many are found", page.grid(charts.recall_charts(run.labels))),
+        page.section("How far off they are", page.grid(charts.error_charts(run.labels))),
+        page.section("What the score is worth", page.grid(charts.score_charts(run))),
+        page.section("The worst frames", *_worst_frames(run, scenery)),
+    ]
+
+
+def _all_figures(run: Run) -> str:
+    figures = {key: figure for key, figure in run.summary["all"]["figures"].items() if not own_table(key)}
+    return tables.all_figures(figures, explained)
+
+
+def _unlabelled(run: Run) -> list[str]:
+    tabled = []
+    if run.summary:
+        tabled = [
+            page.section("Figures", _all_figures(run)),
+            page.section("By object", tables.figures_by("object", run.summary["objects"])),
+        ]
+    return [*tabled, page.section("Over time", page.grid(motion.motion_charts(run.frames)))]
+
+
+def _worst_frames(run: Run, scenery: Scenery | None) -> list[str]:
+    chosen = worst(run.labels)
+    if scenery is None:
+        return [page.table(["label", "said"], [[page.text(_where(x)), page.text(_said(x))] for x in chosen])]
+    figures = []
+    for label in chosen:
+        image = draw_label(run, label, scenery)
+        if image is not None:
+            figures.append(page.figure(_where(label), page.picture(image, _where(label)), _said(label)))
+    about = "One of each placement: wrong estimates, the surest first, then what was not found. Left the label, right the estimate, its score beside it."
+    return [page.paragraph(about, "soft"), page.grid(figures, "pictures")] if figures else []
+
+
+def _where(label: LabelRecord) -> str:
+    return f"{label.object_name}, scene {label.scene}, frame {label.frame}"
+
+
+def _said(label: LabelRecord) -> str:
+    seen = "" if label.visible_share is None else f"; {100 * label.visible_share:.0f} % of it in view"
+    if label.estimate is None:
+        return f"no estimate{seen}"
+    e = label.errors
+    known = [
+        "" if e.mssd_rel is None else f"MSSD {100 * e.mssd_rel:.1f} % of the diameter",
+        "" if e.translation_mm is None else f"{e.translation_mm:.1f} mm",
+        "" if e.rotation_deg is None else f"{e.rotation_deg:.1f}° off",
+    ]
+    score = "" if label.score is None else f"score {label.score:.2f}: "
+    return f"{score}{', '.join(k for k in known if k)}{seen}"
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
+
+
+def _explanations(run: Run) -> list[str]:
+    share = f"{100 * SHARE:.0f} %"
+    times = (
+        "Times and refusals are drawn by scene, or by tenths of the recording where there are fewer than three scenes. "
+        f"Below {FEWEST} of what is drawn there is no interval."
+    )
+    if not run.labels:
+        return [
+            f"Brackets are {share} bootstrap intervals. Whole things are drawn again, not frames: neighbouring frames are not "
+            f"independent. {times}",
+            "Nobody labelled this recording: it shows whether the answers agree with each other, not whether they are right.",
+        ]
+    return [
+        f"Brackets and shaded areas are {share} bootstrap intervals. Whole placements are drawn again, not frames: neighbouring "
+        f"frames see the same object in the same place and are not independent. {times}",
+        "A label without an estimate counts as not found in every figure but the two medians, which are of the labels with "
+        "an estimate. Errors are at the nearest of the poses that the object's symmetries make equal.",
+    ]

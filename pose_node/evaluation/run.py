@@ -1,0 +1,197 @@
+"""One labelled data set through the pipeline: frames in, a run folder out."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Literal, TextIO
+
+import numpy as np
+
+from pose_node import __version__
+from pose_node.card import ObjectCard, load_card
+from pose_node.errors import InputError
+from pose_node.evaluation.bop import BopFolder, find_scenes, models_folder
+from pose_node.evaluation.match import match
+from pose_node.evaluation.progress import progress
+from pose_node.evaluation.records import FrameRecord, LabelRecord, RunInfo, RunWriter
+from pose_node.evaluation.results_csv import ResultsCsv
+from pose_node.evaluation.scans import GROUND_TRUTH, Scans
+from pose_node.evaluation.source import Frame, Label, Source
+from pose_node.evaluation.summarise import summarise
+from pose_node.evaluation.truth import Symmetries, Truth, read_info, truth_of_card, truth_of_set
+from pose_node.objects import object_folders
+from pose_node.pipeline import Pipeline
+
+Crops = Literal["mask", "box", "none"]
+_ALIKE = 0.1  # a card and a model of the set whose diameters differ by more than this share are not the same object
+
+
+def holds_labels(folder: Path) -> bool:
+    """Whether there is a labelled set in a folder."""
+    return (folder / GROUND_TRUTH).is_file() or bool(find_scenes(folder))
+
+
+def open_source(folder: Path, crops: Crops) -> Source:
+    """The labelled set in a folder: BOP scenes, or range scans with ``gt.json``. Raises InputError for anything else."""
+    return Scans(folder) if (folder / GROUND_TRUTH).is_file() else BopFolder(folder, masks=crops != "none")
+
+
+def evaluate_folder(
+    folder: Path,
+    out: Path,
+    crops: Crops = "mask",
+    models: str | Path = "",
+    config: str | Path | None = None,
+    names: Sequence[str] = (),
+    symmetries: Symmetries = "declared",
+    seed: int = 0,
+    stream: TextIO | None = None,
+) -> dict[str, Any]:
+    """Run the pipeline over a labelled set and write ``out``; returns the summary.
+
+    names: the objects to look for, by default all trained ones that the set has labels of. symmetries: those that the set
+    declares, or "depth": also those that it lists as what depth cannot tell. seed: of the bootstrap.
+    Raises InputError, CardError, ConfigError or ModelError for what cannot be used; what was done until then is kept.
+    """
+    source = open_source(folder, crops)
+    cards, others, notes = _cards(source, folder, models, names)
+    truths = {i: _truth(card, i, folder, symmetries) for i, card in cards.items()}
+    kinds = sorted({truth.whose for truth in truths.values()})
+    if len(kinds) > 1:
+        raise InputError(f"{folder}: found models of only some objects, expected those of all or of none.")
+    pipeline = Pipeline.load([card.folder for card in (*cards.values(), *others)], config)
+    info = RunInfo(
+        source=str(folder),
+        kind="bop",
+        objects={t.name: {"diameter_m": t.diameter_m, "bop_id": t.bop_id} for t in truths.values()},
+        crops=crops,
+        config=asdict(pipeline.config),
+        version=__version__,
+        provider=pipeline.provider,
+        whose=kinds[0] if kinds else "",
+        notes=tuple(notes),
+    )
+    frames, labels = [], []
+    with RunWriter(out, info) as writer, ResultsCsv(out, {t.name: i for i, t in truths.items()}) as csv:
+        for frame in progress(source.frames(), len(source), stream):
+            mine = [label for label in frame.labels if label.bop_id in truths]
+            if crops != "none" and not mine:
+                continue  # no crop to look into
+            record = _frame(pipeline, frame, mine, truths, crops)
+            writer.frame(record)
+            csv.frame(record)
+            frames.append(record)
+            for label_record in _match(frame, record, mine, truths):
+                writer.label(label_record)
+                labels.append(label_record)
+        summary = summarise(info, frames, labels, seed)
+        writer.summary(summary)
+    return summary
+
+
+def _frame(
+    pipeline: Pipeline, frame: Frame, labels: Sequence[Label], truths: Mapping[int, Truth], crops: Crops
+) -> FrameRecord:
+    """One call of the pipeline, as the node makes it: all crops of a frame at once."""
+    marked: dict[str, list[Any]] = {}
+    if crops != "none":
+        for label in labels:
+            # A scan holds nothing but its object.
+            mask = np.ones(frame.cloud.shape, dtype=bool) if label.mask is None else label.mask
+            if mask.any():
+                marked.setdefault(truths[label.bop_id].name, []).append(mask if crops == "mask" else _box(mask))
+    start = time.perf_counter()
+    if crops == "box":
+        result = pipeline.estimate(frame.cloud, boxes=marked)
+    else:
+        result = pipeline.estimate(frame.cloud, masks=marked if crops == "mask" else None)
+    seconds = time.perf_counter() - start
+    return FrameRecord.of(frame.scene, frame.frame, frame.cloud.stamp_ns, frame.T_fixed_camera, result, seconds)
+
+
+def _match(
+    frame: Frame, record: FrameRecord, labels: Sequence[Label], truths: Mapping[int, Truth]
+) -> list[LabelRecord]:
+    out = []
+    for bop_id in dict.fromkeys(label.bop_id for label in labels):
+        truth, mine = truths[bop_id], [label for label in labels if label.bop_id == bop_id]
+        rows = [i for i, e in enumerate(record.estimates) if e.object_name == truth.name]
+        estimates = [(record.estimates[i].T_camera_object, record.estimates[i].score) for i in rows]
+        poses = [label.T_camera_object for label in mine]
+        for label, found in zip(mine, match(truth, estimates, poses, frame.cloud, frame.depth_m)):
+            row = None if found.estimate is None else rows[found.estimate]
+            out.append(
+                LabelRecord(
+                    frame.scene,
+                    frame.frame,
+                    truth.name,
+                    label.instance,
+                    label.T_camera_object,
+                    label.visible_share,
+                    row,
+                    None if row is None else record.estimates[row].score,
+                    found.errors,
+                    found.recall,
+                )
+            )
+    return out
+
+
+def _cards(
+    source: Source, folder: Path, models: str | Path, names: Sequence[str]
+) -> tuple[dict[int, ObjectCard], list[ObjectCard], list[str]]:
+    """{the set's object id: our card}, cards that were asked for and that the set has no label of (they can only raise false
+    alarms), and notes on what is left out.
+
+    Ids are matched by the set's names where it has some: another set's object 5 is not ours. Else by the cards' ``bop_id``.
+    """
+    cards = [load_card(path) for path in object_folders(models, names)]
+    ids = {name: i for i, name in source.names.items()}
+    place = models_folder(folder)
+    known = read_info(place) if place else {}
+    found: dict[int, ObjectCard] = {}
+    notes = []
+    for card in cards:
+        i = ids.get(card.name) if ids else card.bop_id
+        if i is None or i not in source.labelled:
+            continue
+        if i in known and abs(1000.0 * card.diameter_m / known[i]["diameter"] - 1.0) > _ALIKE:
+            notes.append(
+                f"object {i}: the set's model has a diameter of {known[i]['diameter']:.1f} mm and the card of {card.name} "
+                f"{1000.0 * card.diameter_m:.1f} mm, so they are not the same object."
+            )
+            continue
+        found[i] = card
+    for i, count in sorted(source.labelled.items()):
+        if i not in found:
+            notes.append(
+                f"{source.names.get(i, f'object {i}')}: {count} labels left out: it is none of the objects looked for."
+            )
+    others = [card for card in cards if card.name in names and card not in found.values()]
+    if not found and not others:
+        have = ", ".join(source.names.get(i, str(i)) for i in sorted(source.labelled)) or "none"
+        raise InputError(
+            f"{folder}: found labels of {have}, expected one of the objects {', '.join(c.name for c in cards)}."
+        )
+    return found, others, notes
+
+
+def _truth(card: ObjectCard, bop_id: int, folder: Path, symmetries: Symmetries) -> Truth:
+    place = models_folder(folder)
+    info = read_info(place) if place else {}
+    if place and bop_id in info:
+        return truth_of_set(card.name, bop_id, info[bop_id], place / f"obj_{bop_id:06d}.ply", symmetries)
+    return truth_of_card(card)
+
+
+def _box(mask: Any) -> Any:
+    """The mask's bounding box, filled. A bare cloud has no image to draw a box in: its mask stays."""
+    if mask.ndim != 2:
+        return mask
+    rows, columns = np.nonzero(mask.any(axis=1))[0], np.nonzero(mask.any(axis=0))[0]
+    box = np.zeros_like(mask)
+    box[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1] = True
+    return box

@@ -1,0 +1,238 @@
+"""The messages of recordings that have no end: a disk that filled up, a recorder that was killed, a copy cut short.
+
+Readers rely on the index at a file's end. Here the file is walked from its beginning, record by record, and what is whole
+is given; the walk ends without a word where the bytes do. Layouts: mcap.dev/spec, wiki.ros.org/Bags/Format/2.0, and the
+tables of rosbag2_storage_sqlite3 (sqlite.org/fileformat2.html).
+"""
+
+from __future__ import annotations
+
+import bz2
+import io
+import shutil
+import sqlite3
+import struct
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import BinaryIO, NamedTuple
+
+import lz4.frame
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
+
+_MCAP_MAGIC = b"\x89MCAP0\r\n"
+_ROS1_MAGIC = b"#ROSBAG V2.0\n"
+_SQLITE_MAGIC = b"SQLite format 3\0"
+_MCAP_SCHEMA, _MCAP_CHANNEL, _MCAP_MESSAGE, _MCAP_CHUNK = 3, 4, 5, 6
+_ROS1_MESSAGE, _ROS1_CHUNK, _ROS1_CONNECTION = 2, 5, 7
+_PIECE = 1 << 20
+
+
+class Raw(NamedTuple):
+    """A message as it lies in the file; ``msgtype`` as ROS 2 spells it, ``logged_ns`` when it was recorded."""
+
+    topic: str
+    msgtype: str
+    logged_ns: int
+    data: bytes
+
+
+def mcap_messages(path: Path) -> Iterator[Raw]:
+    """Every whole message of an mcap file, in the file's order."""
+    with path.open("rb") as file:
+        if file.read(len(_MCAP_MAGIC)) == _MCAP_MAGIC:
+            yield from _mcap_records(file, {}, {})
+
+
+def ros1_messages(path: Path) -> Iterator[Raw]:
+    """Every whole message of a ROS 1 bag of version 2.0, in the file's order."""
+    with path.open("rb") as file:
+        if file.read(len(_ROS1_MAGIC)) == _ROS1_MAGIC:
+            yield from _ros1_records(file, {})
+
+
+def sqlite_missing(path: Path) -> int:
+    """How many bytes a sqlite3 file lacks of what its header counts; 0 for what has no such header.
+
+    SQLite itself takes a page that is cut for one that ends in zeros: an image would go black without a word.
+    """
+    with path.open("rb") as file:
+        header = file.read(100)
+    if not header.startswith(_SQLITE_MAGIC) or len(header) < 100:
+        return 0
+    page, pages = _page_size(header), int.from_bytes(header[28:32], "big")
+    return max(0, page * pages - path.stat().st_size)
+
+
+def sqlite_messages(path: Path) -> Iterator[Raw]:
+    """Every readable row of a sqlite3 storage, in the order of recording."""
+    missing, journal = sqlite_missing(path), sqlite_journal(path)
+    if not missing and not journal:
+        yield from _sqlite_rows(path, "immutable=1")
+        return
+    with TemporaryDirectory() as folder:  # a copy, which may be cut to whole pages, or take in its journal
+        copy = Path(folder) / path.name
+        shutil.copyfile(path, copy)
+        if journal:
+            shutil.copyfile(journal, _journal_of(copy))
+        else:
+            with copy.open("r+b") as file:
+                page = _page_size(file.read(100))
+                file.truncate(path.stat().st_size // page * page)
+        yield from _sqlite_rows(copy, "mode=rw")
+
+
+def sqlite_journal(path: Path) -> Path | None:
+    """The write-ahead log of a storage that was not closed, None where there is none or nothing in it."""
+    journal = _journal_of(path)
+    return journal if journal.is_file() and journal.stat().st_size else None
+
+
+def _journal_of(path: Path) -> Path:
+    return path.with_name(f"{path.name}-wal")
+
+
+def _page_size(header: bytes) -> int:
+    size = int.from_bytes(header[16:18], "big")
+    return 65536 if size == 1 else max(size, 512)
+
+
+def _sqlite_rows(path: Path, how: str) -> Iterator[Raw]:
+    """how: SQLite's own words for opening the file."""
+    database = sqlite3.connect(f"{path.resolve().as_uri()}?{how}", uri=True)
+    try:
+        database.execute("PRAGMA writable_schema=ON")  # else a file shorter than its header says is refused as a whole
+        topics = {key: (name, kind) for key, name, kind in database.execute("SELECT id, name, type FROM topics")}
+        for key, logged_ns, data in database.execute("SELECT topic_id, timestamp, data FROM messages"):
+            if key in topics and isinstance(data, bytes):
+                yield Raw(*topics[key], logged_ns, data)
+    except sqlite3.Error:
+        pass  # here the readable pages end
+    finally:
+        database.close()
+
+
+def unpacked(path: Path, folder: Path) -> Path:
+    """A zstd-compressed storage file, unpacked into ``folder`` as far as it goes: the path of what was written."""
+    target = folder / path.stem
+    decompressor = zstd.ZstdDecompressor()
+    with path.open("rb") as packed, target.open("wb") as plain:
+        while not decompressor.eof and (piece := packed.read(_PIECE)):
+            try:
+                plain.write(decompressor.decompress(piece))
+            except zstd.ZstdError:
+                break
+    return target
+
+
+def _mcap_records(file: BinaryIO, names: dict[int, str], channels: dict[int, tuple[str, str]]) -> Iterator[Raw]:
+    """names: of schemas by id; channels: (topic, schema's name) by id. Chunks share them with the file."""
+    while len(head := file.read(9)) == 9:
+        kind, size = struct.unpack("<BQ", head)
+        body = file.read(min(size, _left(file)))
+        try:
+            if kind == _MCAP_CHUNK:
+                yield from _mcap_records(io.BytesIO(_mcap_chunk(body)), names, channels)
+            elif len(body) < size:
+                return
+            elif kind == _MCAP_SCHEMA:
+                names[struct.unpack_from("<H", body)[0]] = _text(body, 2)
+            elif kind == _MCAP_CHANNEL:
+                channel, schema = struct.unpack_from("<HH", body)
+                channels[channel] = (_text(body, 4), names.get(schema, ""))
+            elif kind == _MCAP_MESSAGE:
+                channel, _, logged_ns = struct.unpack_from("<HIQ", body)
+                if channel in channels:
+                    yield Raw(*channels[channel], logged_ns, body[22:])
+        except (struct.error, UnicodeDecodeError):
+            return
+
+
+def _mcap_chunk(body: bytes) -> bytes:
+    """The records of a chunk, as far as its bytes reach: start, end, size, checksum, compression, length, records."""
+    compression = _text(body, 28)
+    return _plain(body[28 + 4 + len(compression) + 8 :], compression)
+
+
+def _ros1_records(file: BinaryIO, connections: dict[int, tuple[str, str]]) -> Iterator[Raw]:
+    """connections: (topic, type) by number. A chunk whose size was never filled in is followed by its bare records."""
+    while True:
+        header, data = _sized(file), _sized(file, whole=False)
+        if header is None or data is None:
+            return
+        body, is_whole = data
+        try:
+            fields = _ros1_fields(header[0])
+            kind = fields["op"][0]
+            if kind == _ROS1_CHUNK:
+                yield from _ros1_records(io.BytesIO(_plain(body, fields["compression"].decode())), connections)
+            elif not is_whole:
+                return
+            elif kind == _ROS1_CONNECTION:
+                about = _ros1_fields(body)
+                (number,) = struct.unpack("<I", fields["conn"])
+                connections[number] = (fields["topic"].decode(), _ros2_type(about["type"].decode()))
+            elif kind == _ROS1_MESSAGE:
+                (number,) = struct.unpack("<I", fields["conn"])
+                seconds, nanoseconds = struct.unpack("<II", fields["time"])
+                if number in connections:
+                    yield Raw(*connections[number], seconds * 1_000_000_000 + nanoseconds, body)
+        except (KeyError, IndexError, struct.error, UnicodeDecodeError):
+            return
+
+
+def _ros1_fields(header: bytes) -> dict[str, bytes]:
+    """name=value pairs, each with its length in front."""
+    fields, at = {}, 0
+    while at < len(header):
+        (size,) = struct.unpack_from("<I", header, at)
+        name, _, value = header[at + 4 : at + 4 + size].partition(b"=")
+        fields[name.decode()] = value
+        at += 4 + size
+    return fields
+
+
+def _ros2_type(name: str) -> str:
+    """sensor_msgs/Image -> sensor_msgs/msg/Image."""
+    package, _, kind = name.partition("/")
+    return f"{package}/msg/{kind}"
+
+
+def _plain(data: bytes, compression: str) -> bytes:
+    """Data of a chunk, decompressed as far as it goes."""
+    decompressors = {"bz2": bz2.BZ2Decompressor, "lz4": lz4.frame.LZ4FrameDecompressor, "zstd": zstd.ZstdDecompressor}
+    if compression not in decompressors:
+        return data if compression in ("", "none") else b""
+    decompressor, found = decompressors[compression](), []
+    try:
+        for at in range(0, len(data), 4096):  # in pieces, so that a bad byte costs no more than what follows it
+            found.append(decompressor.decompress(data[at : at + 4096]))
+    except (OSError, EOFError, RuntimeError, zstd.ZstdError):
+        pass  # the rest cannot be had
+    return b"".join(found)
+
+
+def _sized(file: BinaryIO, whole: bool = True) -> tuple[bytes, bool] | None:
+    """Bytes with their length in front, and whether all are there; None at the end, and for a part when ``whole``."""
+    if len(head := file.read(4)) < 4:
+        return None
+    (size,) = struct.unpack("<I", head)
+    data = file.read(min(size, _left(file)))
+    return None if whole and len(data) < size else (data, len(data) == size)
+
+
+def _text(body: bytes, at: int) -> str:
+    (size,) = struct.unpack_from("<I", body, at)
+    return body[at + 4 : at + 4 + size].decode()
+
+
+def _left(file: BinaryIO) -> int:
+    here = file.tell()
+    end = file.seek(0, io.SEEK_END)
+    file.seek(here)
+    return end - here

@@ -1,0 +1,46 @@
+"""What a labelled data set hands to the loop: frames with their labels."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from pose_node.cloud import Cloud
+from pose_node.types import Array
+
+
+@dataclass(frozen=True, eq=False)
+class Label:
+    """One instance of ground truth. ``instance`` is its place in the frame's list; mask: [H, W] bool where there is one."""
+
+    bop_id: int
+    instance: int
+    T_camera_object: Array
+    visible_share: float | None = None
+    mask: Any = None
+
+
+@dataclass(frozen=True, eq=False)
+class Frame:
+    """One measurement. depth_m: [H, W], 0 = no reading, None for a bare cloud; T_fixed_camera: where the set knows it."""
+
+    scene: str
+    frame: str
+    cloud: Cloud
+    labels: tuple[Label, ...]
+    depth_m: Array | None = None
+    T_fixed_camera: Array | None = None
+
+
+class Source(Protocol):
+    """A data set. names: {object id: plain name}, empty where the set names none; labelled: how many labels each id has."""
+
+    names: dict[int, str]
+    labelled: dict[int, int]
+
+    def __len__(self) -> int: ...
+
+    def frames(self) -> Iterator[Frame]: ...
+
+    def depth(self, scene: str, frame: str) -> tuple[Array, Array]: ...

@@ -1,0 +1,184 @@
+"""What a recording tells without ground truth: whether poses of things that stand still agree with each other.
+
+Sightings of one object are joined to instances over time, in the fixed frame where the camera's motion was recorded, else
+in the camera's. Poses that are equal up to the object's symmetry are one pose.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from pose_node import se3
+from pose_node.card import ObjectCard
+from pose_node.evaluation.intervals import mean_interval
+from pose_node.evaluation.records import FrameRecord
+from pose_node.symmetry import nearest_symmetric
+from pose_node.types import Array
+
+FLIP_RAD = np.radians(30.0)  # turns of a thing that stands still do not happen: more than this is another answer
+_REACH = 0.5  # of the diameter: a sighting farther from where an instance was is another instance
+UNLABELLED = {
+    "found": "share of frames with an estimate of the object",
+    "score": "mean score of the estimates",
+    "spread_mm": "mean distance of an instance's centre from its middle in the fixed frame, millimetres",
+    "spread_deg": "mean turn of an instance from its mean orientation in the fixed frame, degrees",
+    "jitter_mm": "mean way of an instance's centre from one sighting to the next, millimetres",
+    "jitter_deg": "mean turn of an instance from one sighting to the next, flips left out, degrees",
+    "flips": "share of steps from one sighting to the next that turn by more than 30 degrees",
+    "lost": "share of sightings that the next frame does not have",
+    "found_again": "share of losses after which the instance came back",
+    "time_s": "mean seconds a frame",
+}
+
+
+@dataclass(eq=False)
+class Instance:
+    """One thing over the frames of a scene. poses: T_fixed_object [4, 4] (T_camera_object where ``fixed`` is False), each the
+    one nearest to the pose before among those equal to it; frames: the scene's frame numbers; last: of the scene."""
+
+    scene: str
+    object_name: str
+    fixed: bool
+    last: int
+    frames: list[int] = field(default_factory=list)
+    poses: list[Array] = field(default_factory=list)
+
+
+def unlabelled_figures(frames: Sequence[FrameRecord], cards: Mapping[str, ObjectCard], seed: int = 0) -> dict[str, Any]:
+    """The summary of a run without labels, laid out as that of one with labels ("labels" is 0 everywhere).
+
+    Beside ``UNLABELLED``: stage_NAME_s, mean seconds of each stage, and rejected_CODE, refusals a frame. Intervals are drawn
+    over instances, or over scenes where a figure is one of frames; None below three of them.
+    """
+    found = instances(frames, cards)
+    scenes = list(dict.fromkeys(frame.scene for frame in frames))
+
+    def entry(scene: str | None = None, name: str | None = None) -> dict[str, Any]:
+        mine = [i for i in found if scene in (None, i.scene) and name in (None, i.object_name)]
+        seen = [f for f in frames if scene in (None, f.scene)]
+        figures = {**_of_frames(seen, [name] if name else list(cards), seed), **_of_instances(mine, cards, seed)}
+        if name is None:
+            figures.update(_of_calls(seen, seed))
+        return {"labels": 0, "figures": {key: value for key, value in figures.items() if value is not None}}
+
+    return {
+        "all": entry(),
+        "objects": {name: entry(name=name) for name in cards},
+        "scenes": {scene: entry(scene=scene) for scene in scenes},
+    }
+
+
+def unlabelled_sentence(key: str) -> str:
+    """What a figure is, for a reader; raises KeyError for another."""
+    if key.startswith("stage_"):
+        return f"mean seconds a frame of the stage {key.removeprefix('stage_').removesuffix('_s')}"
+    if key.startswith("rejected_"):
+        return f"refusals a frame for the reason {key.removeprefix('rejected_')}"
+    return UNLABELLED[key]
+
+
+def instances(frames: Sequence[FrameRecord], cards: Mapping[str, ObjectCard]) -> list[Instance]:
+    """Join the sightings of ``cards`` to instances: the nearest pairs first, no farther than half a diameter."""
+    scenes: dict[str, list[FrameRecord]] = {}
+    for frame in frames:
+        scenes.setdefault(frame.scene, []).append(frame)
+    found = []
+    for scene, records in scenes.items():
+        fixed = all(frame.T_fixed_camera is not None for frame in records)
+        for name, card in cards.items():
+            mine: list[Instance] = []
+            for number, frame in enumerate(records):
+                T = frame.T_fixed_camera if fixed else np.eye(4)
+                poses = [T @ e.T_camera_object for e in frame.estimates if e.object_name == name]
+                for pose, instance in zip(poses, _nearest(poses, mine, card)):
+                    if instance is None:
+                        instance = Instance(scene, name, fixed, len(records) - 1)
+                        mine.append(instance)
+                    before = instance.poses[-1] if instance.poses else pose
+                    instance.poses.append(nearest_symmetric(before, pose, card.symmetry))
+                    instance.frames.append(number)
+            found += mine
+    return found
+
+
+def _nearest(poses: Sequence[Array], known: Sequence[Instance], card: ObjectCard) -> list[Instance | None]:
+    """For each pose the instance that it continues, each instance at most once; None for a new one."""
+    centre = card.centre_m[None]
+    places = [se3.apply(T, centre)[0] for T in poses]
+    pairs = sorted(
+        (float(np.linalg.norm(place - se3.apply(instance.poses[-1], centre)[0])), i, j)
+        for i, place in enumerate(places)
+        for j, instance in enumerate(known)
+    )
+    chosen: dict[int, int] = {}
+    for apart_m, i, j in pairs:
+        if apart_m <= _REACH * card.diameter_m and i not in chosen and j not in chosen.values():
+            chosen[i] = j
+    return [known[chosen[i]] if i in chosen else None for i in range(len(poses))]
+
+
+def _of_instances(found: Sequence[Instance], cards: Mapping[str, ObjectCard], seed: int) -> dict[str, Any]:
+    values: dict[str, list[float]] = {key: [] for key in UNLABELLED}
+    where: dict[str, list[int]] = {key: [] for key in UNLABELLED}
+
+    def add(key: str, which: int, numbers: Any) -> None:
+        numbers = np.atleast_1d(np.asarray(numbers, float))
+        values[key] += numbers.tolist()
+        where[key] += [which] * len(numbers)
+
+    for which, one in enumerate(found):
+        poses = np.stack(one.poses)
+        centres = se3.apply(poses, cards[one.object_name].centre_m[None])[:, 0]
+        turns = se3.angle(np.swapaxes(poses[:-1, :3, :3], -1, -2) @ poses[1:, :3, :3])
+        flips = turns > FLIP_RAD
+        add("jitter_mm", which, 1000.0 * np.linalg.norm(np.diff(centres, axis=0), axis=1))
+        add("jitter_deg", which, np.degrees(turns[~flips]))
+        add("flips", which, flips)
+        if one.fixed and len(poses) > 1:
+            middle = np.median(centres, axis=0)
+            R = se3.mean_so3(poses[:, :3, :3])
+            add("spread_mm", which, 1000.0 * np.linalg.norm(centres - middle, axis=1))
+            add("spread_deg", which, np.degrees(se3.angle(R.T @ poses[:, :3, :3])))
+        numbers = np.array(one.frames)
+        lost = np.append(np.diff(numbers) > 1, True)[numbers < one.last]
+        add("lost", which, lost)
+        ends = numbers[numbers < one.last][lost]
+        add("found_again", which, ends < numbers[-1])
+    return {key: _mean(values[key], where[key], seed) for key in UNLABELLED if values[key]}
+
+
+def _of_frames(frames: Sequence[FrameRecord], names: Sequence[str], seed: int) -> dict[str, Any]:
+    pairs = [(f, name) for f in frames for name in names]
+    seen = [float(any(e.object_name == name for e in f.estimates)) for f, name in pairs]
+    scores = [(f.scene, e.score) for f in frames for e in f.estimates if e.object_name in names]
+    return {
+        "found": _mean(seen, [f"{f.scene} {name}" for f, name in pairs], seed),
+        "score": _mean([score for _, score in scores], [scene for scene, _ in scores], seed),
+    }
+
+
+def _of_calls(frames: Sequence[FrameRecord], seed: int) -> dict[str, Any]:
+    """What a whole frame took, and what it refused."""
+    where = [frame.scene for frame in frames]
+    stages = list(dict.fromkeys(stage for frame in frames for stage in frame.stage_s))
+    codes = sorted({code for frame in frames for code in frame.rejected})
+
+    def each(of: Callable[[FrameRecord], float]) -> Any:
+        return _mean([of(frame) for frame in frames], where, seed)
+
+    figures = {"time_s": each(lambda f: f.time_s)}
+    figures.update({f"stage_{s}_s": each(lambda f, s=s: f.stage_s.get(s, 0.0)) for s in stages})
+    figures.update({f"rejected_{c}": each(lambda f, c=c: float(f.rejected.get(c, 0))) for c in codes})
+    return figures
+
+
+def _mean(values: Sequence[float], clusters: Sequence[Any], seed: int) -> dict[str, float | None] | None:
+    if not len(values):
+        return None
+    low, high = (float(bound) for bound in mean_interval(values, clusters, seed))
+    known = np.isfinite(low) and np.isfinite(high)
+    return {"value": float(np.mean(values)), "low": low if known else None, "high": high if known else None}

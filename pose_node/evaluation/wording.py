@@ -1,0 +1,83 @@
+"""How figures are written for a reader: short titles, units, as many digits as mean something, and the interval beside."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Wording:
+    """A figure's column title, its unit, what its value is multiplied by, whether more of it is better, and whether tables of
+    many rows have a column for it."""
+
+    title: str
+    unit: str = "%"
+    factor: float = 100.0
+    digits: int = 1
+    more_is_better: bool = True
+    chief: bool = True
+
+
+_KNOWN = {
+    "ar": Wording("AR"),
+    "ar_vsd": Wording("AR VSD"),
+    "ar_mssd": Wording("AR MSSD"),
+    "ar_mspd": Wording("AR MSPD"),
+    "recall_mssd_10": Wording("MSSD < 10 %"),
+    "recall_add_s_10": Wording("ADD(-S) < 10 %"),
+    "recall_add_10": Wording("ADD < 10 %", chief=False),
+    "recall_adds_10": Wording("ADD-S < 10 %", chief=False),
+    "auc_add_s": Wording("AUC ADD(-S)"),
+    "auc_add": Wording("AUC ADD", chief=False),
+    "auc_adds": Wording("AUC ADD-S", chief=False),
+    "answered": Wording("answered"),
+    "rotation_deg": Wording("rotation", "°", 1.0, 2, False),
+    "translation_mm": Wording("translation", "mm", 1.0, 2, False),
+    "false_alarms": Wording("false alarms", "a frame", 1.0, 2, False),
+    "time_s": Wording("time", "s", 1.0, 3, False),
+    "found": Wording("found"),
+    "score": Wording("score", "", 1.0, 3),
+    "spread_mm": Wording("spread", "mm", 1.0, 2, False),
+    "spread_deg": Wording("spread, turned", "°", 1.0, 2, False),
+    "jitter_mm": Wording("jitter", "mm", 1.0, 2, False),
+    "jitter_deg": Wording("jitter, turned", "°", 1.0, 2, False),
+    "flips": Wording("flips", more_is_better=False),
+    "lost": Wording("lost", more_is_better=False),
+    "found_again": Wording("found again"),
+}
+
+
+def wording(key: str) -> Wording:
+    """How a key of ``summary.json`` is written; one that nobody gave words to stands under its own name, as it is."""
+    if key.startswith("own_") and key[4:] in _KNOWN:
+        known = _KNOWN[key[4:]]
+        return replace(known, title=f"own {known.title}")
+    if key.startswith("stage_"):
+        return Wording(key.removeprefix("stage_").removesuffix("_s"), "ms", 1000.0, 1, False, chief=False)
+    if key.startswith("rejected_"):
+        return Wording(key.removeprefix("rejected_"), "a frame", 1.0, 2, False, chief=False)
+    return _KNOWN.get(key, Wording(key.replace("_", " "), "", 1.0, 3))
+
+
+def value(key: str, figure: Mapping[str, Any] | None) -> str:
+    """'95.2', without the unit; a dash where there is none."""
+    if figure is None or figure["value"] is None:
+        return "–"
+    word = wording(key)
+    return f"{word.factor * figure['value']:.{word.digits}f}"
+
+
+def interval(key: str, figure: Mapping[str, Any] | None) -> str:
+    """'[88.1, 99.0]'; empty where there is none."""
+    if figure is None or figure["low"] is None or figure["high"] is None:
+        return ""
+    word = wording(key)
+    return f"[{word.factor * figure['low']:.{word.digits}f}, {word.factor * figure['high']:.{word.digits}f}]"
+
+
+def heading(key: str) -> str:
+    """Title and unit: 'rotation, °'."""
+    word = wording(key)
+    return f"{word.title}, {word.unit}" if word.unit and word.unit not in word.title else word.title

@@ -1,0 +1,109 @@
+"""Small run folders for tests: what a pipeline might have said of one object and another, worked out from seeds."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from pose_node import se3
+from pose_node.card import load_card
+from pose_node.evaluation.records import Errors, EstimateRecord, FrameRecord, LabelRecord, RunInfo, RunWriter
+from pose_node.evaluation.summarise import summarise
+from pose_node.evaluation.unlabelled import unlabelled_figures
+
+MODELS = Path(__file__).resolve().parents[2] / "models"
+OBJECTS = ("bowl", "mug")
+STAGES = {"segment": 0.01, "infer": 0.05, "refine": 0.1}
+
+
+def info(objects=OBJECTS, kind="bop", whose="set", **changes) -> RunInfo:
+    sizes = {name: {"diameter_m": 0.1, "bop_id": i + 1} for i, name in enumerate(objects)}
+    config = {"refine": {"iterations": 10}}
+    made = RunInfo("somewhere/set_of_tests", kind, sizes, "none", config, "0.1.0", "CPUExecutionProvider", whose)
+    return replace(made, **changes)
+
+
+def label_of(name, error, scene="000001", frame="000000", instance=0, estimate=0, score=0.9) -> LabelRecord:
+    """A label whose every error is ``error`` (diameters, or 100 times that in pixels, degrees and mm); None: not found."""
+    T = se3.transform(np.eye(3), [0.0, 0.0, 0.5])
+    if error is None:
+        return LabelRecord(scene, frame, name, instance, T, 0.9, recall={"vsd": 0.0, "mssd": 0.0, "mspd": 0.0})
+    large = 100.0 * error
+    errors = Errors((error,) * 10, error, large, error, error / 2, error, large, large)
+    share = float(np.mean(error < np.arange(0.05, 0.51, 0.05)))
+    recall = {"vsd": share, "mssd": share, "mspd": share}
+    return LabelRecord(scene, frame, name, instance, T, 0.9, estimate, score, errors, recall)
+
+
+def estimate_of(name, score, T=None) -> EstimateRecord:
+    return EstimateRecord(name, np.eye(4) if T is None else T, score, np.eye(6))
+
+
+def write_labelled(folder: Path, seed=0, spoilt=0.15, scenes=4, frames=5, objects=OBJECTS, **changes) -> Path:
+    """Every object in every frame; a share ``spoilt`` is found wrongly or not at all; scores follow the errors loosely.
+
+    Errors of one seed are the same for any ``spoilt``, but where that spoils them.
+    """
+    rng = np.random.default_rng(seed)
+    head = info(objects, **changes)
+    records, labels = [], []
+    for s in range(scenes):
+        for f in range(frames):
+            scene, frame = f"{s + 1:06d}", f"{f:06d}"
+            estimates = []
+            for name in objects:
+                error, draw, wobble = 0.03 * rng.random(), rng.random(), rng.normal(0.0, 0.1)
+                if draw < spoilt / 3:
+                    labels.append(label_of(name, None, scene, frame))
+                    continue
+                error = 0.3 + error if draw < spoilt else error
+                score = float(np.clip((0.4 if draw < spoilt else 0.8) + wobble, 0.0, 1.0))
+                labels.append(label_of(name, error, scene, frame, estimate=len(estimates), score=score))
+                estimates.append(estimate_of(name, score, labels[-1].T_camera_object))
+            stages = {stage: s * (1 + 0.2 * rng.random()) for stage, s in STAGES.items()}
+            rejected = {"low_score": int(rng.integers(0, 3))}
+            records.append(
+                FrameRecord(scene, frame, 0, None, stages, sum(stages.values()), rejected, 0, tuple(estimates))
+            )
+    with RunWriter(folder, head) as writer:
+        for record in records:
+            writer.frame(record)
+        for label in labels:
+            writer.label(label)
+        writer.summary(summarise(head, records, labels))
+    return folder
+
+
+def write_unlabelled(folder: Path, seed=0, frames=60, moving=True, objects=OBJECTS) -> Path:
+    """One scene without labels: things that stand still, seen with noise by a camera that moves; some frames see nothing."""
+    rng = np.random.default_rng(seed)
+    records = []
+    with RunWriter(folder, info(objects, "bag", "")) as writer:
+        for f in range(frames):
+            T_fixed_camera = se3.transform(se3.exp_so3(np.array([0.0, 0.01 * f, 0.0])), [0.005 * f, 0.0, 0.0])
+            estimates = []
+            for k, name in enumerate(objects):
+                T = se3.transform(
+                    se3.exp_so3(rng.normal(0.0, 0.02, 3)), np.array([0.1 * k, 0.0, 0.8]) + rng.normal(0.0, 0.002, 3)
+                )
+                if rng.random() > 0.1:
+                    estimates.append(estimate_of(name, rng.uniform(0.5, 1.0), se3.invert(T_fixed_camera) @ T))
+            records.append(
+                FrameRecord(
+                    "bag",
+                    f"{f:06d}",
+                    f * 100_000_000,
+                    T_fixed_camera if moving else None,
+                    dict(STAGES),
+                    0.16,
+                    {} if estimates else {"no_segments": 1},
+                    f % 2,
+                    tuple(estimates),
+                )
+            )
+            writer.frame(records[-1])
+        cards = {name: load_card(MODELS / name) for name in objects}
+        writer.summary(unlabelled_figures(records, cards))
+    return folder

@@ -1,0 +1,85 @@
+"""``pose_node evaluate BAG``: the same poses as the pipeline's own, a run folder, and a sentence where there is nothing."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from bag_writing import depth_recording, write_bag
+
+from benchmarks.labelled_bag import demo_frames, write_labelled_bag
+from pose_node.cli import main
+from pose_node.cloud import Cloud
+from pose_node.demo import recording
+from pose_node.evaluation.records import read_run
+from pose_node.objects import object_folders
+from pose_node.pipeline import Pipeline
+
+OBJECT, ID = "mustard_bottle", 5
+
+
+@pytest.fixture(scope="session")
+def models(repository):
+    """The models folder, where the network of the test's object is."""
+    if not (repository / "models" / OBJECT / "pose.onnx").is_file():
+        pytest.skip(f"models/{OBJECT} has no pose.onnx yet")
+    return repository / "models"
+
+
+@pytest.fixture(scope="session")
+def demo_bag(tmp_path_factory):
+    return write_labelled_bag(tmp_path_factory.mktemp("demo") / "demo", demo_frames("000002")[:2])
+
+
+def evaluate(*words) -> int:
+    return main(["evaluate", *map(str, words)])
+
+
+def test_poses_are_the_pipelines_own_to_the_byte(models, demo_bag, tmp_path):
+    out = tmp_path / "run"
+    words = ("--objects", OBJECT, "--labels", f"{ID}={OBJECT}", "--models", models, "--out", out)
+    assert evaluate(demo_bag, *words) == 0
+    run = read_run(out)
+    assert len(run.frames) == 2 and run.info.kind == "bag" and run.info.crops == "mask" and not run.info.notes
+    pipeline = Pipeline.load(object_folders(models, [OBJECT]))
+    for record, frame in zip(run.frames, recording.read("000002")):
+        label = next(i for i, (bop_id, _) in enumerate(frame.labels) if bop_id == ID)
+        result = pipeline.estimate(Cloud.from_depth(frame.depth_m, frame.K), masks={OBJECT: [frame.mask(label)]})
+        assert len(record.estimates) == len(result.estimates) == 1
+        assert record.estimates[0].T_camera_object.tobytes() == result.estimates[0].T_camera_object.tobytes()
+    assert {p.name for p in out.iterdir()} >= {"poses.mcap", "results.csv", "summary.json", "report.html"}
+    rows = (out / "results.csv").read_text().splitlines()
+    assert rows[0] == "scene_id,im_id,obj_id,score,R,t,time" and rows[1].startswith(f"1,0,{ID},")
+    figures = json.loads((out / "summary.json").read_text())["all"]["figures"]
+    assert figures["found"]["value"] == 1.0 and "stage_infer_s" in figures
+
+
+def test_a_recording_that_lost_its_end_says_so(models, demo_bag, tmp_path, capsys):
+    (file,) = demo_bag.glob("*.mcap")
+    cut = tmp_path / "cut.mcap"
+    cut.write_bytes(file.read_bytes()[: int(0.7 * file.stat().st_size)])
+    assert evaluate(cut, "--objects", OBJECT, "--models", models, "--out", tmp_path / "run") in (0, 3)
+    run = read_run(tmp_path / "run")
+    assert len(run.frames) == 1 and "cut.mcap" in run.info.notes[0]
+    assert "cut.mcap: found" in "".join(capsys.readouterr())
+
+
+def test_what_cannot_be_meant_is_exit_code_2_and_one_sentence(models, tmp_path, capsys):
+    (tmp_path / "empty.mcap").write_bytes(b"")
+    no_info = write_bag(tmp_path / "no_info", [m for m in depth_recording(2) if "info" not in m[0]])
+    for path in (tmp_path / "empty.mcap", no_info, tmp_path / "nothing.mcap"):
+        assert evaluate(path, "--objects", OBJECT, "--models", models, "--out", tmp_path / "run") == 2
+        error = capsys.readouterr().err
+        assert error.startswith("pose_node: ") and "expected" in error and error.count("\n") == 1
+
+
+def test_frames_that_cannot_be_used_are_rows_with_their_reason(models, tmp_path):
+    messages = [m for m in depth_recording(2) if m[0] != "/depth/camera_info"]
+    infos = [m for m in depth_recording(2) if m[0] == "/depth/camera_info"]
+    for _, _, message in infos:
+        message.k = np.zeros(9)
+        message.p = np.zeros(12)
+    path = write_bag(tmp_path / "uncalibrated", sorted([*messages, *infos], key=lambda m: m[1]))
+    assert evaluate(path, "--objects", OBJECT, "--models", models, "--out", tmp_path / "run") == 3
+    assert [dict(f.rejected) for f in read_run(tmp_path / "run").frames] == [{"no_intrinsics": 1}] * 2

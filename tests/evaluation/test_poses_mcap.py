@@ -1,0 +1,61 @@
+"""The poses of a run, read back from the file that was written."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.spatial.transform import Rotation
+
+from pose_node import se3
+from pose_node.evaluation.poses_mcap import write_poses
+from pose_node.evaluation.recordings import Recording
+from pose_node.evaluation.records import EstimateRecord, FrameRecord
+
+
+def random_pose(rng) -> np.ndarray:
+    return se3.transform(Rotation.random(random_state=int(rng.integers(1 << 30))).as_matrix(), rng.normal(size=3))
+
+
+def matrix(pose) -> np.ndarray:
+    q, t = pose.orientation, pose.position
+    return se3.transform(Rotation.from_quat([q.x, q.y, q.z, q.w]).as_matrix(), np.array([t.x, t.y, t.z]))
+
+
+def test_poses_and_camera_come_back(tmp_path, rng):
+    frames = []
+    for number in range(3):
+        estimates = tuple(EstimateRecord(n, random_pose(rng), 0.9, np.eye(6)) for n in ("can", "can", "box"))
+        stamp_ns = 1_700_000_000_000_000_001 + number
+        frames.append(FrameRecord("s", str(number), stamp_ns, random_pose(rng), {}, 0.1, estimates=estimates))
+    for _ in range(2):  # a second run replaces the first
+        path = write_poses(tmp_path, frames, "camera", "map")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["poses.mcap"]
+    with Recording(path) as recording:
+        assert recording.notes == []
+        assert recording.topics == {
+            "/pose_node/poses": "geometry_msgs/msg/PoseArray",
+            "/pose_node/can/pose": "geometry_msgs/msg/PoseStamped",
+            "/pose_node/box/pose": "geometry_msgs/msg/PoseStamped",
+            "/tf": "tf2_msgs/msg/TFMessage",
+        }
+        arrays, best, tf = (
+            [m.message for m in recording.messages([t])] for t in ("/pose_node/poses", "/pose_node/can/pose", "/tf")
+        )
+    for frame, array, can, moved in zip(frames, arrays, best, tf):
+        assert array.header.frame_id == can.header.frame_id == moved.transforms[0].child_frame_id == "camera"
+        assert can.header.stamp.nanosec == frame.stamp_ns % 10**9
+        found = [matrix(pose) for pose in array.poses]
+        np.testing.assert_allclose(found, [e.T_camera_object for e in frame.estimates], atol=1e-12)
+        np.testing.assert_allclose(matrix(can.pose), frame.estimates[0].T_camera_object, atol=1e-12)
+        assert moved.transforms[0].transform.translation.x == frame.T_fixed_camera[0, 3]
+
+
+def test_frames_without_estimates_are_empty_arrays(tmp_path):
+    path = write_poses(tmp_path, [FrameRecord("s", "0", 5, None, {}, 0.1)], "camera")
+    with Recording(path) as recording:
+        (message,) = recording.messages(["/pose_node/poses"])
+    assert len(message.message.poses) == 0
+
+
+def test_no_frames_is_a_file_all_the_same(tmp_path):
+    with Recording(write_poses(tmp_path, [], "camera")) as recording:
+        assert recording.topics == {}

@@ -1,0 +1,97 @@
+"""The run folder: what is written reads the same, also when a run was killed in the middle of a line."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from pose_node import se3
+from pose_node.errors import InputError
+from pose_node.evaluation.records import (
+    Errors,
+    EstimateRecord,
+    FrameRecord,
+    LabelRecord,
+    RunInfo,
+    RunWriter,
+    read_run,
+)
+
+T = se3.transform(se3.exp_so3(np.array([0.1, 0.2, -0.3])), np.array([0.1, -0.2, 0.7]))
+INFO = RunInfo(
+    "set", "bop", {"mug": {"diameter_m": 0.12, "bop_id": 14}}, "mask", {"judge": {"accept": 0.5}}, "0.1", "CPU"
+)
+
+
+def a_frame(name: str = "000001") -> FrameRecord:
+    estimate = EstimateRecord("mug", T, 0.8, np.eye(6), ((T @ T, 0.25),))
+    return FrameRecord("000000", name, 7, T, {"infer": 0.1}, 0.2, {"low_score": 2}, 1, (estimate,))
+
+
+def a_label(**changes) -> LabelRecord:
+    values = {"estimate": 0, "score": 0.8, "errors": Errors((0.1, 0.0), 0.02, float("inf")), "recall": {"mssd": 0.9}}
+    return LabelRecord("000000", "000001", "mug", 1, T, 0.7, **{**values, **changes})
+
+
+def test_what_is_written_reads_the_same(tmp_path):
+    with RunWriter(tmp_path / "run", INFO) as writer:
+        writer.frame(a_frame())
+        writer.label(a_label())
+        writer.label(a_label(estimate=None, score=None, errors=Errors(), recall={}))
+        writer.summary({"all": {"labels": 2, "figures": {}}})
+    run = read_run(tmp_path / "run")
+    assert run.info == INFO or run.info.to_json() == INFO.to_json()
+    assert run.frames[0].to_json() == a_frame().to_json()
+    assert (run.frames[0].estimates[0].T_camera_object == T).all()
+    assert run.labels[0].errors.vsd == (0.1, 0.0)
+    assert run.labels[0].errors.mspd_px is None  # infinite: no number in JSON, and no success
+    assert run.labels[0].recall == {"mssd": 0.9}
+    assert run.labels[1].estimate is None
+    assert run.summary["all"]["labels"] == 2
+
+
+def test_a_killed_run_keeps_its_whole_lines(tmp_path):
+    with RunWriter(tmp_path, INFO) as writer:
+        writer.frame(a_frame("000001"))
+        writer.frame(a_frame("000002"))
+    path = tmp_path / "frames.jsonl"
+    path.write_bytes(path.read_bytes()[:-40])
+    run = read_run(tmp_path)
+    assert [f.frame for f in run.frames] == ["000001"]
+    assert run.summary == {} and run.labels == ()
+
+
+def test_a_second_run_replaces_the_first(tmp_path):
+    for _ in range(2):
+        with RunWriter(tmp_path, INFO) as writer:
+            writer.frame(a_frame())
+            assert not (tmp_path / "labels.jsonl").exists()
+            writer.label(a_label())
+    assert len(read_run(tmp_path).frames) == len(read_run(tmp_path).labels) == 1
+
+
+def test_a_folder_without_a_run_says_so(tmp_path):
+    with pytest.raises(InputError, match=r"found no run\.json"):
+        read_run(tmp_path)
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"source": 1}'])
+def test_a_record_that_no_run_writes_says_so(tmp_path, text):
+    (tmp_path / "run.json").write_text(text)
+    with pytest.raises(InputError, match="does not read"):
+        read_run(tmp_path)
+
+
+def test_a_line_that_is_no_record_says_so(tmp_path):
+    RunWriter(tmp_path, INFO).close()
+    (tmp_path / "frames.jsonl").write_text(json.dumps({"scene": "a"}) + "\n")
+    with pytest.raises(InputError, match="does not read"):
+        read_run(tmp_path)
+
+
+def test_a_folder_that_cannot_be_made_says_so(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="expected a folder to write a run to"):
+        RunWriter(tmp_path / "file", INFO)

@@ -1,0 +1,164 @@
+"""The report of a run: whole, self-contained, and nothing of it hidden."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import re
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+from run_writing import info, label_of, write_labelled, write_unlabelled
+
+from pose_node.errors import InputError
+from pose_node.evaluation.pictures import Scenery, draw_label, worst
+from pose_node.evaluation.records import RunWriter, read_run
+from pose_node.evaluation.report import write_report
+from pose_node.evaluation.terminal import terminal_table
+
+VOID = {"meta", "link", "img", "path", "wbr"}
+
+
+class Checked(HTMLParser):
+    """Collects texts, and fails on tags that do not close in order."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.texts: list[str] = []
+        self.links: list[str] = []
+        self.feed(text)
+        assert self.open == []
+
+    def handle_starttag(self, tag, attributes):
+        self.links += [value for name, value in attributes if name in ("src", "href")]
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attributes):
+        pass
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.texts.append(data)
+
+
+def page_of(path) -> Checked:
+    text = path.read_text(encoding="utf-8")
+    checked = Checked(text)
+    assert all(link.startswith("data:") for link in checked.links)
+    assert "http" not in re.sub(r"data:[^\"]*", "", text) and "<script" not in text and "@import" not in text
+    assert "nan" not in re.sub(r"data:[^\"]*", "", text).lower().split() and "None" not in checked.texts
+    return checked
+
+
+@pytest.fixture
+def scenery():
+    K = np.array([[300.0, 0, 160], [0, 300, 120], [0, 0, 1]])
+    turned = np.linspace(0, 2 * np.pi, 400)
+    normals = np.stack([np.cos(turned), np.sin(turned), np.zeros(400)], axis=1)
+    points = 0.05 * normals + np.linspace(-0.05, 0.05, 400)[:, None] * [0, 0, 1]
+    return Scenery(lambda scene, frame: (np.full((240, 320), 0.6), K), lambda name: (points, normals))
+
+
+def test_a_labelled_run(tmp_path, scenery):
+    run = write_labelled(tmp_path / "run")
+    page = page_of(write_report(run, scenery))
+    words = " ".join(page.texts)
+    figures = json.loads((run / "summary.json").read_text())["all"]["figures"]
+    ar = figures["ar"]
+    assert f"{100 * ar['value']:.1f} %" in words
+    assert f"[{100 * ar['low']:.1f}, {100 * ar['high']:.1f}]" in words
+    for heading in ("By object", "By scene", "The worst frames", "Time by stage", "What was refused, and why"):
+        assert heading in page.texts
+    assert "low_score" in "".join(page.texts) and "refine" in page.texts
+    pictures = [link for link in page.links if link.startswith("data:image/jpeg")]
+    assert len(pictures) == len(worst(read_run(run).labels)) > 0
+    from PIL import Image
+
+    assert Image.open(io.BytesIO(base64.b64decode(pictures[0].split(",")[1]))).width == 604
+
+
+def test_the_same_run_gives_the_same_bytes(tmp_path):
+    run = write_labelled(tmp_path / "run")
+    assert write_report(run).read_bytes() == write_report(run).read_bytes()
+
+
+@pytest.mark.parametrize("moving", [True, False])
+def test_a_run_without_labels(tmp_path, moving):
+    page = page_of(write_report(write_unlabelled(tmp_path / "run", moving=moving)))
+    words = " ".join(page.texts)
+    assert "bowl: position" in words and "mug: turn" in words and "30 frames dropped" in words
+    assert ("fixed frame" in words) == moving
+    assert ("camera frame" in words) == (not moving)
+
+
+def test_names_are_text_and_not_markup(tmp_path):
+    page = page_of(write_report(write_labelled(tmp_path / "run", source='a/<b>&"c"', notes=("lost: <i>much</i>",))))
+    assert '<b>&"c"' in page.texts and "lost: <i>much</i>" in page.texts
+
+
+def test_our_own_symmetries_are_said_to_be_ours(tmp_path):
+    run = write_labelled(tmp_path / "run", whose="card")
+    words = " ".join(page_of(write_report(run)).texts)
+    assert "own AR" in words and "so no figure here compares with BOP's" in words
+
+
+def test_a_killed_run_shows_what_it_had(tmp_path):
+    run = write_labelled(tmp_path / "run")
+    (run / "summary.json").unlink()
+    with (run / "frames.jsonl").open("a") as file:
+        file.write('{"scene": "0000')
+    words = " ".join(page_of(write_report(run)).texts)
+    assert "The run was cut short" in words and "Recall: MSSD / diameter" in words
+    assert "cut short" in terminal_table(run)
+
+
+def test_a_run_that_saw_nothing(tmp_path):
+    with RunWriter(tmp_path / "run", info()):
+        pass
+    page_of(write_report(tmp_path / "run"))
+    page_of(write_report(write_labelled(tmp_path / "none", spoilt=3.1)))  # no label has an estimate
+    assert terminal_table(tmp_path / "none")
+
+
+def test_no_run_is_an_error(tmp_path):
+    for make in (write_report, terminal_table):
+        with pytest.raises(InputError, match=r"found no run\.json"):
+            make(tmp_path)
+
+
+def test_worst_are_the_surest_of_the_wrong_then_the_missed():
+    labels = [
+        label_of("mug", 0.01, "1"),
+        label_of("mug", 0.5, "2", score=0.5),
+        label_of("mug", 0.4, "3", score=0.9),
+        label_of("mug", 0.6, "3", frame="000001", score=0.95),
+        label_of("mug", None, "4"),
+    ]
+    assert [(x.scene, x.frame) for x in worst(labels)] == [("3", "000001"), ("2", "000000"), ("4", "000000")]
+    assert [x.scene for x in worst(labels, most=2)] == ["3", "4"]
+    assert [x.scene for x in worst(labels[:1])] == ["1"]
+    assert worst([]) == []
+
+
+def test_a_frame_that_cannot_be_read_has_no_picture(tmp_path, scenery):
+    run = read_run(write_labelled(tmp_path / "run"))
+
+    def gone(scene, frame):
+        raise InputError("gone")
+
+    assert draw_label(run, run.labels[0], Scenery(gone, scenery.surface)) is None
+    page_of(write_report(tmp_path / "run", Scenery(gone, scenery.surface)))
+
+
+def test_the_terminal_shows_each_figure_and_row(tmp_path):
+    lines = terminal_table(write_labelled(tmp_path / "run")).splitlines()
+    assert any(re.match(r"AR +\d+\.\d %  \[\d+\.\d, \d+\.\d\]$", line) for line in lines)
+    for name in ("bowl", "mug", "000001", "000004"):
+        assert any(line.startswith(name) for line in lines)
+    assert max(map(len, lines)) <= 120

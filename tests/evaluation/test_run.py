@@ -1,0 +1,216 @@
+"""The loop over labelled sets: a stand-in for the pipeline that knows, and the real one on a frame of the demo."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from bop_writing import CORNERS_M, FACES, pose, write_models, write_ply, write_scene
+
+from pose_node import cli
+from pose_node.config import PipelineConfig
+from pose_node.errors import InputError
+from pose_node.evaluation import command, run
+from pose_node.evaluation.records import read_run
+from pose_node.evaluation.run import evaluate_folder
+from pose_node.types import Rejected, Result
+
+DIAMETER_M = float(np.linalg.norm([0.10, 0.06, 0.04]))
+
+
+class Knowing:
+    """Answers each mask with the pose at the mask's middle, and keeps what it was asked."""
+
+    provider = "CPUExecutionProvider"
+    config = PipelineConfig()
+    asked: list
+
+    def estimate(self, cloud, masks=None, boxes=None):
+        self.asked.append((masks, boxes))
+        estimates = []
+        for name, each in (masks or boxes or {"box": [None]}).items():
+            for mask in each:
+                x = 0.0 if mask is None else np.median(cloud.points_m[mask.ravel()[cloud.source_index]][:, 0])
+                T = min((pose(p) for p in (-0.08, 0.0, 0.08)), key=lambda T: abs(T[0, 3] - x))
+                estimates.append(
+                    SimpleNamespace(
+                        object_name=name, T_camera_object=T, score=0.9, covariance=np.eye(6), alternatives=()
+                    )
+                )
+        return Result(tuple(estimates), (Rejected("low_score", "."),), stage_s={"infer": 0.01})
+
+
+@pytest.fixture
+def knowing(monkeypatch):
+    """The pipeline and the cards replaced by ones that need no network."""
+    pipeline = Knowing()
+    pipeline.asked = []
+    cards = {
+        name: SimpleNamespace(name=name, folder=Path(name), diameter_m=d, bop_id=i)
+        for name, d, i in (("box", DIAMETER_M, 1), ("other", DIAMETER_M, 2))
+    }
+    monkeypatch.setattr(run, "object_folders", lambda models, names: [Path(n) for n in names or cards])
+    monkeypatch.setattr(run, "load_card", lambda path: cards[path.name])
+    monkeypatch.setattr(run.Pipeline, "load", lambda folders, config: pipeline)
+    return pipeline
+
+
+@pytest.fixture
+def folder(tmp_path):
+    write_scene(tmp_path / "set" / "scenes" / "000002", {3: [pose(0.0)], 11: [pose(-0.08), pose(0.08)]})
+    write_models(tmp_path / "set" / "models")
+    return tmp_path / "set"
+
+
+@pytest.mark.parametrize("crops", ["mask", "box"])
+def test_a_set_becomes_a_run(folder, tmp_path, knowing, crops):
+    summary = evaluate_folder(folder, tmp_path / "run", crops)
+    assert summary["all"]["labels"] == 3
+    assert summary["all"]["figures"]["ar"]["value"] == 1.0
+    assert [len((masks or boxes)["box"]) for masks, boxes in knowing.asked] == [1, 2]
+    assert all((masks is None) == (crops == "box") for masks, boxes in knowing.asked)
+    done = read_run(tmp_path / "run")
+    assert done.info.whose == "set" and done.info.crops == crops
+    assert done.info.objects["box"] == {"diameter_m": pytest.approx(DIAMETER_M), "bop_id": 1}
+    assert [x.estimate for x in done.labels] == [0, 0, 1]
+    assert done.frames[0].rejected == {"low_score": 1}
+    assert json.loads((tmp_path / "run" / "summary.json").read_text()) == json.loads(json.dumps(summary))
+
+
+def test_a_box_holds_the_mask(folder, tmp_path, knowing):
+    evaluate_folder(folder, tmp_path / "masks", "mask")
+    evaluate_folder(folder, tmp_path / "boxes", "box")
+    (mask,), (box,) = knowing.asked[0][0]["box"], knowing.asked[2][1]["box"]
+    rows, columns = np.nonzero(mask)
+    assert box.sum() == (np.ptp(rows) + 1) * (np.ptp(columns) + 1) and (box & mask).sum() == mask.sum()
+
+
+def test_without_crops_every_frame_is_asked_once(folder, tmp_path, knowing):
+    summary = evaluate_folder(folder, tmp_path / "run", "none")
+    assert knowing.asked == [(None, None)] * 2
+    assert summary["all"]["figures"]["false_alarms"]["value"] == 0.0
+
+
+def test_bops_csv(folder, tmp_path, knowing):
+    evaluate_folder(folder, tmp_path / "run")
+    rows = list(csv.DictReader((tmp_path / "run" / "results.csv").open()))
+    assert [(r["scene_id"], r["im_id"], r["obj_id"]) for r in rows] == [
+        ("2", "3", "1"),
+        ("2", "11", "1"),
+        ("2", "11", "1"),
+    ]
+    assert list(rows[0]) == ["scene_id", "im_id", "obj_id", "score", "R", "t", "time"]
+    T = pose(0.0)
+    assert [float(v) for v in rows[0]["R"].split()] == T[:3, :3].ravel().tolist()
+    np.testing.assert_allclose([float(v) for v in rows[0]["t"].split()], 1000 * T[:3, 3])
+    assert rows[1]["time"] == rows[2]["time"]
+
+
+def test_labels_that_nobody_can_look_for_are_named(folder, tmp_path, knowing):
+    write_scene(folder / "scenes" / "000003", {1: [pose(0.0)]}, object_id=7)
+    evaluate_folder(folder, tmp_path / "run")
+    assert read_run(tmp_path / "run").info.notes == (
+        "object 7: 1 labels left out: it is none of the objects looked for.",
+    )
+
+
+def test_names_decide_where_a_set_has_some(folder, tmp_path, knowing):
+    (folder / "models" / "names.json").write_text('{"1": "005_other"}')
+    evaluate_folder(folder, tmp_path / "run")
+    assert list(read_run(tmp_path / "run").info.objects) == ["other"]
+    (folder / "models" / "names.json").write_text('{"1": "lamp"}')
+    with pytest.raises(InputError, match="found labels of lamp, expected one of the objects box, other"):
+        evaluate_folder(folder, tmp_path / "run")
+
+
+def test_another_object_of_the_same_number_is_not_taken_for_ours(folder, tmp_path, knowing):
+    info = json.loads((folder / "models" / "models_info.json").read_text())
+    info["1"]["diameter"] *= 1.5
+    (folder / "models" / "models_info.json").write_text(json.dumps(info))
+    with pytest.raises(InputError, match="found labels of 1"):
+        evaluate_folder(folder, tmp_path / "run")
+
+
+def test_an_object_that_the_set_does_not_know_can_be_looked_for(folder, tmp_path, knowing):
+    summary = evaluate_folder(folder, tmp_path / "run", "none", names=["other"])
+    assert summary["all"]["labels"] == 0
+    assert summary["all"]["figures"]["false_alarms"]["value"] == 1.0
+
+
+def test_what_was_done_before_a_broken_image_is_kept(folder, tmp_path, knowing):
+    (folder / "scenes" / "000002" / "depth" / "000011.png").write_bytes(b"")
+    with pytest.raises(InputError, match="cannot be read"):
+        evaluate_folder(folder, tmp_path / "run")
+    done = read_run(tmp_path / "run")
+    assert [f.frame for f in done.frames] == ["000003"] and done.summary == {}
+
+
+def test_range_scans_become_a_run(folder, tmp_path, knowing):
+    scans = tmp_path / "scans"
+    (scans / "scenes").mkdir(parents=True)
+    write_ply(scans / "scenes" / "a.ply", 1000 * (CORNERS_M @ pose(0.0)[:3, :3].T + pose(0.0)[:3, 3]), FACES)
+    T = pose(0.0)
+    T[:3, 3] *= 1000
+    (scans / "gt.json").write_text(json.dumps({"a.ply": {"obj_id": 1, "T_cloud_object": T.ravel().tolist()}}))
+    write_models(scans / "models")
+    summary = evaluate_folder(scans, tmp_path / "run")
+    (mask,) = knowing.asked[0][0]["box"]
+    assert mask.all()  # a scan holds nothing but its object
+    figures = summary["all"]["figures"]
+    assert figures["ar_mssd"]["value"] == figures["recall_add_10"]["value"] == 1.0
+    assert not {"ar", "ar_vsd", "ar_mspd"} & set(figures)  # bare points form no image
+    assert (tmp_path / "run" / "results.csv").read_text().count("\n") == 1  # nor have they BOP's numbers
+
+
+@pytest.fixture
+def demo(tmp_path, repository):
+    """One frame of the demo recording, which brings no models of its own."""
+    scene, source = tmp_path / "demo" / "scenes" / "000002", repository / "pose_node/demo/ycbv_demo/scenes/000002"
+    scene.mkdir(parents=True)
+    for name in ("scene_camera.json", "scene_gt.json"):
+        values = json.loads((source / name).read_text())
+        (scene / name).write_text(json.dumps({"1": values["1"]}))
+    for name in ("depth", "mask_visib"):
+        (scene / name).mkdir()
+        for path in (source / name).glob("000001*"):
+            shutil.copy(path, scene / name)
+    return tmp_path / "demo"
+
+
+def test_the_command_on_a_real_frame(demo, tmp_path, repository, capsys):
+    words = ["evaluate", str(demo), "--out", str(tmp_path / "run"), "--objects", "mustard_bottle"]
+    assert cli.main([*words, "--models", str(repository / "models")]) == cli.DONE
+    done = read_run(tmp_path / "run")
+    assert done.info.whose == "card" and done.info.objects["mustard_bottle"]["bop_id"] == 5
+    assert done.labels[0].errors.mssd_rel < 0.1
+    assert done.labels[0].recall["vsd"] > 0.9
+    assert (tmp_path / "run" / "report.html").is_file() and (tmp_path / "run" / "results.csv").is_file()
+    assert "written" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "words, sentence",
+    [
+        ([], "expected one of them"),
+        (["{}/none"], "found nothing there"),
+        (["{}"], "found no scene"),
+        (["{}", "--compare", "a", "b"], "expected one of them"),
+    ],
+)
+def test_bad_usage_is_one_sentence(tmp_path, monkeypatch, capsys, words, sentence):
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["evaluate", *(word.format(tmp_path) for word in words)]) == cli.BAD_INPUT
+    assert sentence in capsys.readouterr().err
+
+
+def test_a_bag_beside_the_scenes_does_not_make_a_set_a_recording(folder, tmp_path):
+    (folder / "drive.bag").write_bytes(b"#ROSBAG V2.0")
+    (tmp_path / "bags").mkdir()
+    (tmp_path / "bags" / "drive_0.mcap").write_bytes(b"")
+    assert not command._is_bag(folder)
+    assert command._is_bag(tmp_path / "bags") and command._is_bag(folder / "drive.bag")
