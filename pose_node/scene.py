@@ -206,7 +206,8 @@ class Scene:
     def _core(self, segment: Segment) -> Array:
         if segment.source != "cluster":
             return np.zeros((0, 3))
-        return even_subset(self.cloud.points_m[segment.indices if segment.core is None else segment.core], _OWN_POINTS)
+        rows = segment.indices if segment.core is None or len(segment.core) == 0 else segment.core
+        return even_subset(self.cloud.points_m[rows], _OWN_POINTS)
 
 
 def _within(cloud: Cloud, basis: Array, low: Array, high: Array) -> tuple[Indices, Array]:
