@@ -21,6 +21,8 @@ from pose_node import metrics, se3
 from pose_node.card import load_card
 from pose_node.demo import recording
 
+LARGEST_M = 0.1 * load_card(MODELS / OBJECT).diameter_m
+
 
 def matrix(pose: Pose) -> np.ndarray:
     p, q = pose.position, pose.orientation
@@ -28,11 +30,14 @@ def matrix(pose: Pose) -> np.ndarray:
     return se3.transform(Rotation.from_quat([q.x, q.y, q.z, q.w]).as_matrix(), np.array([p.x, p.y, p.z]))
 
 
+def error_m(pose: Pose, camera) -> float:
+    """ADD-S against the data set's label."""
+    return metrics.adds(load_card(MODELS / OBJECT).surface.points_m[:1000], matrix(pose), camera.truth)
+
+
 def assert_true(pose: Pose, camera) -> None:
     """Within 10 % of the diameter of the data set's label, as ADD-S counts."""
-    card = load_card(MODELS / OBJECT)
-    error_m = metrics.adds(card.surface.points_m[:1000], matrix(pose), camera.truth)
-    assert error_m < 0.1 * card.diameter_m
+    assert error_m(pose, camera) < LARGEST_M
 
 
 def test_it_is_ready_in_three_seconds_and_small(shipped, start):
@@ -72,15 +77,12 @@ def test_a_depth_image_with_a_mask_gives_the_pose(node, peer, camera, encoding):
 
 
 def test_without_a_mask_the_node_looks_for_itself(node, peer):
-    """In a cluttered scene it may miss the object in a frame, never in all; what it says is true."""
-    found = []
+    """Every frame shows it; the wood block beside it, of like size, may be taken for another one (README, weak spots)."""
     for frame in recording.read("000002"):
         camera = Camera(frame)
         stamp = camera.send(peer, mask=False)
-        if peer.wait(stamp).poses:
-            assert_true(peer.wait(stamp, "pose").pose, camera)
-            found.append(frame.number)
-    assert found
+        errors_m = [error_m(pose, camera) for pose in peer.wait(stamp).poses]
+        assert errors_m and min(errors_m) < LARGEST_M
 
 
 @pytest.mark.parametrize("reliable", [True, False])
