@@ -77,7 +77,7 @@ def test_a_depth_image_with_a_mask_gives_the_pose(node, peer, camera, encoding):
 
 
 def test_without_a_mask_the_node_looks_for_itself(node, peer):
-    """Every frame shows it; the wood block beside it, of like size, may be taken for another one (README, weak spots)."""
+    """Every frame shows it; the box beside it, of like size, may be taken for another one (README, weak spots)."""
     for frame in recording.read("000002"):
         camera = Camera(frame)
         stamp = camera.send(peer, mask=False)
