@@ -119,8 +119,8 @@ def _messages(frame: LabelledFrame, stamp_ns: int) -> list[tuple[str, Any]]:
     header = _make("std_msgs/msg/Header", stamp=stamp, frame_id=FRAME)
     return [
         ("/camera/depth/camera_info", _info(frame, header)),
-        ("/camera/depth/image_rect", _image(frame.depth_m, "32FC1", header)),
-        ("/camera/mask", _image(frame.mask, "mono8", header)),
+        ("/camera/depth/image_rect", image_message(frame.depth_m, "32FC1", header)),
+        ("/camera/mask", image_message(frame.mask, "mono8", header)),
         *((f"/labels/{bop_id}/pose", _pose(T, header)) for bop_id, T in frame.labels),
         *_motion(frame, stamp),
     ]
@@ -157,7 +157,8 @@ def _make(name: str, /, **fields: Any) -> Any:
     return _STORE.types[name](**fields)
 
 
-def _image(values: np.ndarray, encoding: str, header: Any) -> Any:
+def image_message(values: np.ndarray, encoding: str, header: Any) -> Any:
+    """sensor_msgs/Image of one channel [H, W]."""
     height, width = values.shape
     return _make(
         "sensor_msgs/msg/Image",

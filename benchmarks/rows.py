@@ -24,14 +24,17 @@ from pose_node.card import load_card
 Row = dict[str, Any]
 _NOT_THE_CHAIN = (
     "cli",
+    "compressed_depth",
     "convert",
     "drawing",
     "frames",
+    "jsonfile",
     "metrics",
     "node",
     "objects",
     "ros_messages",
     "ros_parameters",
+    "transforms",
     "__main__",
 )
 _RENDERING = ("views", "render", "noise", "shapes", "mesh")

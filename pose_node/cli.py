@@ -22,6 +22,7 @@ from scipy.spatial.transform import Rotation
 from pose_node import __version__
 from pose_node.cloud import Cloud, checked_intrinsics
 from pose_node.errors import InputError, PoseNodeError
+from pose_node.jsonfile import read_json
 from pose_node.types import Array, Estimate, Result
 
 DONE, BAD_INPUT, NOTHING_FOUND, INTERRUPTED = 0, 2, 3, 130
@@ -222,12 +223,7 @@ def read_depth(path: Path, scale: float, force_scale: bool = False) -> Array:
 
 def read_camera(path: Path) -> tuple[Array, float]:
     """K [3, 3] and the depth scale (1 when the file has none) of a BOP camera file; raises InputError."""
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}), expected a camera file.") from error
-    except ValueError as error:
-        raise InputError(f"{path}: is not JSON ({error}), expected a camera file.") from error
+    values = read_json(path, "a camera file")
     if not isinstance(values, Mapping) or "cam_K" not in values:
         found = ", ".join(map(str, list(values)[:5])) if isinstance(values, Mapping) else type(values).__name__
         frames = isinstance(values, Mapping) and any(isinstance(v, Mapping) and "cam_K" in v for v in values.values())

@@ -16,7 +16,7 @@ from pose_node.refine import Refiner
 from pose_node.scene import Scene, View
 from pose_node.se3 import exp_so3, log_so3, transform
 from pose_node.symmetry import largest_trace, turn
-from pose_node.types import Array, Estimate, Evidence, Hypothesis, Indices, Refined, Rejected
+from pose_node.types import Array, Estimate, Evidence, Hypothesis, Indices, Refined, Rejected, Segment
 from pose_node.visibility import Scores, Visibility, tolerance
 
 Item = TypeVar("Item")
@@ -64,12 +64,15 @@ class Judge:
         worth: list[Hypothesis] = []
         rejected: list[Rejected] = []
         for h in shortlist:
-            if h.segment.source in _TOLD or h.confidence >= self.config.min_score - _HOPELESS:
+            if not self._hopeless(h.segment, h.confidence):
                 worth.append(h)
             else:
                 reason = f"{h.object_name}: score {h.confidence:.2f}, expected at least {self.config.min_score:.2f}."
                 rejected.append(Rejected("low_score", reason, h.object_name, h.segment, h.confidence))
         return worth, rejected
+
+    def _hopeless(self, segment: Segment, score: float) -> bool:
+        return segment.source not in _TOLD and score < self.config.min_score - _HOPELESS
 
     def decide(self, refined: Sequence[Refined], scene: Scene) -> tuple[list[Estimate], list[Rejected]]:
         """One estimate for each place that holds an object, best first, and why the others were refused."""
@@ -110,7 +113,7 @@ class Judge:
             origin += [replace(origin[0], source="blind")] * len(blind)
         kept = self._distinct(T, score, card, _EXPANDED * 4)
         T, score, origin = T[kept], score[kept], [origin[i] for i in kept]
-        if origin[0].segment.source not in _TOLD and score[0] < self.config.min_score - _HOPELESS:
+        if self._hopeless(origin[0].segment, float(score[0])):
             return [replace(origin[0], T_camera_object=T[0], confidence=float(score[0]))]  # enough to say why not
 
         alike = _look_alikes(card)

@@ -7,7 +7,7 @@ their own pixel grid and bare clouds by nearest neighbours.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,8 +59,9 @@ def segments(
     for name, index in _checked(masks or {}, cloud, cards):
         kept = _main_bodies(cloud, index, cards[name].diameter_m, config)
         _keep(found, rejected, kept, "mask", name)
+    ground = _ground(cloud, config) if boxes else None  # the same for all boxes
     for name, index in _checked(boxes or {}, cloud, cards):
-        inside = _in_box(cloud, index, cards[name], config)
+        inside = _in_box(cloud, ground, index, cards[name], config)
         if not inside:
             _keep(found, rejected, index[:0], "box", name)
         found.extend(inside)
@@ -102,7 +103,7 @@ def _main_bodies(cloud: Cloud, index: Indices, diameter_m: float, config: Segmen
         return index
     points = cloud.points_m[index]
     subset = even_subset(points, _BODY_SUBSET)
-    gap_m = _gap(float(np.linalg.norm(subset.mean(axis=0) - cloud.viewpoint_m)), config)
+    gap_m = float(_gap(np.sum((subset.mean(axis=0) - cloud.viewpoint_m) ** 2), config))
     label, spacing_m = _components(subset, gap_m)
     size = np.bincount(label)
     main = int(size.argmax())
@@ -129,28 +130,47 @@ def _components(points: Array, gap_m: float) -> tuple[Indices, float]:
 def _free_segments(
     cloud: Cloud, cards: Mapping[str, ObjectCard], config: SegmentConfig
 ) -> tuple[list[Segment], list[Rejected]]:
-    found = _unions(cloud, cards, config, np.ones(len(cloud), dtype=bool))
+    found = _unions(cloud, _ground(cloud, config), cards, config, np.ones(len(cloud), dtype=bool))
     if not found:
         return [], [Rejected("no_segments", "cloud: found no piece of surface within reach whose size fits an object.")]
     return found, []
 
 
-def _unions(
-    cloud: Cloud, cards: Mapping[str, ObjectCard], config: SegmentConfig, inside: NDArray[np.bool_]
-) -> list[Segment]:
-    """Surface pieces of the cloud, alone and together, that have an object's size and lie in what is ``inside`` [N], likeliest first."""
+@dataclass(frozen=True, slots=True, eq=False)
+class _Ground:
+    """What is looked at in a cloud: rows that thinning left, those of them within reach, and what lies around each of these."""
+
+    thinned: Indices
+    index: Indices
+    around: Neighbourhood
+
+
+def _ground(cloud: Cloud, config: SegmentConfig) -> _Ground | None:
+    """None where there is too little to look at."""
     thinned = _thinned(cloud)
     index = _within_reach(cloud, thinned, config)
     if len(index) < _MIN_POINTS:
+        return None
+    return _Ground(thinned, index, neighbourhood(cloud.points_m[index], cloud.viewpoint_m, _pixels(cloud, index)))
+
+
+def _unions(
+    cloud: Cloud,
+    ground: _Ground | None,
+    cards: Mapping[str, ObjectCard],
+    config: SegmentConfig,
+    inside: NDArray[np.bool_],
+) -> list[Segment]:
+    """Surface pieces of the cloud, alone and together, that have an object's size and lie in what is ``inside`` [N], likeliest first."""
+    if ground is None:
         return []
-    points = cloud.points_m[index]
-    around = neighbourhood(points, cloud.viewpoint_m, _pixels(cloud, index))
-    gap_m = config.cluster_gap_m + _NOISE_PER_M2 * around.range2
+    index, around = ground.index, ground.around
+    gap_m = _gap(around.range2, config)
     support = _support(around, cloud.viewpoint_m, cards, config, gap_m)
     found, foot = pieces(around, support, gap_m)
     proposed = [
         c
-        for c in candidates(points, np.sqrt(around.range2), found, cards, _BRIDGE * gap_m)
+        for c in candidates(around.points_m, np.sqrt(around.range2), found, cards, _BRIDGE * gap_m)
         if inside[index[c.rows]].mean() > _IN_BOX
     ]
     pairs = sorted((cost, i, name) for i, c in enumerate(proposed) for cost, name in c.objects)[: config.max_pairs]
@@ -162,7 +182,7 @@ def _unions(
             rows = candidate.rows
             core = np.sort(index[rows[~foot[rows]]])
             out.append(Segment(np.sort(index[rows]), "cluster", only, names, core))
-    return _filled(cloud, thinned, out, config)
+    return _filled(cloud, ground.thinned, out, config)
 
 
 def _pixels(cloud: Cloud, index: Indices) -> tuple[Indices, Indices] | None:
@@ -219,7 +239,7 @@ def _filled(cloud: Cloud, thinned: Indices, found: list[Segment], config: Segmen
         owner = np.where(distance[:, 0] < (1.0 - 1e-9) * distance[:, 1], thinned[near[:, 0]], -1)
     offset = cloud.points_m - cloud.points_m[owner]
     range2 = np.sum((cloud.points_m - cloud.viewpoint_m) ** 2, axis=1)
-    limit = config.cluster_gap_m + _NOISE_PER_M2 * range2
+    limit = _gap(range2, config)
     follows = (owner >= 0) & (np.einsum("ni,ni->n", offset, offset) < limit * limit)
 
     def whole(rows: Indices) -> Indices:
@@ -230,13 +250,15 @@ def _filled(cloud: Cloud, thinned: Indices, found: list[Segment], config: Segmen
     return [replace(s, indices=whole(s.indices), core=None if s.core is None else whole(s.core)) for s in found]
 
 
-def _in_box(cloud: Cloud, index: Indices, card: ObjectCard, config: SegmentConfig) -> list[Segment]:
+def _in_box(
+    cloud: Cloud, ground: _Ground | None, index: Indices, card: ObjectCard, config: SegmentConfig
+) -> list[Segment]:
     """What in a box may be the object by its surface and size; the whole box where nothing is parted in it."""
     if len(index) < _MIN_POINTS:
         return []
     inside = np.zeros(len(cloud), dtype=bool)
     inside[index] = True
-    return _unions(cloud, {card.name: card}, config, inside) or [Segment(index, "box", card.name)]
+    return _unions(cloud, ground, {card.name: card}, config, inside) or [Segment(index, "box", card.name)]
 
 
 def _step(cloud: Cloud) -> int:
@@ -294,5 +316,6 @@ def _on_plane(points: Array, viewpoint_m: Array, plane: Array, config: SegmentCo
     return np.abs(points @ plane[:3] + plane[3]) < _plane_limit(points, viewpoint_m, config)
 
 
-def _gap(range_m: float, config: SegmentConfig) -> float:
-    return config.cluster_gap_m + _NOISE_PER_M2 * range_m * range_m
+def _gap(range2: Array, config: SegmentConfig) -> Array:
+    """The gap [...] in metres that parts things at squared ranges [...]."""
+    return config.cluster_gap_m + _NOISE_PER_M2 * range2

@@ -21,6 +21,7 @@ from pose_node import se3
 from pose_node.cloud import Cloud, checked_intrinsics
 from pose_node.errors import InputError
 from pose_node.evaluation.source import Frame, Label
+from pose_node.jsonfile import read_json
 from pose_node.types import Array
 
 CAMERA, TRUTH, INFO = "scene_camera.json", "scene_gt.json", "scene_gt_info.json"
@@ -133,12 +134,7 @@ def _frames(path: Path) -> dict[int, Any]:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}), expected a file of a BOP set.") from None
-    except ValueError as error:
-        raise InputError(f"{path}: is not JSON ({error}), expected a file of a BOP set.") from None
+    values = read_json(path, "a file of a BOP set")
     if not isinstance(values, dict):
         raise InputError(f"{path}: found a {type(values).__name__}, expected one entry for each key.")
     return values

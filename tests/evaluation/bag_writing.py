@@ -13,6 +13,8 @@ from rosbags.rosbag1 import Writer as Writer1
 from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
+from benchmarks.labelled_bag import image_message
+
 SHAPE = (24, 32)
 K = (30.0, 0.0, 15.5, 0.0, 30.0, 11.5, 0.0, 0.0, 1.0)
 STORE = get_typestore(Stores.LATEST)
@@ -53,17 +55,7 @@ def depth_mm(number: int) -> np.ndarray:
 
 
 def image(stamp_ns: int, values: np.ndarray, encoding: str, frame_id: str = "camera") -> Any:
-    height, width = values.shape
-    return make(
-        "Image",
-        header=header(stamp_ns, frame_id),
-        height=height,
-        width=width,
-        encoding=encoding,
-        is_bigendian=0,
-        step=width * values.itemsize,
-        data=np.frombuffer(values.tobytes(), np.uint8),
-    )
+    return image_message(values, encoding, header(stamp_ns, frame_id))
 
 
 def packed(stamp_ns: int, values: np.ndarray) -> Any:

@@ -121,6 +121,14 @@ class Peer:
             self.settled = False
         return self.publishers[key]
 
+    def settle(self, publishers) -> None:
+        """Wait until the node hears these publishers: one that nobody has found yet speaks to nobody."""
+        waiting = list(publishers)
+        self.until(lambda: all(publisher.get_subscription_count() for publisher in waiting))
+        if not self.settled:
+            self.spin(0.5)  # the node copies a new publisher's reliability once it sees it
+            self.settled = True
+
     def silence(self, topic: str) -> None:
         """Stop publishing on a topic."""
         for key in [k for k in self.publishers if k[0] == topic]:
@@ -258,11 +266,7 @@ class Camera:
                 if not message.header.frame_id:
                     message.header.frame_id = frame_id
                 message.header.stamp = stamp
-        # A publisher that nobody has found yet speaks to nobody.
-        peer.until(lambda: all(publisher.get_subscription_count() for publisher, _ in sent))
-        if not peer.settled:
-            peer.spin(0.5)  # the node copies a new publisher's reliability once it sees it
-            peer.settled = True
+        peer.settle(publisher for publisher, _ in sent)
         for publisher, message in sent:
             publisher.publish(message)
         return stamp

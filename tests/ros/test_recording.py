@@ -45,7 +45,7 @@ def test_the_node_and_evaluate_say_the_same_to_the_last_bit(node, peer, tmp_path
         for connection, _, data in reader.messages([c for c in reader.connections if c.topic in TOPICS]):
             topic, kind = TOPICS[connection.topic]
             sent.setdefault(topic, []).append((peer.publisher(topic, kind), deserialize_message(bytes(data), kind)))
-    peer.spin(1.0)  # for the node to find the publishers
+    peer.settle(publisher for (publisher, _), *_ in sent.values())
     for parts in zip(*sent.values()):
         for publisher, message in parts:
             publisher.publish(message)
