@@ -106,6 +106,36 @@ class JudgeConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class TrackConfig:
+    """Objects followed from frame to frame in the fixed frame."""
+
+    enabled: bool = plain(True, "follow objects over time; off: every frame stands alone")
+    motion: str = choice("static", ("static", "moving"), "do the objects stand still in the fixed frame, or move?")
+    detect_period_s: float = bounded(
+        1.0, 0.0, 3600.0, "time between two detections, which start tracks and may overrule them; 0: every frame"
+    )
+    detect_lag_s: float = bounded(
+        0.5, 0.0, 60.0, "a detection beside running tracks is taken in by the first frame this much later"
+    )
+    confirm: int = bounded(2, 1, 100, "a track is confirmed when it has been seen in so many frames")
+    lost_after_s: float = bounded(0.5, 0.0, 3600.0, "a track that was not seen for so long is lost")
+    forget_after_s: float = bounded(60.0, 0.0, 86400.0, "a lost track keeps its identity for so long")
+    gate: float = bounded(
+        22.5, 1.0, 1000.0, "squared Mahalanobis distance beyond which a measurement is not of the track (6 dof)"
+    )
+    min_score_share: float = bounded(
+        0.7, 0.0, 1.0, "a followed object may score so much of judge.min_score before it counts as not seen"
+    )
+    memory: float = bounded(30.0, 1.0, 10000.0, "looks from one side count as at most so many")
+    memory_s: float = bounded(30.0, 0.0, 86400.0, "a side that was not seen for so long is forgotten")
+    common: float = bounded(
+        0.3, 0.0, 0.99, "share of a pose's variance that looks from one side have in common, however many they are"
+    )
+    acceleration_m_s2: float = bounded(1.0, 0.0, 1000.0, "of moving objects: how much their velocity wanders")
+    turning_rad_s2: float = bounded(3.0, 0.0, 1000.0, "of moving objects: how much their turning wanders")
+
+
+@dataclass(frozen=True, slots=True)
 class PipelineConfig:
     """One field per stage."""
 
@@ -113,6 +143,7 @@ class PipelineConfig:
     infer: InferConfig = field(default_factory=InferConfig)
     refine: RefineConfig = field(default_factory=RefineConfig)
     judge: JudgeConfig = field(default_factory=JudgeConfig)
+    track: TrackConfig = field(default_factory=TrackConfig)
 
 
 def from_mapping(cls: type[C], values: Mapping[str, Any], where: str = "config") -> C:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
 from pose_node.card import load_card
@@ -17,11 +15,13 @@ from pose_node.refine import Refiner
 from pose_node.scene import Scene
 from pose_node.search import prospects
 from pose_node.segment import segments
-from pose_node.types import Hypothesis, Masks, Rejected, Result
+from pose_node.stream import Stream
+from pose_node.timing import timed
+from pose_node.types import Array, Hypothesis, Masks, Rejected, Result, Step
 
 
 class Pipeline:
-    """Finds the objects of its cards in clouds. Stateless between calls and deterministic."""
+    """Finds the objects of its cards in clouds, deterministically. ``estimate`` is stateless; ``step`` follows them over time."""
 
     def __init__(self, networks: Sequence[Network], config: PipelineConfig) -> None:
         self.networks = {network.card.name: network for network in networks}
@@ -30,6 +30,7 @@ class Pipeline:
         self.refiners = {name: Refiner(card, config.refine) for name, card in self.cards.items()}
         self.judge = Judge(self.cards, config.judge, self.refiners)
         self.provider = networks[0].provider
+        self.stream = Stream(self.judge, config, self.estimate)
 
     @classmethod
     def load(cls, folders: Sequence[str | Path], config: str | Path | PipelineConfig | None = None) -> Pipeline:
@@ -85,12 +86,13 @@ class Pipeline:
             estimates, refused = self.judge.decide(refined, scene)
         return Result(tuple(estimates), (*rejected, *refused), tuple(found), tuple(hypotheses), tuple(refined), clock)
 
+    def step(self, cloud: Cloud, T_fixed_camera: Array, masks: Masks | None = None) -> Step:
+        """The next frame of one camera, taken from T_fixed_camera [4, 4]: what it shows, and all tracks in the fixed frame.
 
-@contextmanager
-def timed(stage: str, clock: dict[str, float]) -> Iterator[None]:
-    """Add the seconds spent inside to ``clock[stage]``."""
-    start = time.perf_counter()
-    try:
-        yield
-    finally:
-        clock[stage] = clock.get(stage, 0.0) + time.perf_counter() - start
+        Raises InputError as ``estimate`` does, and for a frame older than the last.
+        """
+        return self.stream.step(cloud, T_fixed_camera, masks)
+
+    def reset(self) -> None:
+        """Forget all tracks; identities are not used again."""
+        self.stream.reset()

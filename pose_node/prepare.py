@@ -74,10 +74,10 @@ class Drawn:
         )
 
 
-def draw(points_m: Array, viewpoint_m: Array) -> Drawn:
-    """Draw from the points [M >= 1, 3] of a segment seen from ``viewpoint_m`` [3]."""
+def draw(points_m: Array, viewpoint_m: Array, count: int = POINTS) -> Drawn:
+    """Draw ``count`` from the points [M >= 1, 3] of a segment seen from ``viewpoint_m`` [3]."""
     pool = even_subset(points_m, _POOL)
-    sample = pool[every(len(pool), POINTS)]
+    sample = pool[every(len(pool), count)]
     centre_m = sample.mean(axis=0)
     normals = estimate_normals(pool, sample, viewpoint_m, noise_radius(float(np.linalg.norm(centre_m - viewpoint_m))))
     points = sample - centre_m

@@ -16,7 +16,7 @@ from scipy.spatial import cKDTree
 
 from pose_node.card import ObjectCard
 from pose_node.cloud import Cloud
-from pose_node.prepare import Drawn, draw, even_subset
+from pose_node.prepare import POINTS, Drawn, draw, even_subset
 from pose_node.types import Array, Indices, Segment
 
 _OWN_POINTS = 800  # of a segment that nobody vouches for, of which a pose must hold the surface around it
@@ -114,9 +114,11 @@ class Rays:
 class Scene:
     """One cloud, its views made on demand and kept while the frame is worked on."""
 
-    def __init__(self, cloud: Cloud, cards: Mapping[str, ObjectCard]) -> None:
+    def __init__(self, cloud: Cloud, cards: Mapping[str, ObjectCard], points: int = POINTS) -> None:
+        """points: those of a segment that are looked at closely; where no network looks on, fewer will do."""
         self.cloud = cloud
         self.cards = cards
+        self._points = points
         self._views: dict[int, tuple[Segment, View]] = {}
         self._rays: dict[int, Rays] = {}
         self._drawn: dict[int, tuple[Segment, Drawn]] = {}
@@ -125,7 +127,7 @@ class Scene:
         """The even sample of ``segment`` that the network and the view share."""
         kept = self._drawn.get(id(segment))
         if kept is None:
-            drawn = draw(self.cloud.points_m[segment.indices], self.cloud.viewpoint_m)
+            drawn = draw(self.cloud.points_m[segment.indices], self.cloud.viewpoint_m, self._points)
             kept = self._drawn[id(segment)] = (segment, drawn)
         return kept[1]
 

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 Array = NDArray[np.float64]
 Indices = NDArray[np.intp]
 Masks = Mapping[str, Sequence[NDArray[np.bool_]]]
-SegmentSource = Literal["mask", "box", "cluster", "votes"]
+SegmentSource = Literal["mask", "box", "cluster", "votes", "track"]
+TrackState = Literal["tentative", "confirmed", "lost"]
 HypothesisSource = Literal["rotation", "votes", "coordinates", "expected", "confusion", "blind"]
 
 
@@ -152,3 +153,39 @@ class Result:
     hypotheses: tuple[Hypothesis, ...] = ()
     refined: tuple[Refined, ...] = ()
     stage_s: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Track:
+    """One object over time, in the fixed frame.
+
+    T_fixed_object: [4, 4]; covariance: [6, 6] as ``Estimate.covariance``, in the fixed frame's axes; velocity: [6] metres and
+    radians a second in the fixed frame, zero for what stands still. All at the frame's stamp.
+    score:          of the estimate that it was last seen by.
+    state:          tentative until it was seen often enough; lost when it was not seen for a while, with the ``reason``.
+    seen_ns:        stamp of the last frame that it was seen in. estimate: this frame's, where it was seen.
+    alternatives:   ((T_fixed_object, weight), ...) other orientations that cannot be ruled out yet.
+    note:           what changed in this frame beyond motion, as a sentence; else empty.
+    """
+
+    track_id: int
+    object_name: str
+    state: TrackState
+    T_fixed_object: Array
+    covariance: Array
+    velocity: Array
+    score: float
+    seen_ns: int
+    estimate: Estimate | None = None
+    alternatives: tuple[tuple[Array, float], ...] = ()
+    reason: str = ""
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Step:
+    """What ``Pipeline.step`` makes of one frame: what was seen in it, and all tracks, the oldest first."""
+
+    result: Result
+    tracks: tuple[Track, ...]
+    T_fixed_camera: Array

@@ -1,0 +1,160 @@
+"""One camera's frames in order: what is tracked is followed, and detections beside it start tracks and overrule them.
+
+A detection takes many frames' time. So it is begun on one frame, and taken in by the first frame that is
+``track.detect_lag_s`` later: wherever it runs meanwhile, the same frames give the same tracks. While nothing is tracked
+there is nothing to hold up, and the detection is the frame's own answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import numpy as np
+
+from pose_node import se3
+from pose_node.cloud import Cloud
+from pose_node.config import PipelineConfig
+from pose_node.errors import InputError
+from pose_node.follow import Follower
+from pose_node.judge import Judge
+from pose_node.timing import timed
+from pose_node.track import Camera, Expected, Tracker
+from pose_node.types import Array, Estimate, Indices, Masks, Rejected, Result, Step, Track
+
+_JUMP_BACK_NS = 1_000_000_000  # a clock that goes back farther than this was set, or the recording began anew
+
+Detect = Callable[[Cloud, Masks | None], Result]
+
+
+class Detections(Protocol):
+    """Where detections run: at most one at a time."""
+
+    def begin(self, cloud: Cloud, masks: Masks | None) -> None:
+        """Begin one; the one before it has been taken or is dropped."""
+
+    def take(self) -> Result | None:
+        """The result of the one begun last, or None while it is not ready."""
+
+
+class Inline:
+    """Detections that are done at once, where the caller stands."""
+
+    def __init__(self, detect: Detect) -> None:
+        self._detect = detect
+        self._result: Result | None = None
+
+    def begin(self, cloud: Cloud, masks: Masks | None) -> None:
+        self._result = self._detect(cloud, masks)
+
+    def take(self) -> Result | None:
+        return self._result
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Pending:
+    camera: Camera
+    due_ns: int
+
+
+class Stream:
+    """Follows objects through the frames of one camera. ``detect`` is the stateless estimate of one frame."""
+
+    def __init__(
+        self, judge: Judge, config: PipelineConfig, detect: Detect, detections: Detections | None = None
+    ) -> None:
+        self._config = config
+        self._detect = detect
+        self.detections: Detections = detections or Inline(detect)
+        self.tracker = Tracker(judge.cards, config.track)
+        self._follower = Follower(judge, config)
+        self._pending: _Pending | None = None
+        self._next_ns: int | None = None
+        self._last_ns: int | None = None
+
+    def reset(self) -> None:
+        """Forget the tracks and the clock."""
+        self.tracker.reset()
+        self._pending = self._next_ns = self._last_ns = None
+
+    def step(self, cloud: Cloud, T_fixed_camera: Array, masks: Masks | None = None) -> Step:
+        """One frame, taken from T_fixed_camera [4, 4].
+
+        A stamp that jumps back begins anew: tracks of another time are no tracks. One that is a little late is refused with
+        InputError, code out_of_order.
+        """
+        now_ns = cloud.stamp_ns
+        if self._last_ns is not None and now_ns <= self._last_ns:
+            if self._last_ns - now_ns <= _JUMP_BACK_NS:
+                late_s = (self._last_ns - now_ns) * 1e-9
+                raise InputError(
+                    f"stamp: found one {late_s:.3f} s before the last, expected a later one.", "out_of_order"
+                )
+            self.reset()
+        self._last_ns = now_ns
+        camera = Camera(np.asarray(T_fixed_camera, float), cloud.viewpoint_m, now_ns)
+        clock: dict[str, float] = {}
+        result = Result((), (), stage_s=clock)
+        if self.tracker.following and self._config.track.detect_period_s > 0.0:
+            with timed("follow", clock):
+                result = self._follow(cloud, camera, masks, clock)
+            if self._pending is not None and now_ns >= self._pending.due_ns:
+                late = self.detections.take()
+                if late is not None:
+                    self.tracker.detected(late.estimates, self._pending.camera, now_ns)
+                    result = replace(result, rejected=(*result.rejected, *late.rejected))
+                    self._pending = None
+            if self._pending is None and (self._next_ns is None or now_ns >= self._next_ns):
+                with timed("detect", clock):
+                    self.detections.begin(cloud, masks)
+                self._pending = _Pending(camera, now_ns + int(self._config.track.detect_lag_s * 1e9))
+                self._next_ns = now_ns + int(self._config.track.detect_period_s * 1e9)
+        else:
+            self._pending = None  # what it would say of an older frame, this one says now
+            result = self._detect(cloud, masks)
+            self.tracker.expected(camera)
+            self.tracker.detected(result.estimates, camera, now_ns)
+            self._next_ns = now_ns + int(self._config.track.detect_period_s * 1e9)
+        return Step(result, self.tracker.tracks(now_ns), camera.T_fixed_camera)
+
+    def _follow(self, cloud: Cloud, camera: Camera, masks: Masks | None, clock: dict[str, float]) -> Result:
+        moving = self._config.track.motion == "moving"
+        outcomes: dict[int, Estimate | Rejected] = {}
+        for expected in self.tracker.expected(camera):
+            mask = _mask_of(expected, cloud, masks)
+            outcomes[expected.track_id] = self._follower.follow(
+                expected.object_name, cloud, expected.T_camera_object, expected.covariance, moving, mask
+            )
+        self.tracker.followed(outcomes, camera)
+        estimates = tuple(o for o in outcomes.values() if isinstance(o, Estimate))
+        rejected = tuple(o for o in outcomes.values() if isinstance(o, Rejected))
+        return Result(tuple(sorted(estimates, key=lambda e: -e.score)), rejected, stage_s=clock)
+
+
+def in_camera(track: Track, T_fixed_camera: Array) -> Estimate | None:
+    """The track's pose as an estimate in the camera's frame, or None where this frame does not show it."""
+    if track.estimate is None:
+        return None
+    T_camera_fixed = se3.invert(T_fixed_camera)
+    return replace(
+        track.estimate,
+        T_camera_object=T_camera_fixed @ track.T_fixed_object,
+        score=track.score,
+        covariance=se3.rotate_covariance(T_camera_fixed[:3, :3], track.covariance),
+        alternatives=tuple((T_camera_fixed @ T, weight) for T, weight in track.alternatives),
+    )
+
+
+def _mask_of(expected: Expected, cloud: Cloud, masks: Masks | None) -> Indices | None:
+    """Rows of the cloud under the mask nearest to where the track is expected; None where the object has no mask."""
+    offered = (masks or {}).get(expected.object_name, ())
+    best: Indices | None = None
+    least = np.inf
+    for mask in offered:
+        rows = np.flatnonzero(mask.ravel()[cloud.source_index])
+        if len(rows):
+            off = cloud.points_m[rows].mean(axis=0) - expected.T_camera_object[:3, 3]
+            if off @ off < least:
+                best, least = rows, float(off @ off)
+    return best
