@@ -24,6 +24,11 @@ def noise_sigma(range_m: float) -> float:
     return 0.0005 + 0.0015 * range_m**2
 
 
+def floor(range_m: float) -> Array:
+    """Covariance [6, 6] that no number of looks makes smaller: of the camera's calibration and the mesh, alike in all axes."""
+    return np.diag([(_FLOOR_M + _FLOOR_PER_M * range_m) ** 2] * 3 + [_FLOOR_RAD**2] * 3)
+
+
 def independent_points(x: Array, residual: Array, weight: Array, count: int, diameter_m: float) -> float:
     """How many independent measurements residuals [N] at surface points x [N, 3] (object frame) of ``weight`` [N] stand for.
 
@@ -59,9 +64,7 @@ def pose_covariance(
     fake = (r2 * np.eye(3) - np.einsum("n,ni,nj->ij", weight, x, x)) * (point_information * _NORMAL_SIGMA_RAD**2)
     known = information.copy()
     known[3:, 3:] -= fake
-    covariance = _invert(known, card)
-    covariance[:3, :3] += np.eye(3) * (_FLOOR_M + _FLOOR_PER_M * range_m) ** 2
-    covariance[3:, 3:] += np.eye(3) * _FLOOR_RAD**2
+    covariance = _invert(known, card) + floor(range_m)
     return rotate_covariance(T[:3, :3], information), rotate_covariance(T[:3, :3], covariance)
 
 

@@ -76,8 +76,7 @@ class Follower:
         if (
             moved_m > _FAR_REL * card.diameter_m
             or score < self._least
-            or (not refined.converged
-            and score < 2 * self._least)
+            or (not refined.converged and score < 2 * self._least)
         ):
             if scores.occluded > 0.5:
                 return Rejected("hidden", f"{name}: {scores.occluded:.0%} of it is hidden.", name, found, score)

@@ -2,7 +2,8 @@
 
 Errors of a pose seen twice from the same place are alike: the same noise of surface, mesh and border. So looks at a static
 object are gathered by the side that it was seen from; looks from one side sharpen only the part of the error that is new in
-each of them, and the sides are weighed against each other by their covariances. All is computed on SE(3) in the house's
+each of them, and the sides are weighed against each other by their covariances. What is wrong with camera and mesh
+(``covariance.floor``) no look mends, so it is added to whatever they agree on. All is computed on SE(3) in the house's
 decoupled coordinates (``se3.retract``); a motion of the fixed frame moves the result with it.
 """
 
@@ -26,11 +27,13 @@ _START_M_S, _START_RAD_S = 0.3, 1.0  # standard deviation of the velocity of an 
 class Look:
     """One measured pose: T_fixed_object [4, 4], covariance [6, 6] in the fixed frame's axes, and from where it was seen.
 
-    towards: [3] unit vector from the object to the viewpoint, in the object frame.
+    towards: [3] unit vector from the object to the viewpoint, in the object frame. floor: [6, 6] the part of the covariance
+    that all looks have in common.
     """
 
     T_fixed_object: Array
     covariance: Array
+    floor: Array
     towards: Array
     stamp_ns: int
 
@@ -66,10 +69,11 @@ class StaticPose:
 
     def add(self, look: Look) -> None:
         """Take one more look; the nearest of symmetric poses must have been chosen."""
-        new = (1.0 - self._config.common) * look.covariance
+        whole = look.covariance - look.floor
+        new = (1.0 - self._config.common) * whole
         side = next((s for s in self._sides if s.towards @ look.towards > _SIDE_COS), None)
         if side is None:
-            self._sides.append(_Side(look.T_fixed_object, new, look.covariance, look.towards, look.stamp_ns))
+            self._sides.append(_Side(look.T_fixed_object, new, whole, look.towards, look.stamp_ns))
         else:
             gain = side.own @ np.linalg.inv(side.own + new)
             side.T = se3.retract(side.T, gain @ se3.local(side.T, look.T_fixed_object))
@@ -77,14 +81,14 @@ class StaticPose:
             own = side.own - gain @ side.own
             # Fading memory: what was learnt long ago counts as no more than ``memory`` looks.
             side.own = _symmetric(own / (1.0 - share) if share < 1.0 else new)
-            side.whole = _symmetric(np.linalg.inv(0.5 * (np.linalg.inv(side.whole) + np.linalg.inv(look.covariance))))
+            side.whole = _symmetric(np.linalg.inv(0.5 * (np.linalg.inv(side.whole) + np.linalg.inv(whole))))
             side.stamp_ns = look.stamp_ns
         keep_ns = int(self._config.memory_s * 1e9)
         self._sides = [s for s in self._sides if look.stamp_ns - s.stamp_ns <= keep_ns]
         self._sides = sorted(self._sides, key=lambda s: -s.stamp_ns)[:_MOST_SIDES]
-        self._weigh()
+        self._weigh(look.floor)
 
-    def _weigh(self) -> None:
+    def _weigh(self, floor: Array) -> None:
         """The pose on which the sides agree best, and how well it is known."""
         precisions = [np.linalg.inv(s.own + self._config.common * s.whole) for s in self._sides]
         total = np.sum(precisions, axis=0)
@@ -93,7 +97,7 @@ class StaticPose:
             pull = np.sum([P @ se3.local(T, s.T) for P, s in zip(precisions, self._sides)], axis=0)
             T = se3.retract(T, np.linalg.solve(total, pull))
         self.T_fixed_object = se3.transform(se3.project_so3(T[:3, :3]), T[:3, 3])
-        self.covariance = _symmetric(np.linalg.inv(total))
+        self.covariance = _symmetric(np.linalg.inv(total)) + floor
 
 
 class MovingPose:

@@ -1,0 +1,116 @@
+"""Frames in order: detections on time, taken in on time, and the same tracks wherever they ran."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from pose_node import se3
+from pose_node.config import PipelineConfig, TrackConfig
+from pose_node.errors import InputError
+from pose_node.pipeline import Pipeline
+from pose_node.stream import Inline, in_camera
+
+SECOND = 1_000_000_000
+
+
+def pipeline_for(block, pose, track=TrackConfig()):
+    pipeline = Pipeline.load([block.card.folder], PipelineConfig(track=track))
+    pipeline.networks["block"].run = block.oracle(pose, 0.02)
+    return pipeline
+
+
+def frame(block, pose, seconds, **how):
+    cloud, mask = block.see(pose, **how)
+    return replace(cloud, stamp_ns=int(seconds * SECOND)), {"block": [mask]}
+
+
+def test_the_first_frame_is_detected_and_the_next_ones_followed(block, pose):
+    pipeline = pipeline_for(block, pose)
+    cloud, masks = frame(block, pose, 0.0)
+    first = pipeline.step(cloud, np.eye(4), masks)
+    assert "infer" in first.result.stage_s
+    cloud, masks = frame(block, pose, 0.1)
+    second = pipeline.step(cloud, np.eye(4), masks)
+    assert set(second.result.stage_s) == {"follow"}
+    (track,) = second.tracks
+    assert track.state == "confirmed"
+    assert np.linalg.norm(se3.local(pose, track.T_fixed_object)[:3]) < 0.002
+
+
+def test_a_moved_camera_sees_the_same_track(block, pose):
+    pipeline = pipeline_for(block, pose)
+    for i in range(4):
+        T_fixed_camera = se3.transform(se3.exp_so3(np.array([0.0, 0.04 * i, 0.0])), np.array([-0.02 * i, 0.0, 0.0]))
+        seen = se3.invert(T_fixed_camera) @ pose
+        cloud, masks = frame(block, seen, 0.1 * i, table_m=1.2)
+        step = pipeline.step(cloud, T_fixed_camera, masks)
+        (track,) = step.tracks
+        assert track.track_id == 1
+        assert np.linalg.norm(se3.local(pose, track.T_fixed_object)[:3]) < 0.003
+        inside = in_camera(track, T_fixed_camera)
+        assert np.allclose(inside.T_camera_object, se3.invert(T_fixed_camera) @ track.T_fixed_object)
+
+
+class Counting(Inline):
+    """Detections that are ready only when allowed, as those of another process may be."""
+
+    def __init__(self, detect):
+        super().__init__(detect)
+        self.begun, self.ready = 0, True
+
+    def begin(self, cloud, masks):
+        self.begun += 1
+        super().begin(cloud, masks)
+
+    def take(self):
+        return super().take() if self.ready else None
+
+
+def test_detections_come_at_their_own_rate_and_a_late_one_holds_nothing_up(block, pose):
+    track = TrackConfig(detect_period_s=0.3, detect_lag_s=0.1)
+    pipeline = pipeline_for(block, pose, track)
+    counting = pipeline.stream.detections = Counting(pipeline.estimate)
+    counting.ready = False
+    for i in range(10):
+        cloud, masks = frame(block, pose, 0.1 * i)
+        assert pipeline.step(cloud, np.eye(4), masks).tracks
+    assert counting.begun == 1, "one at a time"
+    counting.ready = True
+    for i in range(10, 20):
+        cloud, masks = frame(block, pose, 0.1 * i)
+        pipeline.step(cloud, np.eye(4), masks)
+    assert 3 <= counting.begun <= 5
+
+
+def test_every_frame_is_detected_where_the_period_is_none(block, pose):
+    pipeline = pipeline_for(block, pose, TrackConfig(detect_period_s=0.0))
+    for i in range(3):
+        cloud, masks = frame(block, pose, 0.1 * i)
+        assert "infer" in pipeline.step(cloud, np.eye(4), masks).result.stage_s
+
+
+def test_the_same_frames_give_the_same_bytes(block, pose):
+    runs = []
+    for _ in range(2):
+        pipeline = pipeline_for(block, pose, TrackConfig(detect_period_s=0.2, detect_lag_s=0.1))
+        tracks = []
+        for i in range(5):
+            cloud, masks = frame(block, pose, 0.1 * i)
+            tracks += pipeline.step(cloud, np.eye(4), masks).tracks
+        runs.append([(t.track_id, t.T_fixed_object.tobytes(), t.covariance.tobytes()) for t in tracks])
+    assert runs[0] == runs[1]
+
+
+def test_a_clock_that_jumps_back_begins_anew_and_a_late_frame_is_refused(block, pose):
+    pipeline = pipeline_for(block, pose)
+    cloud, masks = frame(block, pose, 100.0)
+    assert pipeline.step(cloud, np.eye(4), masks).tracks[0].track_id == 1
+    cloud, masks = frame(block, pose, 99.9)
+    with pytest.raises(InputError, match="before the last") as refused:
+        pipeline.step(cloud, np.eye(4), masks)
+    assert refused.value.code == "out_of_order"
+    cloud, masks = frame(block, pose, 10.0)
+    assert pipeline.step(cloud, np.eye(4), masks).tracks[0].track_id == 2

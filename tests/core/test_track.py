@@ -1,0 +1,232 @@
+"""Identity over time, one wrong estimate, turns that motion reveals, and what is lost and found."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pose_node import se3
+from pose_node.card import Axis, Symmetry
+from pose_node.config import TrackConfig
+from pose_node.symmetry import turn
+from pose_node.track import Camera, Tracker
+from pose_node.types import Estimate, Evidence, Rejected, Segment
+
+SECOND = 1_000_000_000
+STILL = np.eye(4)
+EVIDENCE = Evidence(0.9, 0.0, 0.0, 0.9, 0.9, 0.001)
+SEGMENT = Segment(np.arange(100), "mask", "block")
+SHARP = np.diag([0.001] * 3 + [0.01] * 3) ** 2
+HALF_TURN = se3.transform(np.diag([-1.0, -1.0, 1.0]), np.zeros(3))
+HERE = se3.transform(se3.exp_so3(np.array([0.2, 0.4, -0.3])), np.array([0.0, 0.1, 0.8]))
+CONFIG = TrackConfig()
+
+
+def estimate(T=HERE, score=0.8, covariance=SHARP, alternatives=()):
+    return Estimate("block", T, score, covariance, EVIDENCE, SEGMENT, tuple(alternatives))
+
+
+def at(seconds, T=STILL):
+    return Camera(T, np.zeros(3), int(seconds * SECOND))
+
+
+def tracker_of(block, config=CONFIG, symmetry=None):
+    card = block.card if symmetry is None else replace(block.card, symmetry=symmetry)
+    return Tracker({"block": card}, config)
+
+
+def detect(tracker, seconds, *estimates, T=STILL):
+    tracker.expected(at(seconds, T))
+    tracker.detected(estimates, at(seconds, T), int(seconds * SECOND))
+    return tracker.tracks(int(seconds * SECOND))
+
+
+def follow(tracker, seconds, outcome, T=STILL):
+    expected = tracker.expected(at(seconds, T))
+    tracker.followed({e.track_id: outcome for e in expected}, at(seconds, T))
+    return tracker.tracks(int(seconds * SECOND))
+
+
+def test_a_track_is_confirmed_when_it_was_seen_again_and_keeps_its_identity(block):
+    tracker = tracker_of(block)
+    (first,) = detect(tracker, 0.0, estimate())
+    (second,) = follow(tracker, 0.1, estimate())
+    assert (first.state, second.state) == ("tentative", "confirmed")
+    assert first.track_id == second.track_id
+    assert np.allclose(second.T_fixed_object, HERE)
+
+
+def test_several_instances_keep_apart_whatever_order_they_come_in(block):
+    other = HERE.copy()
+    other[:3, 3] += [0.3, 0.0, 0.0]
+    tracker = tracker_of(block)
+    detect(tracker, 0.0, estimate(), estimate(other))
+    tracks = detect(tracker, 0.1, estimate(other), estimate())
+    assert [t.track_id for t in tracks] == [1, 2]
+    assert np.allclose(tracks[0].T_fixed_object[:3, 3], HERE[:3, 3])
+    assert np.allclose(tracks[1].T_fixed_object[:3, 3], other[:3, 3])
+
+
+def test_the_object_stays_while_the_camera_moves(block):
+    tracker = tracker_of(block)
+    for i in range(8):
+        T_fixed_camera = se3.transform(se3.exp_so3(np.array([0.0, 0.1 * i, 0.0])), np.array([0.1 * i, 0.0, 0.0]))
+        seen = estimate(se3.invert(T_fixed_camera) @ HERE)
+        (track,) = detect(tracker, 0.1 * i, seen, T=T_fixed_camera)
+    assert np.allclose(track.T_fixed_object, HERE, atol=1e-9)
+    assert track.track_id == 1
+
+
+def test_one_wrong_estimate_does_not_drag_a_track_and_a_second_turns_it(block):
+    tracker = tracker_of(block)
+    for i in range(5):
+        detect(tracker, 0.1 * i, estimate())
+    (track,) = detect(tracker, 0.5, estimate(HERE @ HALF_TURN))
+    assert np.allclose(track.T_fixed_object, HERE, atol=1e-9)
+    assert not track.note
+    assert track.alternatives, "the other orientation is kept in mind"
+    (track,) = detect(tracker, 0.6, estimate())
+    assert np.allclose(track.T_fixed_object, HERE, atol=1e-9)
+    for i in range(7, 10):
+        (track,) = detect(tracker, 0.1 * i, estimate(HERE @ HALF_TURN))
+        if track.note:
+            break
+    assert np.allclose(track.T_fixed_object, HERE @ HALF_TURN, atol=1e-6)
+    assert "turned by 180 degrees" in track.note
+    assert track.track_id == 1
+
+
+def test_symmetric_poses_are_one_and_the_published_one_does_not_flip(block):
+    tracker = tracker_of(block, symmetry=Symmetry(np.stack([np.eye(4), HALF_TURN])))
+    for i in range(6):
+        (track,) = detect(tracker, 0.1 * i, estimate(HERE if i % 2 else HERE @ HALF_TURN))
+    assert np.allclose(track.T_fixed_object, HERE @ HALF_TURN, atol=1e-9), "as it was first seen"
+    assert not track.alternatives
+
+
+def test_a_round_object_does_not_spin(block):
+    axis = Axis(np.array([0.0, 0.0, 1.0]), np.zeros(3))
+    tracker = tracker_of(block, symmetry=Symmetry(np.eye(4)[None], (axis,)))
+    wide = SHARP + np.diag([0, 0, 0, 0, 0, np.pi**2 / 3])
+    rng = np.random.default_rng(0)
+    for i in range(6):
+        (track,) = detect(tracker, 0.1 * i, estimate(turn(axis, np.array(rng.uniform(-3, 3))), covariance=wide))
+        turned = track.T_fixed_object if i == 0 else turned
+    assert np.allclose(track.T_fixed_object, turned, atol=1e-9)
+
+
+def test_a_handle_that_comes_into_view_turns_the_track(block):
+    """First nothing is known about one axis; then a look knows it."""
+    tracker = tracker_of(block)
+    wide = SHARP + np.diag([0, 0, 0, 0, 0, 1.0])
+    for i in range(5):
+        detect(tracker, 0.1 * i, estimate(covariance=wide))
+    turned = se3.transform(se3.exp_so3(np.array([0.0, 0.0, 1.2])) @ HERE[:3, :3], HERE[:3, 3])
+    tracks = detect(tracker, 1.0, estimate(turned))
+    assert np.degrees(se3.angle(tracks[0].T_fixed_object[:3, :3].T @ turned[:3, :3])) < 3.0
+    assert "turned by" in tracks[0].note
+
+
+def test_alternatives_are_resolved_by_a_look_that_tells_them_apart(block):
+    tracker = tracker_of(block)
+    both = estimate(alternatives=[(HERE @ HALF_TURN, 0.45)])
+    for i in range(4):
+        (track,) = detect(tracker, 0.1 * i, both)
+    assert len(track.alternatives) == 1
+    for i in range(4, 8):
+        (track,) = detect(tracker, 0.1 * i, estimate(HERE @ HALF_TURN))
+    assert np.allclose(track.T_fixed_object, HERE @ HALF_TURN, atol=1e-6)
+    assert not track.alternatives
+
+
+def test_what_is_not_seen_is_lost_with_the_reason_and_found_again_under_its_name(block):
+    tracker = tracker_of(block)
+    detect(tracker, 0.0, estimate())
+    follow(tracker, 0.1, estimate())
+    hidden = Rejected("hidden", "block: something nearer stands before it.", "block")
+    for i in range(2, 10):
+        tracks = follow(tracker, 0.1 * i, hidden)
+    assert tracks[0].state == "lost"
+    assert tracks[0].reason.startswith("hidden: ")
+    assert tracks[0].estimate is None
+    (track,) = follow(tracker, 2.0, estimate())
+    assert (track.track_id, track.state, track.note) == (1, "confirmed", "found again")
+    assert not track.reason
+
+
+def test_a_detection_finds_a_lost_track_where_it_stood_but_not_elsewhere(block):
+    tracker = tracker_of(block)
+    detect(tracker, 0.0, estimate())
+    detect(tracker, 0.1, estimate())
+    detect(tracker, 1.0)
+    elsewhere = HERE.copy()
+    elsewhere[:3, 3] += [0.4, 0.0, 0.0]
+    tracks = detect(tracker, 1.1, estimate(elsewhere))
+    assert [(t.track_id, t.state) for t in tracks] == [(1, "lost"), (2, "tentative")]
+    tracks = detect(tracker, 1.2, estimate(), estimate(elsewhere))
+    assert [(t.track_id, t.state) for t in tracks] == [(1, "confirmed"), (2, "confirmed")]
+
+
+def test_what_was_lost_for_long_is_forgotten_and_its_name_not_used_again(block):
+    tracker = tracker_of(block, replace(CONFIG, forget_after_s=5.0))
+    detect(tracker, 0.0, estimate())
+    detect(tracker, 0.1, estimate())
+    assert detect(tracker, 1.0)[0].state == "lost"
+    assert detect(tracker, 10.0) == ()
+    assert detect(tracker, 10.1, estimate())[0].track_id == 2
+
+
+def test_a_false_alarm_that_is_not_seen_again_goes_without_a_word(block):
+    tracker = tracker_of(block)
+    detect(tracker, 0.0, estimate())
+    assert detect(tracker, 1.0) == ()
+
+
+def test_a_late_detection_speaks_of_the_frame_it_was_made_of(block):
+    tracker = tracker_of(block)
+    detect(tracker, 0.0, estimate())
+    for i in range(1, 6):
+        (track,) = follow(tracker, 0.1 * i, estimate())
+    tracker.detected([estimate()], at(0.2), int(0.5 * SECOND))
+    (after,) = tracker.tracks(int(0.5 * SECOND))
+    assert after.seen_ns == track.seen_ns
+    assert np.allclose(after.T_fixed_object, track.T_fixed_object)
+
+
+def test_reset_forgets_and_counts_on(block):
+    tracker = tracker_of(block)
+    detect(tracker, 0.0, estimate())
+    tracker.reset()
+    assert not tracker.following
+    assert detect(tracker, 0.1, estimate())[0].track_id == 2
+
+
+def test_a_moving_object_is_expected_where_it_is_going(block):
+    tracker = tracker_of(block, replace(CONFIG, motion="moving"))
+    for i in range(20):
+        T = HERE.copy()
+        T[0, 3] += 0.02 * i
+        detect(tracker, 0.1 * i, estimate(T))
+    (expected,) = tracker.expected(at(2.0))
+    assert expected.T_camera_object[0, 3] == pytest.approx(HERE[0, 3] + 0.4, abs=0.01)
+
+
+@settings(max_examples=15, deadline=None)
+@given(seed=st.integers(0, 10**6))
+def test_a_motion_of_the_fixed_frame_moves_tracks_with_it(block, seed):
+    rng = np.random.default_rng(seed)
+    M = se3.transform(se3.exp_so3(rng.normal(size=3)), rng.normal(size=3))
+    still, moved = tracker_of(block), tracker_of(block)
+    for i in range(5):
+        seen = estimate(se3.retract(HERE, 0.002 * rng.normal(size=6)))
+        T_fixed_camera = se3.transform(se3.exp_so3(0.3 * rng.normal(size=3)), rng.normal(size=3))
+        a = detect(still, 0.1 * i, seen, T=T_fixed_camera)
+        b = detect(moved, 0.1 * i, seen, T=M @ T_fixed_camera)
+    assert [t.track_id for t in a] == [t.track_id for t in b]
+    for one, other in zip(a, b):
+        assert np.allclose(M @ one.T_fixed_object, other.T_fixed_object, atol=1e-8)
+        assert np.allclose(se3.rotate_covariance(M[:3, :3], one.covariance), other.covariance, atol=1e-10)
