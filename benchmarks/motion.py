@@ -17,25 +17,21 @@ less one for a round object). Conditions: ``plain``; ``dropped``: 30 % of the fr
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from tqdm import tqdm
 
-from benchmarks import data, results
+from benchmarks import results
 from pose_node import se3, symmetry
 from pose_node.card import ObjectCard
 from pose_node.cloud import Cloud
-from pose_node.config import PipelineConfig
 from pose_node.learning.mesh import load_mesh
 from pose_node.learning.noise import Calibration, StructuredLight
 from pose_node.learning.render import Instance, Plane, Renderer, Window, render
 from pose_node.pipeline import Pipeline
-from pose_node.stream import in_camera
 from pose_node.types import Array
 
 OBJECTS = ("mustard_bottle", "gelatin_box", "bowl", "mug")

@@ -87,6 +87,8 @@ class TransformTree:
         for a stamp outside an edge's samples.
         """
         target, source = _named(target), _named(source)
+        if target == source:  # known or not: a frame stands in itself
+            return np.eye(4)
         for frame in (target, source):
             if self.root(frame) is None:
                 known = ", ".join(sorted({*self._edges, *(e.parent for e in self._edges.values())})) or "none"

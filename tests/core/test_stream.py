@@ -16,8 +16,8 @@ from pose_node.stream import Inline, in_camera
 SECOND = 1_000_000_000
 
 
-def pipeline_for(block, pose, track=TrackConfig()):
-    pipeline = Pipeline.load([block.card.folder], PipelineConfig(track=track))
+def pipeline_for(block, pose, track=None):
+    pipeline = Pipeline.load([block.card.folder], PipelineConfig(track=track or TrackConfig()))
     pipeline.networks["block"].run = block.oracle(pose, 0.02)
     return pipeline
 

@@ -113,10 +113,11 @@ def test_a_round_object_does_not_spin(block):
     tracker = tracker_of(block, symmetry=Symmetry(np.eye(4)[None], (axis,)))
     wide = SHARP + np.diag([0, 0, 0, 0, 0, np.pi**2 / 3])
     rng = np.random.default_rng(0)
-    for i in range(6):
-        (track,) = detect(tracker, 0.1 * i, estimate(turn(axis, np.array(rng.uniform(-3, 3))), covariance=wide))
-        turned = track.T_fixed_object if i == 0 else turned
-    assert np.allclose(track.T_fixed_object, turned, atol=1e-9)
+    tracks = [
+        detect(tracker, 0.1 * i, estimate(turn(axis, np.array(rng.uniform(-3, 3))), covariance=wide))[0]
+        for i in range(6)
+    ]
+    assert np.allclose(tracks[-1].T_fixed_object, tracks[0].T_fixed_object, atol=1e-9)
 
 
 def test_a_handle_that_comes_into_view_turns_the_track(block):
