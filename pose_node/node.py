@@ -1,7 +1,8 @@
-"""The ROS 2 node: a lifecycle node around ``Pipeline.estimate``. The only module of the chain that imports rclpy.
+"""The ROS 2 node: a lifecycle node around ``Pipeline``. The only module of the chain that imports rclpy.
 
 Two threads: the executor's takes messages and puts them together, the worker's estimates and publishes. Between them
-lies one slot, so the newest frame wins and memory is bounded whatever the rate of the camera.
+lies one slot, so the newest frame wins and memory is bounded whatever the rate of the camera. With a fixed frame objects
+are tracked in it (``Pipeline.step``), and detections run in a process beside; without one every frame stands alone.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPo
 from rclpy.signals import SignalHandlerOptions
 from rclpy.utilities import remove_ros_args
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2
+from std_srvs.srv import Trigger
 from visualization_msgs.msg import MarkerArray
 
 from pose_node import convert, ros_messages, ros_parameters
@@ -32,7 +34,8 @@ from pose_node.cloud import Cloud
 from pose_node.errors import ConfigError, InputError, PoseNodeError
 from pose_node.frames import Frame, Mailbox, Pairing
 from pose_node.objects import object_folders
-from pose_node.types import Rejected, Result
+from pose_node.tf_buffer import TfBuffer
+from pose_node.types import Estimate, Rejected, Result, Track
 
 _HOUSEKEEPING_S = 0.1
 _SOURCE_SILENT_S = 1.0  # with input "auto", the other source may take over after this silence
@@ -53,10 +56,14 @@ class PoseNode(LifecycleNode):
         self._labels: dict[int, str] = {}
         self._outputs: dict[str, Any] = {}
         self._inputs: list[_Input] = []
+        self._services: list[Any] = []
         self._pairing: Pairing | None = None
         self._mailbox: Mailbox[Frame] | None = None
         self._worker: threading.Thread | None = None
         self._source: tuple[str, float] | None = None
+        self._beside: Any = None
+        self._tf: TfBuffer | None = None
+        self._wanted: Counter[str] = Counter()  # asked for by services, done by the worker
         self._status = _Status()
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
         self._timers_own = [
@@ -88,8 +95,14 @@ class PoseNode(LifecycleNode):
         self._source = None
         self._pairing = Pairing(self.settings.node.sync_wait_s, self._refuse)
         self._mailbox = Mailbox()
+        self._tf = TfBuffer() if self._tracks() else None
+        self._pipeline.reset()
         self._worker = threading.Thread(target=self._work, args=(self._mailbox,), name="estimate", daemon=True)
         self._worker.start()
+        self._services = [
+            self.create_service(Trigger, "~/detect", lambda _, answer: self._ask("detect", answer)),
+            self.create_service(Trigger, "~/reset_tracks", lambda _, answer: self._ask("reset", answer)),
+        ]
         self._inputs = self._subscribe()
         return super().on_activate(state)
 
@@ -127,6 +140,11 @@ class PoseNode(LifecycleNode):
             if name not in names:
                 raise ConfigError(f"parameter mask_labels: found object {name!r}, expected one of {', '.join(names)}.")
         self._pipeline = Pipeline.load(folders, config=self.settings.pipeline)
+        if self._tracks():
+            _need_tf_messages(node.fixed_frame)
+            from pose_node.beside import Beside
+
+            self._beside = self._pipeline.stream.detections = Beside(folders, self.settings.pipeline)
         self._meshes = {name: card.mesh_path.resolve().as_uri() for name, card in self._pipeline.cards.items()}
         self._offer("~/poses", PoseArray)
         self._offer("~/markers", MarkerArray)
@@ -138,6 +156,7 @@ class PoseNode(LifecycleNode):
             "objects": " ".join(self._pipeline.cards),
             "threads": self.settings.pipeline.infer.threads,
             "input": node.input,
+            "fixed_frame": node.fixed_frame or "none: poses are in the camera's frame, and every frame stands alone",
         }
         told = ", ".join(f"{key} {value}" for key, value in self._status.facts.items())
         self.get_logger().info(f"loaded: {told}")
@@ -150,11 +169,20 @@ class PoseNode(LifecycleNode):
             self.destroy_lifecycle_publisher(publisher)
         self._outputs = {}
         self._pipeline = None
+        if self._beside is not None:
+            self._beside.close()
+        self._beside = None
+
+    def _tracks(self) -> bool:
+        return bool(self.settings.node.fixed_frame) and self.settings.pipeline.track.enabled
 
     def _stop(self) -> None:
         for source in self._inputs:
             source.close()
         self._inputs = []
+        for service in self._services:
+            self.destroy_service(service)
+        self._services = []
         self._pairing = None
         if self._mailbox is not None and self._worker is not None:
             self._mailbox.close()
@@ -184,7 +212,19 @@ class PoseNode(LifecycleNode):
         if wanted in ("auto", "points"):
             sources.append(_Input(self, PointCloud2, "points", 2, lambda m: self._on_measurement("points", m)))
         sources.append(_Input(self, Image, "mask", 5, self._on_mask))
+        if self._tf is not None:
+            from tf2_msgs.msg import TFMessage
+
+            sources.append(_Input(self, TFMessage, "/tf", 100, lambda m: self._on_tf(m, False)))
+            sources.append(_Input(self, TFMessage, "/tf_static", 100, lambda m: self._on_tf(m, True)))
         return sources
+
+    def _on_tf(self, message: Any, static: bool) -> None:
+        if self._tf is not None:
+            try:
+                self._tf.add(message, static)
+            except InputError as error:
+                self._status.warn(error.code, str(error))
 
     def _on_measurement(self, source: str, message: Any) -> None:
         now_s = time.monotonic()
@@ -208,6 +248,16 @@ class PoseNode(LifecycleNode):
         if self._pairing is not None:
             self._pairing.add_mask(message)
             self._hand_over()
+
+    def _ask(self, what: str, answer: Any) -> Any:
+        """A service's wish, which the worker fulfils with the next frame: only it touches the tracks."""
+        answer.success = self._tf is not None
+        if answer.success:
+            self._wanted[what] += 1
+            answer.message = "with the next frame."
+        else:
+            answer.message = "found no fixed_frame, expected one: without it there are no tracks."
+        return answer
 
     def _hand_over(self) -> None:
         if self._pairing is None or self._mailbox is None:
@@ -240,23 +290,44 @@ class PoseNode(LifecycleNode):
         started_s = time.monotonic()
         cloud = frame.cloud(self.settings.node.rectified)
         converted_s = time.monotonic()
-        result = self._estimate(pipeline, frame, cloud)
-        estimates = [estimate for estimate in result.estimates if ros_messages.is_publishable(estimate)]
+        result, found, tracks = self._estimate(pipeline, frame, cloud)
+        estimates = [estimate for estimate in found if ros_messages.is_publishable(estimate)]
         self._publish(frame.message.header, estimates)
+        self._status.tracked(tracks)
         done_s = time.monotonic()
         stages = {"convert": converted_s - started_s, **result.stage_s}
         rejected = [r.code for r in result.rejected]
-        rejected += ["not_finite"] * (len(result.estimates) - len(estimates))
+        rejected += ["not_finite"] * (len(found) - len(estimates))
         self._status.answered(len(estimates), rejected, stages, done_s - started_s, done_s - frame.arrived_s)
         self._warn_of_header(frame.message.header)
 
-    def _estimate(self, pipeline: Any, frame: Frame, cloud: Cloud) -> Result:
+    def _estimate(
+        self, pipeline: Any, frame: Frame, cloud: Cloud
+    ) -> tuple[Result, Sequence[Estimate], Sequence[Track]]:
+        """What the chain made of the frame, the estimates to publish, and the tracks."""
         if not len(cloud):
-            return Result((), (Rejected("no_points", "the measurement holds no reading."),))
+            return Result((), (Rejected("no_points", "the measurement holds no reading."),)), (), ()
         masks = frame.masks(cloud, self._labels, tuple(pipeline.cards))
         if masks is not None and not masks:
-            return Result((), (Rejected("no_labels", "the mask holds none of the labels that name an object."),))
-        return pipeline.estimate(cloud, masks=masks)
+            return (
+                Result((), (Rejected("no_labels", "the mask holds none of the labels that name an object."),)),
+                (),
+                (),
+            )
+        if self._tf is None:
+            result = pipeline.estimate(cloud, masks=masks)
+            return result, result.estimates, ()
+        from pose_node.stream import in_camera
+
+        node = self.settings.node
+        T_fixed_camera = self._tf.lookup(node.fixed_frame, cloud.frame_id, cloud.stamp_ns, node.tf_wait_s)
+        if self._wanted.pop("reset", 0):
+            pipeline.reset()
+        if self._wanted.pop("detect", 0):
+            pipeline.stream.detect_soon()
+        step = pipeline.step(cloud, T_fixed_camera, masks)
+        seen = [in_camera(track, T_fixed_camera) for track in step.tracks]
+        return step.result, sorted((e for e in seen if e is not None), key=lambda e: -e.score), step.tracks
 
     def _publish(self, header: Any, estimates: Sequence[Any]) -> None:
         self._send("~/poses", ros_messages.pose_array(header, estimates))
@@ -355,6 +426,7 @@ class _Status:
                 {"frames_received": 0, "frames_processed": 0, "frames_refused": 0, "frames_superseded": 0, "poses": 0}
             )
             self._times: dict[str, float] = {}
+            self._tracks: dict[str, Any] = {}
             self._last_refusal = ""
             self._news: tuple[bytes, str] | None = None  # the worst since the last report
             self._seen = 0
@@ -403,6 +475,16 @@ class _Status:
             self._times["total_ms"] = 1000.0 * total_s
             self._times["latency_ms"] = 1000.0 * latency_s
 
+    def tracked(self, tracks: Sequence[Track]) -> None:
+        """How the tracks stand after a frame."""
+        with self._lock:
+            states = Counter(track.state for track in tracks)
+            self._tracks = {f"tracks.{state}": states[state] for state in ("tentative", "confirmed", "lost")}
+            for track in tracks:
+                told = track.note or track.reason
+                name = f"track.{track.track_id}.{track.object_name}"
+                self._tracks[name] = f"{track.state}{', ' if told else ''}{told}"
+
     def report(self, state: str) -> tuple[bytes, str, dict[str, Any]]:
         """Level, one line, and all values; asking clears what was new."""
         with self._lock:
@@ -414,6 +496,7 @@ class _Status:
                 **self.facts,
                 **dict(sorted(self._counts.items())),
                 **self._times,
+                **self._tracks,
                 "last_refusal": self._last_refusal,
             }
         if news is not None:
@@ -425,6 +508,16 @@ class _Status:
     def _tell(self, level: bytes, summary: str) -> None:
         if self._news is None or self._news[0] <= level:
             self._news = (level, summary)
+
+
+def _need_tf_messages(fixed_frame: str) -> None:
+    try:
+        import tf2_msgs.msg  # noqa: F401 - is it there?
+    except ImportError as error:
+        raise ConfigError(
+            f"parameter fixed_frame: found {fixed_frame!r} and no package tf2_msgs, which /tf needs: install it (a ROS "
+            "installation has it, script/setup makes it), or leave the parameter empty."
+        ) from error
 
 
 def _code(error: Exception) -> str:

@@ -27,6 +27,10 @@ class NodeConfig:
     rectified: bool = plain(True, "depth images are rectified: P of the camera info holds; false: K and D hold")
     mask_labels: tuple[str, ...] = plain(("",), "'LABEL:OBJECT' for the mask image; empty: with one object any label")
     sync_wait_s: float = bounded(0.5, 0.0, 10.0, "a measurement waits this long for its camera info and mask")
+    fixed_frame: str = plain(
+        "", "frame of /tf in which objects are tracked (its own, of a camera that stands still); empty: no tracking"
+    )
+    tf_wait_s: float = bounded(0.2, 0.0, 10.0, "a measurement waits this long for the camera's pose on /tf")
     reliability: str = choice(
         "auto", ("auto", "reliable", "best_effort"), "of the subscriptions; auto: as each publisher offers"
     )

@@ -78,6 +78,10 @@ class Stream:
         self.tracker.reset()
         self._pending = self._next_ns = self._last_ns = None
 
+    def detect_soon(self) -> None:
+        """Let the next frame be detected, whenever the last one was."""
+        self._next_ns = None
+
     def step(self, cloud: Cloud, T_fixed_camera: Array, masks: Masks | None = None) -> Step:
         """One frame, taken from T_fixed_camera [4, 4].
 

@@ -1,0 +1,81 @@
+"""Detections in a process of their own, so that following goes on meanwhile.
+
+A process and not a thread: the chain is many short steps in Python, which two threads would only take turns at.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
+from typing import Any
+
+from pose_node.cloud import Cloud
+from pose_node.config import PipelineConfig
+from pose_node.types import Masks, Rejected, Result
+
+_pipeline: Any = None  # the child's own
+
+
+class Beside:
+    """One detection at a time in a child process, which loads the objects once. A child that dies is started anew."""
+
+    def __init__(self, folders: Sequence[str | Path], config: PipelineConfig) -> None:
+        self._arguments = ([str(folder) for folder in folders], config)
+        self._pool = self._start()
+        self._running: Future[Result] | None = None
+        self._pool.submit(_ready)  # loads while the parent goes on
+
+    def begin(self, cloud: Cloud, masks: Masks | None) -> None:
+        """Begin a detection; the result of the one before is dropped."""
+        try:
+            self._running = self._pool.submit(_detect, cloud, masks)
+        except BrokenProcessPool:
+            self._pool = self._start()
+            self._running = self._pool.submit(_detect, cloud, masks)
+
+    def take(self) -> Result | None:
+        """The result of the one begun last, or None while it runs. What went wrong in the child is a refusal."""
+        if self._running is None or not self._running.done():
+            return None
+        running, self._running = self._running, None
+        try:
+            return running.result()
+        except BrokenProcessPool:
+            self._pool = self._start()
+            return Result((), (Rejected("detector_died", "detection: its process ended; it was started again."),))
+        except Exception as error:  # whatever it was, the tracks go on
+            return Result((), (Rejected("internal", f"detection: {type(error).__name__}: {error}"),))
+
+    def close(self) -> None:
+        """End the child."""
+        self._running = None
+        for process in list((self._pool._processes or {}).values()):
+            process.terminate()
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def _start(self) -> ProcessPoolExecutor:
+        # spawn: the parent has threads of DDS, which a fork would cut in half.
+        return ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), _load, self._arguments)
+
+
+def _load(folders: Sequence[str], config: PipelineConfig) -> None:
+    import signal
+
+    from pose_node.pipeline import Pipeline
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to answer
+    global _pipeline
+    _pipeline = Pipeline.load(folders, config)
+
+
+def _ready() -> None:
+    """Something to do, so that the child starts."""
+
+
+def _detect(cloud: Cloud, masks: Masks | None) -> Result:
+    result: Result = _pipeline.estimate(cloud, masks=masks)
+    # What the chain saw on the way is large and of no use to the parent.
+    return Result(result.estimates, result.rejected, stage_s=dict(result.stage_s))
