@@ -22,6 +22,7 @@ from pose_node.card import Axis, Symmetry
 from pose_node.types import Array
 
 ROOT = Path(__file__).resolve().parents[1]
+MODELS_OF = {"ycbv_demo": "ycbv"}  # sets that come without models of their own
 
 
 def data_folder() -> Path:
@@ -109,10 +110,15 @@ def plain_name(name: str) -> str:
     return re.sub(r"^\d+[_-]", "", name).replace("-", "_")
 
 
+def models_folder(set_name: str) -> Path:
+    """Where a set's models are."""
+    return data_folder() / MODELS_OF.get(set_name, set_name) / "models"
+
+
 @cache
 def names(set_name: str) -> dict[int, str]:
     """Object id -> plain name."""
-    raw = json.loads((data_folder() / set_name / "models" / "names.json").read_text())
+    raw = json.loads((models_folder(set_name) / "names.json").read_text())
     return {int(k): plain_name(v) for k, v in raw.items()}
 
 
@@ -121,7 +127,7 @@ def model(set_name: str, object_id: int) -> Model:
     """Read one model of a set; millimetres become metres."""
     import trimesh
 
-    folder = data_folder() / set_name / "models"
+    folder = models_folder(set_name)
     info = json.loads((folder / "models_info.json").read_text())[str(object_id)]
     path = folder / f"obj_{object_id:06d}.ply"
     mesh = trimesh.load(path, process=False, force="mesh")

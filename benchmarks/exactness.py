@@ -33,7 +33,8 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from benchmarks import data, rendered, results, rows
-from benchmarks.peers import OBJECTS, crops
+from benchmarks.peers import OBJECTS
+from benchmarks.peers.raw_poses import crops
 from pose_node import se3, symmetry
 from pose_node.card import ObjectCard
 from pose_node.cloud import Cloud

@@ -18,7 +18,7 @@ those of ``pose_node.metrics`` with the DATA SET's model, diameter and symmetrie
 Figures against the labels as the data set published them (``scene_gt_original.json``) end in ``_original``; the others
 are against labels that were refined on the same depth.
 
-Peers (settings: ``benchmarks.peers``) get the true mask. Each raw pose goes through our own coarse and fine refinement.
+Peers (settings: ``benchmarks.peers.raw_poses``) get the true mask. Each raw pose goes through our own coarse and fine refinement.
 ``first``: the pose that the peer ranks first (mean over seeds for RANSAC). ``best_fit``: all poses refined (ten of PPF,
 three seeds of RANSAC), the one with the largest share of the crop's points on its surface kept, as such pipelines do.
 A peer's figure is that of its better variant, by recall over all labels.
@@ -38,7 +38,8 @@ import numpy as np
 from tqdm import tqdm
 
 from benchmarks import data, results
-from benchmarks.peers import FLAT_SIDED, OBJECTS, load_poses
+from benchmarks.peers import OBJECTS
+from benchmarks.peers.raw_poses import FLAT_SIDED, load_poses
 from pose_node import metrics, symmetry
 from pose_node.cloud import Cloud
 from pose_node.types import Array, Hypothesis, Result, Segment
@@ -195,7 +196,7 @@ def peer_errors(
                 variants = {"first": first or [[]], "best_fit": [[best] if best is not None else []]}
                 for variant, tries in variants.items():
                     for suffix, T in _label_poses(label).items():
-                        entry = [_plain(errors(model, one, T)) for one in tries]
+                        entry = [plain(errors(model, one, T)) for one in tries]
                         out.setdefault(f"{method}_{variant}", {}).setdefault(suffix, {})[key] = entry
     return out
 
@@ -428,7 +429,7 @@ def _truths(trials: Sequence[Trial]) -> dict[str, list[tuple[Trial, Array]]]:
     return out
 
 
-def _plain(found: Errors) -> dict[str, float | None]:
+def plain(found: Errors) -> dict[str, float | None]:
     """As JSON can hold it: null for infinite."""
     return {k: v if np.isfinite(v) else None for k, v in asdict(found).items()}
 

@@ -18,10 +18,17 @@ ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / "benchmarks" / "results"
 
 
-def write_result(name: str, command: str, figures: Mapping[str, float], folder: Path | None = None) -> Path:
+def write_result(
+    name: str,
+    command: str,
+    figures: Mapping[str, float],
+    folder: Path | None = None,
+    more: Mapping[str, Any] | None = None,
+) -> Path:
     """Write ``<folder>/<name>.json`` = {command, commit, date, machine, figures} in one step; return its path.
 
-    Figures are numbers alone; one that is not finite (nothing to measure) is written as null.
+    Figures are numbers alone; one that is not finite (nothing to measure) is written as null. more: what the figures were made
+    of, under keys of its own, an item a line.
     Raises TypeError when a figure is not a number.
     """
     clean = {key: _number(key, value) for key, value in figures.items()}
@@ -33,7 +40,13 @@ def write_result(name: str, command: str, figures: Mapping[str, float], folder: 
         "figures": clean,
     }
     path = (folder or FOLDER) / f"{name}.json"
-    write_text(path, json.dumps(content, indent=1) + "\n")
+    text = json.dumps(content, indent=1)
+    for key, value in (more or {}).items():
+        lines = json.dumps(value)
+        if isinstance(value, list):
+            lines = "[\n  " + ",\n  ".join(json.dumps(item) for item in value) + "\n ]"
+        text = f"{text[:-2]},\n {json.dumps(key)}: {lines}\n}}"
+    write_text(path, text + "\n")
     return path
 
 

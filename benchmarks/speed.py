@@ -4,7 +4,7 @@
 
 Crops: every label of the six objects in ycbv's dev frames. Ours is ``Pipeline.estimate`` with the frame's whole cloud and the
 true mask, as ``benchmarks.real`` asks (``ours_crop``: the mask's points as a bare cloud). A peer gets the mask's points:
-thinning and normals, its own search (``ppf7`` and ``ransac`` of ``benchmarks.peers``), and our coarse and fine refinement of
+thinning and normals, its own search (the settings in ``PEERS``), and our coarse and fine refinement of
 the pose that it ranks first; ``ppf_best_fit`` refines all ten of its poses, as its recall in real.json asks. Training of the
 peers and loading of the models are not counted. Methods take turns crop by crop, so that a busy machine slows all alike.
 
@@ -32,7 +32,7 @@ from pose_node.cloud import Cloud
 from pose_node.types import Array, Segment
 
 THREADS = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
-PEERS = {"ppf": "ppf7", "ransac": "ransac"}
+PEERS = {"ppf": "step7", "ransac": "iterations_100k"}
 TURNS = {"ours": 4, "ours_crop": 2, "ppf": 1, "ppf_best_fit": 0, "ransac": 2}  # runs a crop and round
 MEMORY_OBJECT = "mug"
 
@@ -151,8 +151,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         for crop in crops:
             if crop.name not in peers[method]:
                 model = data.model(crop.set_name, crop.object_id)
-                print(f"training {setting} on {crop.name}", flush=True)
-                peers[method][crop.name] = make(setting, model.vertices_m, model.faces, model.diameter_m)
+                print(f"training {method} on {crop.name}", flush=True)
+                peers[method][crop.name] = make(method, setting, model.vertices_m, model.faces, model.diameter_m)
     found = measure(pipelines, peers, crops, options.rounds)
     figures: dict[str, float] = {"crops": len(crops), "rounds": options.rounds}
     for method in TURNS:
@@ -190,7 +190,7 @@ def _memory(method: str, models: Path, config: Path | None) -> None:
     else:
         one_thread()
         model = data.model(crops[0].set_name, crops[0].object_id)
-        peer = make(PEERS[method], model.vertices_m, model.faces, model.diameter_m)
+        peer = make(method, PEERS[method], model.vertices_m, model.faces, model.diameter_m)
         for crop in crops[:1] if isinstance(peer, Ppf) else crops:
             peer.poses(crop.points_m, crop.cloud.viewpoint_m)
     # Not getrusage: its peak is handed down from the process that started this one.

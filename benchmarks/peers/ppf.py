@@ -1,0 +1,62 @@
+"""OpenCV's point-pair features: ``cv2.ppf_match_3d.PPF3DDetector`` (Drost et al., CVPR 2010), 30 angles.
+
+OpenCV merges poses nearer than the sampling step as an absolute length, so the scale that the clouds are brought to sets how
+much is averaged. Averaged votes shrink the 3x3 parts: they are projected onto SO(3). OpenCV's own step of 5 % is no setting
+here: its hash table degenerates on flat-sided objects (gelatin_box: 4 minutes of training, 10 minutes a crop), and where it
+does not, 5 of 12 crops took more than the 30 s that a call may take (``ppf5`` in results/peers_poses.json).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from benchmarks.peers.clouds import crop_cloud, model_cloud
+from pose_node import se3
+from pose_node.types import Array
+
+KEPT = 10  # poses with most votes
+
+
+@dataclass(frozen=True)
+class Setting:
+    """step: of the model's sampling and distances, in diameters; scene_step: the crop's; every: one crop point in so many votes;
+    scale: what the diameter is brought to."""
+
+    step: float
+    scene_step: float
+    every: int = 5
+    scale: float = 1.0
+
+
+class Ppf:
+    """One model, trained (seconds to minutes; OpenCV cannot keep it on disk)."""
+
+    settings: ClassVar[dict[str, Setting]] = {
+        "step7": Setting(0.07, 0.05),
+        "step7_merging_less": Setting(0.07, 0.05, scale=2.0),
+        "step7_fewer_votes": Setting(0.07, 0.05, every=10),
+        "step10": Setting(0.10, 0.05),
+    }
+
+    def __init__(self, vertices_m: Array, faces: Any, diameter_m: float, setting: Setting):
+        import cv2
+
+        self.diameter_m, self.setting, self.scale = diameter_m, setting, setting.scale / diameter_m
+        self.detector = cv2.ppf_match_3d_PPF3DDetector(setting.step, setting.step, 30)
+        self.detector.trainModel(self._array(model_cloud(vertices_m, faces, diameter_m)))
+
+    def poses(self, points_m: Array, viewpoint_m: Array) -> list[Array]:
+        """T_camera_object [4, 4], most votes first."""
+        crop = self._array(crop_cloud(points_m, viewpoint_m, self.diameter_m))
+        found = self.detector.match(crop, 1.0 / self.setting.every, self.setting.scene_step)
+        return [
+            se3.transform(se3.project_so3(pose.pose[:3, :3]), pose.pose[:3, 3] / self.scale)
+            for pose in found[:KEPT]
+            if np.isfinite(pose.pose).all()
+        ]
+
+    def _array(self, cloud: Any) -> Any:
+        return np.hstack([np.asarray(cloud.points) * self.scale, np.asarray(cloud.normals)]).astype(np.float32)
