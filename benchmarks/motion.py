@@ -17,14 +17,18 @@ less one for a round object). Conditions: ``plain``; ``dropped``: 30 % of the fr
 
 from __future__ import annotations
 
+import argparse
+import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from tqdm import tqdm
 
-from benchmarks import results
+from benchmarks import data, results
+from benchmarks.set_objects import networks_folder
 from pose_node import se3, symmetry
 from pose_node.card import ObjectCard
 from pose_node.cloud import Cloud
@@ -32,7 +36,7 @@ from pose_node.learning.mesh import load_mesh
 from pose_node.learning.noise import Calibration, StructuredLight
 from pose_node.learning.render import Instance, Plane, Renderer, Window, render
 from pose_node.pipeline import Pipeline
-from pose_node.types import Array
+from pose_node.types import Array, Estimate, Track
 
 OBJECTS = ("mustard_bottle", "gelatin_box", "bowl", "mug")
 K = np.array([[570.3, 0.0, 319.5], [0.0, 570.3, 239.5], [0.0, 0.0, 1.0]])
@@ -102,39 +106,44 @@ def shots(card: ObjectCard, seed: int, rate_hz: float, condition: str) -> list[S
 class Run:
     """T_fixed_object [N, 4, 4] and covariances [N, 6, 6] in the fixed frame, by stamp, with the identities of the tracks."""
 
-    T: list[Array]
-    covariance: list[Array]
-    stamp_ns: list[int]
-    identity: list[int]
+    T: list[Array] = field(default_factory=list)
+    covariance: list[Array] = field(default_factory=list)
+    stamp_ns: list[int] = field(default_factory=list)
+    identity: list[int] = field(default_factory=list)
+
+    def add(self, tracks: Sequence[Track], stamp_ns: int) -> None:
+        """The best of the tracks that the frame shows, if any."""
+        best = max((t for t in tracks if t.estimate is not None), key=lambda t: t.score, default=None)
+        if best is not None:
+            self._add(best.T_fixed_object, best.covariance, stamp_ns, best.track_id)
+
+    def add_estimate(self, estimates: Sequence[Estimate], T_fixed_camera: Array, stamp_ns: int) -> None:
+        """The best estimate of a frame, if any."""
+        if estimates:
+            turned = se3.rotate_covariance(T_fixed_camera[:3, :3], estimates[0].covariance)
+            self._add(T_fixed_camera @ estimates[0].T_camera_object, turned, stamp_ns, 0)
+
+    def _add(self, T: Array, covariance: Array, stamp_ns: int, identity: int) -> None:
+        self.T.append(T)
+        self.covariance.append(covariance)
+        self.stamp_ns.append(stamp_ns)
+        self.identity.append(identity)
 
 
-def tracked(pipeline: Pipeline, name: str, frames: Sequence[Shot]) -> Run:
-    run = Run([], [], [], [])
+def tracked(pipeline: Pipeline, frames: Sequence[Shot]) -> Run:
+    """The frames in order, as the node takes them."""
+    run = Run()
     pipeline.reset()
     for frame in frames:
-        step = pipeline.step(frame.cloud(), frame.T_fixed_camera)
-        best = max(
-            (t for t in step.tracks if t.estimate is not None and t.object_name == name),
-            key=lambda t: t.score,
-            default=None,
-        )
-        if best is not None:
-            run.T.append(best.T_fixed_object)
-            run.covariance.append(best.covariance)
-            run.stamp_ns.append(frame.stamp_ns)
-            run.identity.append(best.track_id)
+        run.add(pipeline.step(frame.cloud(), frame.T_fixed_camera).tracks, frame.stamp_ns)
     return run
 
 
-def alone(pipeline: Pipeline, name: str, frames: Sequence[Shot]) -> Run:
-    run = Run([], [], [], [])
+def alone(pipeline: Pipeline, frames: Sequence[Shot]) -> Run:
+    """Each frame as if there were no other."""
+    run = Run()
     for frame in frames:
-        best = next((e for e in pipeline.estimate(frame.cloud()).estimates if e.object_name == name), None)
-        if best is not None:
-            run.T.append(frame.T_fixed_camera @ best.T_camera_object)
-            run.covariance.append(se3.rotate_covariance(frame.T_fixed_camera[:3, :3], best.covariance))
-            run.stamp_ns.append(frame.stamp_ns)
-            run.identity.append(0)
+        run.add_estimate(pipeline.estimate(frame.cloud()).estimates, frame.T_fixed_camera, frame.stamp_ns)
     return run
 
 
@@ -160,7 +169,7 @@ def figures_of(run: Run, card: ObjectCard, T_true: Array | None, start_ns: int) 
         "spread_mm": results.percentile(off_m * 1000.0, 95),
         "spread_deg": results.percentile(off_deg, 95),
         "flips": int((between > FLIP_DEG).sum()),
-        "identities": len({run.identity[i] for i in range(len(run.T))}),
+        "identities": len(set(run.identity)),
     }
     if T_true is not None:
         near = symmetry.nearest_symmetric(T, np.broadcast_to(T_true, T.shape), card.symmetry)
@@ -175,3 +184,67 @@ def figures_of(run: Run, card: ObjectCard, T_true: Array | None, start_ns: int) 
         out["nees_mean"] = float(np.mean(nees))
         out["nees_per_dof"] = float(np.mean(nees)) / (5 if card.symmetry.axes else 6)
     return out
+
+
+def shelf(networks: Path) -> dict[str, float]:
+    """Spread of tracks and of frame-by-frame estimates in the real frames of ``apc_shelf``, with true masks."""
+    pipeline = Pipeline.load([networks / "apc_shelf" / "tissue_box"])
+    (card,) = pipeline.cards.values()
+    scene = data.data_folder() / "apc_shelf" / "scenes"
+    tracks, singles = Run(), Run()
+    for number, frame in enumerate(data.frames("apc_shelf")):
+        camera = json.loads((scene / frame.scene / "scene_camera.json").read_text())[str(frame.frame)]
+        T_camera_fixed = se3.transform(
+            se3.project_so3(np.array(camera["cam_R_w2c"], float).reshape(3, 3)), np.array(camera["cam_t_w2c"]) / 1000.0
+        )
+        T_fixed_camera = se3.invert(T_camera_fixed)
+        cloud = Cloud.from_depth(frame.depth_m, frame.K, stamp_ns=10**12 + number * 200_000_000)
+        masks = {card.name: [frame.labels[0].mask]}
+        tracks.add(pipeline.step(cloud, T_fixed_camera, masks).tracks, cloud.stamp_ns)
+        singles.add_estimate(pipeline.estimate(cloud, masks).estimates, T_fixed_camera, cloud.stamp_ns)
+    found: dict[str, float] = {}
+    for name, run in (("tracked", tracks), ("alone", singles)):
+        figures = figures_of(run, card, None, 0)
+        found.update({f"apc_shelf_{name}_{key}": value for key, value in figures.items()})
+    return found
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--objects", nargs="+", default=list(OBJECTS), choices=OBJECTS)
+    parser.add_argument("--conditions", nargs="+", default=list(CONDITIONS), choices=CONDITIONS)
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--rate", type=float, default=10.0, help="frames a second (default: 10)")
+    parser.add_argument("--output", type=Path, default=results.FOLDER)
+    options = parser.parse_args(arguments)
+    figures: dict[str, float] = {}
+    for name in options.objects:
+        pipeline = Pipeline.load([results.ROOT / "models" / name])
+        card = pipeline.cards[name]
+        for condition in options.conditions:
+            runs = []
+            for seed in range(1, 1 + (options.seeds if condition == "plain" else 1)):
+                frames = shots(card, seed, options.rate, condition)
+                first = frames[0]
+                runs.append(figures_of(tracked(pipeline, frames), card, first.T_fixed_object, first.stamp_ns))
+                if condition == "plain" and seed == 1:
+                    single = figures_of(alone(pipeline, frames[::2]), card, first.T_fixed_object, first.stamp_ns)
+                    figures.update({f"{name}_alone_{key}": value for key, value in single.items()})
+            for key in runs[0]:
+                of_all = np.max if key in ("spread_mm", "spread_deg", "flips", "identities") else np.mean
+                figures[f"{name}_{condition}_{key}"] = float(of_all([run[key] for run in runs if key in run]))
+        for key, value in figures.items():
+            if key.startswith(f"{name}_"):
+                print(f"{key}: {value:.4g}", flush=True)
+    if (networks_folder() / "apc_shelf" / "tissue_box").is_dir():
+        figures.update(shelf(networks_folder()))
+    for key, value in figures.items():
+        print(f"{key}: {value:.4g}")
+    if (options.objects, options.conditions, options.seeds, options.rate) == (list(OBJECTS), list(CONDITIONS), 3, 10.0):
+        results.write_result("motion", "python -m benchmarks.motion", figures, options.output)
+    else:
+        print("a partial run: nothing written")
+
+
+if __name__ == "__main__":
+    main()
