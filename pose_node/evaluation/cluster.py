@@ -7,6 +7,7 @@ are of one kind: another one may round differently.
 from __future__ import annotations
 
 import os
+import socket
 from collections import Counter
 from typing import Any
 
@@ -14,6 +15,7 @@ from pose_node import __version__
 from pose_node.evaluation.workers import Done, Worker, WorkerError
 
 _EACH = 2  # items an actor has: the next one travels while it works
+_KNOCK_S = 5.0
 _START_S = 60.0  # for actors to be there; machines that have yet to be started take longer than anyone waits
 
 
@@ -61,12 +63,15 @@ class Cluster:
 
     def _connect(self, jobs: int | None) -> None:
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nobody is told
-        own = {"num_cpus": jobs, "include_dashboard": False} if self._address == "local" else {}
+        own: dict[str, Any] = {}
+        if self._address == "local":  # workers no less urgent than those of --jobs
+            own = {"num_cpus": jobs, "include_dashboard": False, "_system_config": {"worker_niceness": 0}}
         try:
+            _knock(self._address)
             self._ray.init(address=self._address, log_to_driver=False, logging_level="ERROR", **own)
         except (ConnectionError, ValueError, OSError, RuntimeError, self._ray.exceptions.RayError) as error:
             raise WorkerError(
-                f"--ray {self._address}: found no cluster there ({_first_line(error)}), expected the address of one, or local."
+                f"--ray {self._address}: found no cluster there ({_reason(error)}), expected the address of one, or local."
             ) from None
 
     def _await_start(self) -> None:
@@ -85,7 +90,7 @@ class Cluster:
             return self._ray.get(reference)
         except self._ray.exceptions.RayError as error:
             raise WorkerError(
-                f"--ray {self._address}: found a worker that failed ({_first_line(error)}), expected it to work to the end."
+                f"--ray {self._address}: found a worker that failed ({_reason(error)}), expected it to work to the end."
             ) from None
 
 
@@ -101,7 +106,15 @@ class Checked(Worker):
             raise WorkerError(f"pose_node is {__version__} there and {self._version} here")
 
 
-def _first_line(error: Exception) -> str:
-    """What the last line of Ray's many says, or its first where it is no list of calls."""
+def _knock(address: str) -> None:
+    """Raises OSError where nobody answers at HOST:PORT: Ray itself would go on asking for minutes."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if host and port.isdigit():
+        socket.create_connection((host, int(port)), _KNOCK_S).close()
+
+
+def _reason(error: Exception) -> str:
+    """The first sentence of the last thing that Ray says, which is often the whole list of calls."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return (lines[-1] if lines else type(error).__name__).rstrip(".")
+    words = lines[-1] if lines else type(error).__name__
+    return words.split(". ")[0].rstrip(".")

@@ -10,6 +10,7 @@ import signal
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
@@ -52,7 +53,7 @@ class Processes:
         link: Any = wait(list(self._busy))[0]
         try:
             done: Done = link.recv()
-        except (EOFError, ConnectionError):
+        except (EOFError, OSError):
             raise self._lost(link) from None
         self._busy.remove(link)
         self._idle.append(link)
@@ -68,7 +69,7 @@ class Processes:
     def _send(self, link: Connection, what: Any) -> None:
         try:
             link.send(what)
-        except (BrokenPipeError, ConnectionResetError):
+        except OSError:
             raise self._lost(link) from None
 
     def _lost(self, link: Connection) -> WorkerError:
@@ -88,13 +89,14 @@ def _serve(link: Connection) -> None:
         worker = Worker(link.recv())
         while True:
             link.send(worker.work(*link.recv()))
-    except (EOFError, ConnectionError):
+    except (EOFError, OSError):
         pass
 
 
 @contextmanager
 def _interrupts_held() -> Iterator[None]:
     """Processes started inside never see SIGINT: they inherit that it is blocked. Here it comes afterwards."""
+    resource_tracker.ensure_running()  # started by the first process, it would let SIGINT through again
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
