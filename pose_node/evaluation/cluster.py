@@ -16,7 +16,7 @@ from pose_node.evaluation.workers import Done, Worker, WorkerError
 
 _EACH = 2  # items an actor has: the next one travels while it works
 _KNOCK_S = 5.0
-_START_S = 60.0  # for actors to be there; machines that have yet to be started take longer than anyone waits
+_START_S = 120.0  # for actors to be there; machines that have yet to be started take longer than anyone waits
 
 
 class Cluster:

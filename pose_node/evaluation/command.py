@@ -44,18 +44,19 @@ def evaluate(options: argparse.Namespace) -> int:
 def _several(options: argparse.Namespace, out: Path) -> int:
     """A run folder for each source, and after each the page of all that are done."""
     outcomes: list[Outcome] = []
-    found = False
+    found = failed = False
     for source, folder in run_folders(options.sources, out):
         print(f"\n{source}")
         try:
             found |= _one(options, source, folder)
-            outcomes.append(Outcome(folder))
+            outcomes.append(Outcome.of(folder))
         except PoseNodeError as error:
             print(f"pose_node: {error}", file=sys.stderr)
-            outcomes.append(Outcome(folder, str(error)))
+            outcomes.append(Outcome(folder.name, notes=str(error)))
+            failed = True
         index = write_index(out, outcomes)
     print(f"written: {index}")
-    if any(outcome.error for outcome in outcomes):
+    if failed:
         return BAD_INPUT
     return DONE if found else NOTHING_FOUND
 

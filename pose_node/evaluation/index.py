@@ -2,24 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any
 
 from pose_node.errors import InputError
 from pose_node.evaluation import page, tables
-from pose_node.evaluation.records import Run, read_run
+from pose_node.evaluation.records import read_run
 from pose_node.evaluation.report import REPORT, write_page
 
 INDEX = "index.html"
 
 
-class Outcome(NamedTuple):
-    """One source's run folder, and the sentence of what went wrong, if anything did."""
+@dataclass(frozen=True)
+class Outcome:
+    """What a line of the page says of one source: its run folder's name, how much is in it, and notes; or what went wrong.
 
-    folder: Path
-    error: str = ""
+    figures: the summary's entry of all; empty where the run failed.
+    """
+
+    name: str
+    frames: int = 0
+    labels: int = 0
+    figures: Mapping[str, Any] = field(default_factory=dict)
+    notes: str = ""
+
+    @classmethod
+    def of(cls, folder: Path) -> Outcome:
+        """That of a run that went well; raises InputError where the folder holds none."""
+        run = read_run(folder)
+        return cls(folder.name, len(run.frames), len(run.labels), run.summary["all"], " ".join(run.info.notes))
 
 
 def run_folders(sources: Sequence[Path], out: Path) -> list[tuple[Path, Path]]:
@@ -40,21 +54,26 @@ def run_folders(sources: Sequence[Path], out: Path) -> list[tuple[Path, Path]]:
 
 def write_index(out: Path, outcomes: Sequence[Outcome]) -> Path:
     """Write ``index.html`` into ``out`` and return its path; raises InputError when it cannot be written."""
-    runs = {outcome.folder.name: read_run(outcome.folder) for outcome in outcomes if not outcome.error}
-    rows = [_row(outcome, runs.get(outcome.folder.name)) for outcome in outcomes]
-    figures = {name: run.summary["all"] for name, run in runs.items()}
+    figures = {outcome.name: outcome.figures for outcome in outcomes if outcome.figures}
     parts = [
         page.heading(f"{len(outcomes)} sources"),
-        page.section("Runs", page.table(["source", "frames", "labels", "notes"], rows, words=[3])),
+        page.section("Runs", page.table(["source", "frames", "labels", "notes"], map(_row, outcomes), words=[3])),
         page.section("Figures", tables.figures_by("source", figures)),
     ]
-    out.mkdir(parents=True, exist_ok=True)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{out}: found {error.strerror}, expected a folder to write runs to.") from None
     return write_page(out / INDEX, "evaluation of pose_node", parts)
 
 
-def _row(outcome: Outcome, run: Run | None) -> list[str]:
-    name = outcome.folder.name
-    if run is None:
-        return [page.text(name), page.text("-"), page.text("-"), page.text(outcome.error)]
-    counts = [page.text(len(run.frames)), page.text(len(run.labels))]
-    return [page.link(f"{name}/{REPORT}", name), *counts, page.text(" ".join(run.info.notes))]
+def _row(outcome: Outcome) -> list[str]:
+    name, notes = page.text(outcome.name), page.text(outcome.notes)
+    if not outcome.figures:
+        return [name, page.text("-"), page.text("-"), notes]
+    return [
+        page.link(f"{outcome.name}/{REPORT}", outcome.name),
+        page.text(outcome.frames),
+        page.text(outcome.labels),
+        notes,
+    ]
