@@ -50,7 +50,8 @@ def demo_data() -> list[str]:
 
 
 learn = ["torch>=2.3", "escnn>=1.0.11", "onnx", "onnxscript", "open3d>=0.18", "trimesh", "tqdm", "matplotlib"]
-evaluation = ["rosbags", "matplotlib"]
+evaluation = ["rosbags", "matplotlib", "threadpoolctl"]
+ray = ["ray"]  # pose_node evaluate --ray: beside the evaluation side, on every machine of a cluster
 # Jazzy, the long-term release, as wheels (x86_64 Linux). A machine with ROS installed uses its own packages instead.
 ros = [
     "ros-rclpy[fastrtps]==7.1.6",
@@ -79,7 +80,15 @@ setup(
     package_data={NAME: ["py.typed", *demo_data()]},
     data_files=shared_data(),
     install_requires=["numpy>=1.21,<3", "scipy>=1.8", "pyyaml", "onnxruntime", "pillow"],
-    extras_require={"learn": learn, "eval": evaluation, "ros": ros, "bench": bench, "test": test, "dev": dev},
+    extras_require={
+        "learn": learn,
+        "eval": evaluation,
+        "ray": ray,
+        "ros": ros,
+        "bench": bench,
+        "test": test,
+        "dev": dev,
+    },
     entry_points={"console_scripts": [f"{NAME} = {NAME}.cli:main"]},
     zip_safe=False,
 )

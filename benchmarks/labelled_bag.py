@@ -12,6 +12,7 @@ second: neither kind has stamps of its own. Evaluate one with, for example,
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -101,15 +102,26 @@ def _table(T_world_camera: Array) -> Array:
 
 def write_labelled_bag(path: Path, frames: list[LabelledFrame]) -> Path:
     """Write the frames into a new folder ``path`` and return it; raises rosbags' WriterError where there is one already."""
+    return write_messages(path, labelled_messages(frames))
+
+
+def labelled_messages(frames: Iterable[LabelledFrame]) -> Iterator[tuple[str, int, Any]]:
+    """(topic, when in nanoseconds, message) of all frames."""
+    for index, frame in enumerate(frames):
+        stamp_ns = START_NS + index * STEP_NS
+        for topic, message in _messages(frame, stamp_ns):
+            yield topic, stamp_ns, message
+
+
+def write_messages(path: Path, messages: Iterable[tuple[str, int, Any]]) -> Path:
+    """Write messages into a new folder ``path`` and return it; raises rosbags' WriterError where there is one already."""
     with Writer(path, version=9, storage_plugin=StoragePlugin.MCAP) as writer:
         connections: dict[str, Any] = {}
-        for index, frame in enumerate(frames):
-            stamp_ns = START_NS + index * STEP_NS
-            for topic, message in _messages(frame, stamp_ns):
-                if topic not in connections:
-                    connections[topic] = writer.add_connection(topic, message.__msgtype__, typestore=_STORE)
-                data = _STORE.serialize_cdr(message, message.__msgtype__)
-                writer.write(connections[topic], stamp_ns, data)
+        for topic, when_ns, message in messages:
+            if topic not in connections:
+                connections[topic] = writer.add_connection(topic, message.__msgtype__, typestore=_STORE)
+            data = _STORE.serialize_cdr(message, message.__msgtype__)
+            writer.write(connections[topic], when_ns, data)
     return path
 
 

@@ -120,8 +120,26 @@ def parser() -> argparse.ArgumentParser:
     export.set_defaults(run=_export, side="learn")
 
     check = commands.add_parser("evaluate", help="run over a recording or a labelled set, and report")
-    check.add_argument("source", type=Path, nargs="?", metavar="BAG|DIR", help="a bag, or a folder in BOP's layout")
-    check.add_argument("--out", type=Path, metavar="RUN", help="folder for the results (default: SOURCE's name + _run)")
+    check.add_argument("sources", type=Path, nargs="*", metavar="BAG|DIR", help="bags, or folders in BOP's layout")
+    check.add_argument(
+        "--out",
+        type=Path,
+        metavar="RUN",
+        help="folder for the results (default: the source's name + _run); of several sources, for a folder of each "
+        "and a page of all (default: ./runs)",
+    )
+    check.add_argument(
+        "--jobs",
+        type=int,
+        metavar="N",
+        help="processes that work on the frames (default: 1; with --ray, one for each CPU); results are the same for any number",
+    )
+    check.add_argument(
+        "--ray",
+        metavar="ADDRESS",
+        help="work on a Ray cluster (local: one of this machine alone); frames and objects are sent to it, so that no other "
+        "machine has to read the files",
+    )
     check.add_argument(
         "--crops", choices=("mask", "box", "none"), default="mask", help="what of a label is told (default: mask)"
     )
@@ -382,7 +400,7 @@ def _export(options: argparse.Namespace) -> int:
 
 
 def _evaluate(options: argparse.Namespace) -> int:
-    if (options.source is None) == (options.compare is None):
+    if bool(options.sources) == bool(options.compare):
         raise InputError("evaluate: found neither or both of a source and --compare, expected one of them.")
     from pose_node.evaluation.command import evaluate
 

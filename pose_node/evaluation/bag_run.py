@@ -5,17 +5,20 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, TextIO
 
 from pose_node import __version__
 from pose_node.errors import InputError
-from pose_node.evaluation.bags import BagFrame, bag_frames
+from pose_node.evaluation.bags import BagFrame, RawFrame, bag_frames
+from pose_node.evaluation.carried import Carried
 from pose_node.evaluation.poses_mcap import write_poses
 from pose_node.evaluation.progress import progress
 from pose_node.evaluation.records import FrameRecord, RunInfo, RunWriter
 from pose_node.evaluation.results_csv import ResultsCsv
 from pose_node.evaluation.unlabelled import unlabelled_figures
+from pose_node.evaluation.workers import workers
 from pose_node.objects import object_folders
 from pose_node.pipeline import Pipeline
 from pose_node.types import Rejected, Result
@@ -33,13 +36,20 @@ def evaluate_bag(
     realtime: bool = False,
     seed: int = 0,
     stream: TextIO | None = None,
+    jobs: int | None = None,
+    ray: str | None = None,
 ) -> dict[str, Any]:
     """Run the pipeline over a recording and write ``out``; returns the summary.
 
     names: the objects to look for, by default all in the models folder. topics, labels, fixed_frame, realtime: as
-    ``bag_frames``. seed: of the bootstrap. Raises InputError, CardError, ConfigError or ModelError for what cannot be used;
-    what a recording has lost is no error but a note in ``run.json``.
+    ``bag_frames``. seed: of the bootstrap. jobs, ray: as ``workers``; all but times is the same for any. Raises InputError,
+    CardError, ConfigError, ModelError or WorkerError for what cannot be used; what a recording has lost is no error but a note
+    in ``run.json``.
     """
+    if realtime and (ray is not None or jobs not in (None, 1)):
+        raise InputError(
+            "--realtime: found --jobs or --ray beside it, expected neither: what is dropped depends on the time of one worker."
+        )
     folders = object_folders(models, names)
     bag = bag_frames(path, [f.name for f in folders], topics, labels, None, fixed_frame, realtime)
     pipeline = Pipeline.load(folders, config)
@@ -56,9 +66,9 @@ def evaluate_bag(
     frames: list[FrameRecord] = []
     ids = {name: card.bop_id for name, card in pipeline.cards.items() if card.bop_id is not None}
     scenes: dict[str, int] = {}
-    with RunWriter(out, info) as writer, ResultsCsv(out, ids) as csv:
-        for frame in progress(bag, len(bag), stream):
-            record = _record(pipeline, frame)
+    work = workers(partial(_work, Carried(pipeline)), jobs, ray)
+    with RunWriter(out, info) as writer, ResultsCsv(out, ids) as csv, work as ordered:
+        for record in ordered(progress(bag.raw(), len(bag), stream)):
             writer.frame(record)
             number = scenes.setdefault(record.scene, len(scenes) + 1)  # BOP's scenes have numbers, not names
             csv.frame(replace(record, scene=str(number)))
@@ -68,6 +78,10 @@ def evaluate_bag(
         writer.summary(summary)
     write_poses(out, frames, bag.topics.camera_frame, bag.fixed_frame)
     return summary
+
+
+def _work(carried: Carried, frame: RawFrame) -> FrameRecord:
+    return _record(carried.pipeline, frame.converted())
 
 
 def _record(pipeline: Pipeline, frame: BagFrame) -> FrameRecord:

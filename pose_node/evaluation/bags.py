@@ -46,6 +46,42 @@ class BagFrame(NamedTuple):
     refused: Rejected | None = None
 
 
+class Meaning(NamedTuple):
+    """How messages become a frame: ``BagFrames``' rectified, labels and objects."""
+
+    rectified: bool
+    labels: Mapping[int, str]
+    objects: tuple[str, ...]
+
+
+class RawFrame(NamedTuple):
+    """A frame as its messages, which are small to send to whoever works on it; the rest as in ``BagFrame``."""
+
+    scene: str
+    frame: str
+    messages: Frame
+    T_fixed_camera: Array | None
+    dropped: int
+    meaning: Meaning
+
+    def converted(self) -> BagFrame:
+        """The frame, converted as the node's worker does; what cannot be meant is a frame with its reason."""
+        cloud, masks, refused = None, None, None
+        try:
+            cloud = self.messages.cloud(self.meaning.rectified)
+            masks = self.messages.masks(cloud, dict(self.meaning.labels), self.meaning.objects)
+            if not len(cloud):
+                refused = Rejected("no_points", "the measurement holds no reading.")
+            elif masks is not None and not masks:
+                refused = Rejected("no_labels", "the mask holds none of the labels that name an object.")
+        except InputError as error:
+            refused = Rejected(error.code, str(error))
+        if refused is not None:
+            cloud, masks = None, None
+        stamp_ns = convert.stamp_ns(self.messages.message)
+        return BagFrame(self.scene, self.frame, cloud, masks, self.T_fixed_camera, stamp_ns, self.dropped, refused)
+
+
 class _Measured(NamedTuple):
     scene: str
     frame: Frame
@@ -94,6 +130,10 @@ class BagFrames:
 
     def __iter__(self) -> Iterator[BagFrame]:
         """Frames; afterwards ``notes`` says, in sentences, all that could not be had."""
+        return (frame.converted() for frame in self.raw())
+
+    def raw(self) -> Iterator[RawFrame]:
+        """The same frames before they are converted, which is most of the work of reading them."""
         self.notes = list(self._opening)
         refusals: Counter[str] = Counter()
         sentences: dict[str, str] = {}
@@ -109,29 +149,12 @@ class BagFrames:
                 chosen = newest((one.frame.arrived_s, one) for one in measured)
             else:
                 chosen = ((0, one) for one in measured)
-            numbers = count()
-            for dropped, one in chosen:
-                yield self._frame(one, f"{next(numbers):06d}", dropped)
+            meaning = Meaning(self._rectified, self._labels, self._objects)
+            for number, (dropped, one) in enumerate(chosen):
+                yield RawFrame(one.scene, f"{number:06d}", one.frame, one.T_fixed_camera, dropped, meaning)
             for code, times in refusals.items():
                 self.notes.append(f"{times} times {code}: {sentences[code]}")
             self.notes += [note for note in recording.notes if note not in self.notes]
-
-    def _frame(self, one: _Measured, number: str, dropped: int) -> BagFrame:
-        """Convert, as the node's worker does; what cannot be meant is a frame with its reason."""
-        stamp_ns = convert.stamp_ns(one.frame.message)
-        cloud, masks, refused = None, None, None
-        try:
-            cloud = one.frame.cloud(self._rectified)
-            masks = one.frame.masks(cloud, self._labels, self._objects)
-            if not len(cloud):
-                refused = Rejected("no_points", "the measurement holds no reading.")
-            elif masks is not None and not masks:
-                refused = Rejected("no_labels", "the mask holds none of the labels that name an object.")
-        except InputError as error:
-            refused = Rejected(error.code, str(error))
-        if refused is not None:
-            cloud, masks = None, None
-        return BagFrame(one.scene, number, cloud, masks, one.T_fixed_camera, stamp_ns, dropped, refused)
 
     def _measured(self, recording: Recording, refuse: Any) -> Iterator[_Measured]:
         """Complete frames with the camera's pose, by the recording's clock."""

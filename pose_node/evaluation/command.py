@@ -1,16 +1,18 @@
-"""What ``pose_node evaluate`` does with its options: a labelled folder, a bag, or two runs to compare."""
+"""What ``pose_node evaluate`` does with its options: labelled folders and bags, or two runs to compare."""
 
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
 from pose_node.card import load_card
-from pose_node.errors import InputError
+from pose_node.errors import InputError, PoseNodeError
 from pose_node.evaluation.bag_run import evaluate_bag
 from pose_node.evaluation.compare import compare
+from pose_node.evaluation.index import Outcome, run_folders, write_index
 from pose_node.evaluation.pictures import Scenery
 from pose_node.evaluation.recordings import is_recording
 from pose_node.evaluation.records import read_run
@@ -20,35 +22,64 @@ from pose_node.evaluation.terminal import terminal_table
 from pose_node.objects import object_folders
 from pose_node.types import Array
 
-DONE, NOTHING_FOUND = 0, 3
+DONE, BAD_INPUT, NOTHING_FOUND = 0, 2, 3
 
 
 def evaluate(options: argparse.Namespace) -> int:
     """Run, write the run folder with its report, and print the figures; returns the exit code.
 
-    Raises a PoseNodeError of one sentence for a source, object or setting that cannot be used.
+    Of several sources each has its run folder, and one that cannot be used leaves the others be: its sentence is printed, and
+    the exit code says so. Raises a PoseNodeError of one sentence for a single source, object or setting that cannot be used.
     """
     if options.compare:
         print(f"written: {compare(*options.compare)}")
         return DONE
-    source: Path = options.source
+    if len(options.sources) > 1:
+        return _several(options, options.out or Path("runs"))
+    (source,) = options.sources
+    found = _one(options, source, options.out or Path(f"{source.resolve().name}_run"))
+    return DONE if found else NOTHING_FOUND
+
+
+def _several(options: argparse.Namespace, out: Path) -> int:
+    """A run folder for each source, and after each the page of all that are done."""
+    outcomes: list[Outcome] = []
+    found = failed = False
+    for source, folder in run_folders(options.sources, out):
+        print(f"\n{source}")
+        try:
+            found |= _one(options, source, folder)
+            outcomes.append(Outcome.of(folder))
+        except PoseNodeError as error:
+            print(f"pose_node: {error}", file=sys.stderr)
+            outcomes.append(Outcome(folder.name, notes=str(error)))
+            failed = True
+        index = write_index(out, outcomes)
+    print(f"written: {index}")
+    if failed:
+        return BAD_INPUT
+    return DONE if found else NOTHING_FOUND
+
+
+def _one(options: argparse.Namespace, source: Path, out: Path) -> bool:
+    """Run one source; returns whether anything was found in it."""
     if not source.exists():
         raise InputError(f"{source}: found nothing there, expected a bag or a folder in BOP's layout.")
-    out = options.out or Path(f"{source.resolve().name}_run")
     models, scenery = options.models or "", None
+    shared = {"jobs": options.jobs, "ray": options.ray}
     if _is_bag(source):
         labels = {_whole(value): name for value, name in _pairs(options.labels, "--labels")}
         topics = dict(_pairs(options.topics, "--topics"))
-        evaluate_bag(
-            source, out, models, options.config, options.objects, topics, labels, options.fixed_frame, options.realtime
-        )
+        given = (options.objects, topics, labels, options.fixed_frame, options.realtime)
+        evaluate_bag(source, out, models, options.config, *given, **shared)
     else:
-        evaluate_folder(source, out, options.crops, models, options.config, options.objects, options.symmetries)
+        given = (options.crops, models, options.config, options.objects, options.symmetries)
+        evaluate_folder(source, out, *given, **shared)
         scenery = Scenery(open_source(source, "none").depth, partial(_surface, models))
     report = write_report(out, scenery)
     print(terminal_table(out))
     print(f"written: {report}")
-    return DONE if any(frame.estimates for frame in read_run(out).frames) else NOTHING_FOUND
+    return any(frame.estimates for frame in read_run(out).frames)
 
 
 def _is_bag(source: Path) -> bool:

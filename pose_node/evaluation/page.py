@@ -7,6 +7,7 @@ import io
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -149,6 +150,11 @@ def text(value: object, interval: str = "", kind: str = "") -> str:
     small = f'<span class="interval">{escape(interval)}</span>' if interval else ""
     words = escape(str(value)).replace("_", "_<wbr>")
     return f"<span{_class(kind)}>{words}{small}</span>"
+
+
+def link(target: str, words: str) -> str:
+    """A cell that leads to another file, its path relative to the page."""
+    return f'<a href="{escape(quote(target), quote=True)}">{escape(words)}</a>'
 
 
 def bar(share: float) -> str:

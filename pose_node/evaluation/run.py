@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, TextIO
 
@@ -14,14 +15,16 @@ from pose_node import __version__
 from pose_node.card import ObjectCard, load_card
 from pose_node.errors import InputError
 from pose_node.evaluation.bop import BopFolder, find_scenes, models_folder
+from pose_node.evaluation.carried import Carried
 from pose_node.evaluation.match import match
 from pose_node.evaluation.progress import progress
 from pose_node.evaluation.records import FrameRecord, LabelRecord, RunInfo, RunWriter
 from pose_node.evaluation.results_csv import ResultsCsv
 from pose_node.evaluation.scans import GROUND_TRUTH, Scans
-from pose_node.evaluation.source import Frame, Label, Source
+from pose_node.evaluation.source import Frame, Source
 from pose_node.evaluation.summarise import summarise
 from pose_node.evaluation.truth import Symmetries, Truth, read_info, truth_of_card, truth_of_set
+from pose_node.evaluation.workers import workers
 from pose_node.objects import object_folders
 from pose_node.pipeline import Pipeline
 
@@ -49,12 +52,16 @@ def evaluate_folder(
     symmetries: Symmetries = "declared",
     seed: int = 0,
     stream: TextIO | None = None,
+    jobs: int | None = None,
+    ray: str | None = None,
 ) -> dict[str, Any]:
     """Run the pipeline over a labelled set and write ``out``; returns the summary.
 
     names: the objects to look for, by default all trained ones that the set has labels of. symmetries: those that the set
-    declares, or "depth": also those that it lists as what depth cannot tell. seed: of the bootstrap.
-    Raises InputError, CardError, ConfigError or ModelError for what cannot be used; what was done until then is kept.
+    declares, or "depth": also those that it lists as what depth cannot tell. seed: of the bootstrap. jobs, ray: as ``workers``;
+    all but times is the same for any.
+    Raises InputError, CardError, ConfigError, ModelError or WorkerError for what cannot be used; what was done until then is
+    kept.
     """
     source = open_source(folder, crops)
     cards, others, notes = _cards(source, folder, models, names)
@@ -75,16 +82,14 @@ def evaluate_folder(
         notes=tuple(notes),
     )
     frames, labels = [], []
-    with RunWriter(out, info) as writer, ResultsCsv(out, {t.name: i for i, t in truths.items()}) as csv:
-        for frame in progress(source.frames(), len(source), stream):
-            mine = [label for label in frame.labels if label.bop_id in truths]
-            if crops != "none" and not mine:
-                continue  # no crop to look into
-            record = _frame(pipeline, frame, mine, truths, crops)
+    ids = {t.name: i for i, t in truths.items()}
+    work = workers(partial(_work, Carried(pipeline), truths, crops), jobs, ray)
+    with RunWriter(out, info) as writer, ResultsCsv(out, ids) as csv, work as ordered:
+        for record, matched in ordered(_wanted(progress(source.frames(), len(source), stream), truths, crops)):
             writer.frame(record)
             csv.frame(record)
             frames.append(record)
-            for label_record in _match(frame, record, mine, truths):
+            for label_record in matched:
                 writer.label(label_record)
                 labels.append(label_record)
         summary = summarise(info, frames, labels, seed)
@@ -92,13 +97,26 @@ def evaluate_folder(
     return summary
 
 
-def _frame(
-    pipeline: Pipeline, frame: Frame, labels: Sequence[Label], truths: Mapping[int, Truth], crops: Crops
-) -> FrameRecord:
+def _wanted(frames: Iterable[Frame], truths: Mapping[int, Truth], crops: Crops) -> Iterator[Frame]:
+    """Frames with the labels of what is looked for alone, where there is a crop to look into."""
+    for frame in frames:
+        mine = tuple(label for label in frame.labels if label.bop_id in truths)
+        if mine or crops == "none":
+            yield replace(frame, labels=mine)
+
+
+def _work(
+    carried: Carried, truths: Mapping[int, Truth], crops: Crops, frame: Frame
+) -> tuple[FrameRecord, list[LabelRecord]]:
+    record = _frame(carried.pipeline, frame, truths, crops)
+    return record, _match(frame, record, truths)
+
+
+def _frame(pipeline: Pipeline, frame: Frame, truths: Mapping[int, Truth], crops: Crops) -> FrameRecord:
     """One call of the pipeline, as the node makes it: all crops of a frame at once."""
     marked: dict[str, list[Any]] = {}
     if crops != "none":
-        for label in labels:
+        for label in frame.labels:
             # A scan holds nothing but its object.
             mask = np.ones(frame.cloud.shape, dtype=bool) if label.mask is None else label.mask
             if mask.any():
@@ -112,12 +130,10 @@ def _frame(
     return FrameRecord.of(frame.scene, frame.frame, frame.cloud.stamp_ns, frame.T_fixed_camera, result, seconds)
 
 
-def _match(
-    frame: Frame, record: FrameRecord, labels: Sequence[Label], truths: Mapping[int, Truth]
-) -> list[LabelRecord]:
+def _match(frame: Frame, record: FrameRecord, truths: Mapping[int, Truth]) -> list[LabelRecord]:
     out = []
-    for bop_id in dict.fromkeys(label.bop_id for label in labels):
-        truth, mine = truths[bop_id], [label for label in labels if label.bop_id == bop_id]
+    for bop_id in dict.fromkeys(label.bop_id for label in frame.labels):
+        truth, mine = truths[bop_id], [label for label in frame.labels if label.bop_id == bop_id]
         rows = [i for i, e in enumerate(record.estimates) if e.object_name == truth.name]
         estimates = [(record.estimates[i].T_camera_object, record.estimates[i].score) for i in rows]
         poses = [label.T_camera_object for label in mine]

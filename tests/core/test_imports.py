@@ -33,7 +33,7 @@ MESSAGES = {
 }
 ROS_PACKAGES = {"rclpy", "ament_index_python", *MESSAGES}
 LEARNING_PACKAGES = {"torch", "escnn", "open3d", "trimesh", "onnx", "onnxscript", "tqdm", "sklearn"}
-EVALUATION_PACKAGES = {"rosbags", "matplotlib"}
+EVALUATION_PACKAGES = {"rosbags", "matplotlib", "ray", "threadpoolctl"}
 
 
 def side_of(module: str) -> str:
@@ -202,4 +202,4 @@ def test_learning_imports_without_ros_and_evaluation():
 
 def test_evaluation_imports_without_ros_and_learning():
     need("rosbags")
-    import_without(ROS_PACKAGES | LEARNING_PACKAGES, names("evaluation"))
+    import_without(ROS_PACKAGES | LEARNING_PACKAGES | {"ray"}, names("evaluation"))

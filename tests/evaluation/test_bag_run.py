@@ -83,3 +83,48 @@ def test_frames_that_cannot_be_used_are_rows_with_their_reason(models, tmp_path)
     path = write_bag(tmp_path / "uncalibrated", sorted([*messages, *infos], key=lambda m: m[1]))
     assert evaluate(path, "--objects", OBJECT, "--models", models, "--out", tmp_path / "run") == 3
     assert [dict(f.rejected) for f in read_run(tmp_path / "run").frames] == [{"no_intrinsics": 1}] * 2
+
+
+def without_times(out) -> tuple:
+    """What a run left, but for seconds."""
+    frames = [json.loads(line) for line in (out / "frames.jsonl").read_text().splitlines()]
+    for frame in frames:
+        del frame["time_s"], frame["stage_s"]
+    figures = json.loads((out / "summary.json").read_text())["all"]["figures"]
+    others = {key: figure for key, figure in figures.items() if key != "time_s" and not key.startswith("stage_")}
+    rows = [line.rsplit(",", 1)[0] for line in (out / "results.csv").read_text().splitlines()]
+    return frames, others, rows, (out / "run.json").read_bytes(), (out / "poses.mcap").read_bytes()
+
+
+@pytest.mark.parametrize("words", [("--jobs", 2), ("--ray", "local", "--jobs", 2)], ids=["processes", "ray"])
+def test_results_are_the_same_for_any_number_of_workers(models, demo_bag, tmp_path, words):
+    if "--ray" in words:
+        pytest.importorskip("ray")
+    shared = ("--objects", OBJECT, "--labels", f"{ID}={OBJECT}", "--models", models)
+    assert evaluate(demo_bag, *shared, "--out", tmp_path / "one") == 0
+    assert evaluate(demo_bag, *shared, "--out", tmp_path / "many", *words) == 0
+    assert without_times(tmp_path / "one") == without_times(tmp_path / "many")
+
+
+def test_what_depends_on_time_is_for_one_worker(models, demo_bag, tmp_path, capsys):
+    assert evaluate(demo_bag, "--models", models, "--out", tmp_path / "run", "--realtime", "--jobs", 2) == 2
+    assert "--realtime: found --jobs or --ray" in capsys.readouterr().err
+
+
+def test_several_sources_have_a_run_each_and_one_page(models, demo_bag, tmp_path, capsys):
+    (tmp_path / "empty.mcap").write_bytes(b"")
+    cut, out = tmp_path / demo_bag.name, tmp_path / "runs"
+    cut.mkdir()
+    (file,) = demo_bag.glob("*.mcap")
+    (cut / "cut.mcap").write_bytes(file.read_bytes()[: int(0.7 * file.stat().st_size)])
+    words = ("--objects", OBJECT, "--models", models, "--out", out)
+    assert evaluate(tmp_path / "empty.mcap", demo_bag, cut, *words) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("pose_node: empty.mcap: ") and error.count("\n") == 1
+    assert [len(read_run(out / name).frames) for name in (demo_bag.name, f"{demo_bag.name}_2")] == [2, 1]
+    page = (out / "index.html").read_text()
+    for name in (demo_bag.name, f"{demo_bag.name}_2"):
+        assert f'href="{name}/report.html"' in page and (out / name / "report.html").is_file()
+    assert "found no topic" in page and "cut.mcap: found" in page
+    assert evaluate(demo_bag, cut, *words[:-1], tmp_path) == 2
+    assert "expected a folder that holds no source" in capsys.readouterr().err

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from types import SimpleNamespace
 
 import numpy as np
@@ -198,6 +199,14 @@ def test_a_recording_cut_anywhere_gives_frames_or_one_sentence(tmp_path, rng, ki
             assert frame.stamp_ns == START + number * SECOND // 5
             np.testing.assert_allclose(frame.cloud.points_m[-1, 2], (1000 + number) / 1000.0, atol=1e-6)
     assert some
+
+
+def test_a_frame_is_the_same_where_its_messages_are_sent(tmp_path):
+    bag = bag_frames(write_bag(tmp_path / "drive", depth_recording(2)))
+    for frame, raw in zip(bag, bag.raw()):
+        sent = pickle.loads(pickle.dumps(raw)).converted()
+        assert sent.cloud.points_m.tobytes() == frame.cloud.points_m.tobytes()
+        assert sent[:2] == frame[:2] and sent.stamp_ns == frame.stamp_ns
 
 
 def test_realtime_drops_what_a_busy_worker_would_have_missed(tmp_path, monkeypatch):

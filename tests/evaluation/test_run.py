@@ -193,6 +193,15 @@ def test_the_command_on_a_real_frame(demo, tmp_path, repository, capsys):
     assert "written" in capsys.readouterr().out
 
 
+def test_two_processes_find_the_same(demo, tmp_path, repository):
+    for jobs in (1, 2):
+        evaluate_folder(demo, tmp_path / str(jobs), models=repository / "models", names=["mustard_bottle"], jobs=jobs)
+    one, two = (read_run(tmp_path / str(jobs)) for jobs in (1, 2))
+    assert (tmp_path / "1/labels.jsonl").read_bytes() == (tmp_path / "2/labels.jsonl").read_bytes()
+    assert [e.to_json() for e in one.frames[0].estimates] == [e.to_json() for e in two.frames[0].estimates]
+    assert one.info.to_json() == two.info.to_json()
+
+
 @pytest.mark.parametrize(
     "words, sentence",
     [
