@@ -15,7 +15,7 @@ from pose_node.evaluation.poses_mcap import write_poses
 from pose_node.evaluation.progress import progress
 from pose_node.evaluation.records import FrameRecord, RunInfo, RunWriter
 from pose_node.evaluation.results_csv import ResultsCsv
-from pose_node.evaluation.unlabelled import unlabelled_figures
+from pose_node.evaluation.unlabelled import sightings, unlabelled_figures
 from pose_node.objects import object_folders
 from pose_node.pipeline import Pipeline
 from pose_node.types import Rejected, Result
@@ -64,7 +64,10 @@ def evaluate_bag(
             csv.frame(replace(record, scene=str(number)))
             frames.append(record)
         writer.info(replace(info, notes=tuple(bag.notes)))
-        summary = unlabelled_figures(frames, pipeline.cards, seed)
+        seen = sightings(frames, pipeline.cards)
+        for sighting in seen:
+            writer.sighting(sighting)
+        summary = unlabelled_figures(frames, seen, list(pipeline.cards), seed)
         writer.summary(summary)
     write_poses(out, frames, bag.topics.camera_frame, bag.fixed_frame)
     return summary

@@ -10,6 +10,7 @@ from pose_node.evaluation import curves, page
 from pose_node.evaluation.intervals import statistic_interval
 from pose_node.evaluation.records import LabelRecord, Run
 from pose_node.evaluation.svg import COLOURS, Chart, Scale
+from pose_node.evaluation.wording import NO_INTERVAL
 
 # Error, largest shown, what it is called, and what it means. BOP's average recall is the mean of the recall at ten of these.
 _RECALL = (
@@ -106,4 +107,4 @@ def score_charts(run: Run) -> list[str]:
 
 
 def _bracket(low: float, high: float) -> str:
-    return f" [{low:.3g}, {high:.3g}]" if np.isfinite(low) and np.isfinite(high) else ""
+    return f" [{low:.3g}, {high:.3g}]" if np.isfinite(low) and np.isfinite(high) else f" {NO_INTERVAL}"

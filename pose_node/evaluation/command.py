@@ -16,7 +16,7 @@ from pose_node.evaluation.recordings import is_recording
 from pose_node.evaluation.records import read_run
 from pose_node.evaluation.report import write_report
 from pose_node.evaluation.run import evaluate_folder, holds_labels, open_source
-from pose_node.evaluation.terminal import terminal_table
+from pose_node.evaluation.terminal import comparison_table, terminal_table
 from pose_node.objects import object_folders
 from pose_node.types import Array
 
@@ -29,7 +29,9 @@ def evaluate(options: argparse.Namespace) -> int:
     Raises a PoseNodeError of one sentence for a source, object or setting that cannot be used.
     """
     if options.compare:
-        print(f"written: {compare(*options.compare)}")
+        written = compare(*options.compare)
+        print(comparison_table(*options.compare))
+        print(f"written: {written}")
         return DONE
     source: Path = options.source
     if not source.exists():

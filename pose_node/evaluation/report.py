@@ -13,6 +13,7 @@ from pose_node.evaluation.pictures import Scenery, draw_label, worst
 from pose_node.evaluation.records import LabelRecord, Run, read_run
 from pose_node.evaluation.summarise import sentence
 from pose_node.evaluation.unlabelled import unlabelled_sentence
+from pose_node.evaluation.wording import NO_INTERVAL
 
 REPORT = "report.html"
 
@@ -169,12 +170,13 @@ def _explanations(run: Run) -> list[str]:
     share = f"{100 * SHARE:.0f} %"
     times = (
         "Times and refusals are drawn by scene, or by tenths of the recording where there are fewer than three scenes. "
-        f"Below {FEWEST} of what is drawn there is no interval."
+        f"Below {FEWEST} of what is drawn there is no interval: {NO_INTERVAL}."
     )
     if not run.labels:
         return [
-            f"Brackets are {share} bootstrap intervals. Whole things are drawn again, not frames: neighbouring frames are not "
-            f"independent. {times}",
+            f"Brackets are {share} bootstrap intervals. Whole things and scenes are drawn again, not frames: neighbouring "
+            "frames are not independent. Of fewer than three, tenths of the recording are drawn: such an interval tells how much a "
+            f"figure wavers along this recording, not what another one would give. {times}",
             "Nobody labelled this recording: it shows whether the answers agree with each other, not whether they are right.",
         ]
     return [

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from pose_node.evaluation.curves import errors, placement
-from pose_node.evaluation.intervals import FEWEST, RESAMPLES, SHARE, mean_interval
+from pose_node.evaluation.intervals import FEWEST, RESAMPLES, SHARE, mean_interval, stretches
 from pose_node.evaluation.records import FrameRecord, LabelRecord, RunInfo
 from pose_node.evaluation.unlabelled import unlabelled_sentence
 from pose_node.types import Array
@@ -67,7 +67,7 @@ def summarise(
             ]
             figures["false_alarms"] = _mean(np.array(counts, float), where, seed)
         if seen and name is None:
-            figures["time_s"] = _mean(np.array([frame.time_s for frame in seen]), where, seed)
+            figures["time_s"] = _mean(np.array([frame.time_s for frame in seen]), stretches(where), seed)
         return {"labels": len(mine), "figures": figures}
 
     return {

@@ -97,6 +97,11 @@ def test_a_run_without_labels(tmp_path, moving):
     assert ("camera frame" in words) == (not moving)
 
 
+def test_a_figure_without_an_interval_says_why(tmp_path):
+    words = " ".join(page_of(write_report(write_labelled(tmp_path / "run", scenes=1))).texts)
+    assert "[–]: no interval, for there are fewer than three placements" in words
+
+
 def test_names_are_text_and_not_markup(tmp_path):
     page = page_of(write_report(write_labelled(tmp_path / "run", source='a/<b>&"c"', notes=("lost: <i>much</i>",))))
     assert '<b>&"c"' in page.texts and "lost: <i>much</i>" in page.texts
@@ -124,6 +129,11 @@ def test_a_run_that_saw_nothing(tmp_path):
     page_of(write_report(tmp_path / "run"))
     page_of(write_report(write_labelled(tmp_path / "none", spoilt=3.1)))  # no label has an estimate
     assert terminal_table(tmp_path / "none")
+
+
+def test_sightings_come_back(tmp_path):
+    seen = read_run(write_unlabelled(tmp_path / "run")).sightings
+    assert {s.object_name for s in seen} == {"bowl", "mug"} and "spread_mm" in seen[0].values
 
 
 def test_no_run_is_an_error(tmp_path):
