@@ -165,7 +165,8 @@ class LabelRecord:
 
     visible_share: of its silhouette, in [0, 1]; None where unknown.
     estimate:      index into its frame's estimates, None where there is none; score: that estimate's.
-    recall:        {"vsd", "mssd", "mspd": share of BOP's thresholds at which it is found}, see ``match.Match``.
+    recall:        {"vsd", "mssd", "mspd": share of BOP's thresholds at which it is found}, see ``match.Match``; empty where the
+                   frame could not be used at all.
     """
 
     scene: str

@@ -84,7 +84,7 @@ def evaluate_folder(
             writer.frame(record)
             csv.frame(record)
             frames.append(record)
-            for label_record in _match(frame, record, mine, truths):
+            for label_record in match_labels(frame, record, mine, truths):
                 writer.label(label_record)
                 labels.append(label_record)
         summary = summarise(info, frames, labels, seed)
@@ -112,9 +112,10 @@ def _frame(
     return FrameRecord.of(frame.scene, frame.frame, frame.cloud.stamp_ns, frame.T_fixed_camera, result, seconds)
 
 
-def _match(
+def match_labels(
     frame: Frame, record: FrameRecord, labels: Sequence[Label], truths: Mapping[int, Truth]
 ) -> list[LabelRecord]:
+    """A record for each label of a frame, with the estimate of ``record`` that belongs to it."""
     out = []
     for bop_id in dict.fromkeys(label.bop_id for label in labels):
         truth, mine = truths[bop_id], [label for label in labels if label.bop_id == bop_id]

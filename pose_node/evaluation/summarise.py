@@ -80,8 +80,9 @@ def summarise(
 def label_values(info: RunInfo, labels: Sequence[LabelRecord]) -> dict[str, Array]:
     """What each label [N] adds to the figures that are means over labels, so that two runs can be compared label by label."""
     means: dict[str, Array] = {}
-    kinds = [kind for kind in ("vsd", "mssd", "mspd") if all(kind in label.recall for label in labels)]
-    recalls = {kind: np.array([label.recall[kind] for label in labels]) for kind in kinds}
+    measured = [label for label in labels if label.recall]  # in a frame that could not be used, nothing is found
+    kinds = [kind for kind in ("vsd", "mssd", "mspd") if all(kind in label.recall for label in measured)]
+    recalls = {kind: np.array([label.recall.get(kind, 0.0) for label in labels]) for kind in kinds}
     if len(recalls) == 3:
         means["ar"] = np.mean(list(recalls.values()), axis=0)
     means.update({f"ar_{kind}": values for kind, values in recalls.items()})

@@ -15,6 +15,7 @@ from bag_writing import (
     depth_recording,
     image,
     info,
+    label,
     moved,
     packed,
     points,
@@ -86,6 +87,60 @@ def test_masks_are_found_by_name_and_labels(tmp_path):
     assert [list(f.masks) for f in bag] == [["box"]] * 3
     bag = bag_frames(tmp_path / "drive", objects=["box", "can"])
     assert all(f.masks is None for f in bag) and "masks were left out" in bag.notes[0]
+
+
+def stamps_of(messages):
+    return [when for topic, when, _ in messages if topic == "/depth/image_rect"]
+
+
+def test_labels_inside_are_found_by_name_and_number(tmp_path):
+    """By an object's name, its BOP id or a mask's value; several instances each on their own topic."""
+    messages = depth_recording(3)
+    for stamp in stamps_of(messages):
+        messages += [
+            ("/labels/can/2/pose", stamp, label(stamp, 0.2)),
+            ("/labels/can/10/pose", stamp, label(stamp, 0.3)),
+            ("/robot/labels/5/pose", stamp, label(stamp, 0.1)),
+            ("/labels/7/pose", stamp, label(stamp, 0.7)),
+            ("/labels/spoon/pose", stamp, label(stamp, 9.0)),
+            ("/not_labels/can/pose", stamp, label(stamp, 8.0)),
+        ]
+    frames, bag = frames_of(tmp_path, messages, objects=["box", "can", "cup"], ids={5: "box"}, labels={7: "cup"})
+    for frame in frames:
+        found = [(name, instance, T[0, 3]) for name, instance, T in frame.labels]
+        assert found == [("box", 0, 0.1), ("can", 0, 0.2), ("can", 1, 0.3), ("cup", 0, 0.7)]
+    assert bag.notes == ["labels: 3 of spoon left out, for nobody looks for these objects."]
+
+
+def test_labels_in_a_frame_known_to_tf_are_moved_into_the_cameras(tmp_path):
+    """A thing at x = 0.25 of the world, while the camera goes by; the transforms come after the images."""
+    messages = depth_recording(4)
+    messages += [("/labels/can/pose", stamp, label(stamp, 0.25, "world")) for stamp in stamps_of(messages)]
+    frames, bag = frames_of(tmp_path, sorted(messages, key=lambda m: m[1]), objects=["can"])
+    assert bag.notes == []
+    np.testing.assert_allclose(
+        [f.labels[0].T_camera_object[0, 3] for f in frames], 0.25 - 0.1 * np.arange(4), atol=1e-9
+    )
+
+
+def test_labels_may_be_recorded_after_their_measurement(tmp_path):
+    messages = depth_recording(6)
+    late = [("/labels/can/pose", stamp + SECOND // 2, label(stamp, 0.1)) for stamp in stamps_of(messages)]
+    frames, bag = frames_of(tmp_path, sorted([*messages, *late], key=lambda m: m[1]), objects=["can"])
+    assert [len(f.labels) for f in frames] == [1] * 6 and bag.notes == []
+
+
+def test_labels_that_cannot_be_used_are_counted(tmp_path):
+    messages = depth_recording(5)
+    stamps = stamps_of(messages)
+    bad = label(stamps[2])
+    bad.pose.orientation.w = 0.0
+    wrong = [label(stamps[0], frame_id=""), label(0), bad, label(stamps[3], frame_id="moon"), label(stamps[4] + 1)]
+    messages += [("/labels/can/pose", stamp, one) for stamp, one in zip(stamps, wrong)]
+    frames, bag = frames_of(tmp_path, sorted(messages, key=lambda m: m[1]), objects=["can"])
+    assert [f.scene for f in frames] == ["drive"] * 5 and all(f.labels == () for f in frames)
+    told = "\n".join(bag.notes)
+    assert "4 times label_unplaced: label: found stamp" in told and "1 times label_unmatched" in told
 
 
 def test_topics_can_be_named_and_colour_is_no_depth(tmp_path):
