@@ -9,6 +9,7 @@ from pathlib import Path
 
 from pose_node.card import load_card
 from pose_node.errors import InputError
+from pose_node.evaluation.bag_depth import depth_of_bag
 from pose_node.evaluation.bag_run import evaluate_bag
 from pose_node.evaluation.compare import compare
 from pose_node.evaluation.pictures import Scenery
@@ -44,6 +45,7 @@ def evaluate(options: argparse.Namespace) -> int:
         evaluate_bag(
             source, out, models, options.config, options.objects, topics, labels, options.fixed_frame, options.realtime
         )
+        scenery = Scenery(depth_of_bag(source, read_run(out)), partial(_surface, models))
     else:
         evaluate_folder(source, out, options.crops, models, options.config, options.objects, options.symmetries)
         scenery = Scenery(open_source(source, "none").depth, partial(_surface, models))

@@ -9,7 +9,7 @@ from pose_node.errors import InputError
 from pose_node.evaluation import charts, motion, page, tables
 from pose_node.evaluation.curves import placement
 from pose_node.evaluation.intervals import FEWEST, SHARE
-from pose_node.evaluation.pictures import Scenery, draw_label, worst
+from pose_node.evaluation.pictures import FalseAlarm, Scenery, draw_false_alarm, draw_label, false_alarms, worst
 from pose_node.evaluation.records import LabelRecord, Run, read_run
 from pose_node.evaluation.summarise import sentence
 from pose_node.evaluation.unlabelled import unlabelled_sentence
@@ -132,16 +132,29 @@ def _unlabelled(run: Run) -> list[str]:
 
 
 def _worst_frames(run: Run, scenery: Scenery | None) -> list[str]:
-    chosen = worst(run.labels)
+    labels, alarms = worst(run.labels), false_alarms(run)
+    words = [(_where(x), _said(x)) for x in labels] + [(_alarm(x), _why_alarm(run, x)) for x in alarms]
     if scenery is None:
-        return [page.table(["label", "said"], [[page.text(_where(x)), page.text(_said(x))] for x in chosen])]
-    figures = []
-    for label in chosen:
-        image = draw_label(run, label, scenery)
-        if image is not None:
-            figures.append(page.figure(_where(label), page.picture(image, _where(label)), _said(label)))
+        return [page.table(["what", "said"], [[page.text(where), page.text(said)] for where, said in words])]
+    images = [draw_label(run, x, scenery) for x in labels] + [draw_false_alarm(run, x, scenery) for x in alarms]
+    figures = [
+        page.figure(where, page.picture(image, where), said) for (where, said), image in zip(words, images) if image
+    ]
     about = "One of each placement: wrong estimates, the surest first, then what was not found. Left the label, right the estimate, its score beside it."
+    if alarms:
+        about += " Last the false alarms, one of each object and scene: estimates that belong to no label, beside the labels around them."
     return [page.paragraph(about, "soft"), page.grid(figures, "pictures")] if figures else []
+
+
+def _alarm(alarm: FalseAlarm) -> str:
+    return f"False alarm: {alarm.estimate.object_name}, scene {alarm.frame.scene}, frame {alarm.frame.frame}"
+
+
+def _why_alarm(run: Run, alarm: FalseAlarm) -> str:
+    name, place = alarm.estimate.object_name, (alarm.frame.scene, alarm.frame.frame)
+    there = sum((x.scene, x.frame, x.object_name) == (*place, name) for x in run.labels)
+    why = f"matched with none of the {there} labelled" if there else "no label of it in this frame"
+    return f"score {alarm.estimate.score:.2f}: {why}"
 
 
 def _where(label: LabelRecord) -> str:

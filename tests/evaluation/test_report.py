@@ -10,11 +10,12 @@ from html.parser import HTMLParser
 
 import numpy as np
 import pytest
-from run_writing import info, label_of, write_labelled, write_unlabelled
+from run_writing import estimate_of, info, label_of, write_labelled, write_unlabelled
 
+from pose_node import se3
 from pose_node.errors import InputError
-from pose_node.evaluation.pictures import Scenery, draw_label, worst
-from pose_node.evaluation.records import RunWriter, read_run
+from pose_node.evaluation.pictures import Scenery, draw_label, false_alarms, worst
+from pose_node.evaluation.records import FrameRecord, RunWriter, read_run
 from pose_node.evaluation.report import write_report
 from pose_node.evaluation.terminal import terminal_table
 
@@ -154,6 +155,31 @@ def test_worst_are_the_surest_of_the_wrong_then_the_missed():
     assert [x.scene for x in worst(labels, most=2)] == ["3", "4"]
     assert [x.scene for x in worst(labels[:1])] == ["1"]
     assert worst([]) == []
+
+
+def with_false_alarms(folder):
+    """A run of one placement that is right, and of estimates beside it that belong to no label, in two scenes."""
+    true = se3.transform(np.eye(3), [0.0, 0.0, 0.5])
+    wrong = se3.transform(np.eye(3), [0.08, 0.0, 0.5])
+    with RunWriter(folder, info()) as writer:
+        for scene, frame, score in (("1", "000000", 0.6), ("1", "000001", 0.7), ("2", "000000", 0.5)):
+            seen = (estimate_of("mug", 0.9, true), estimate_of("bowl", score, wrong), estimate_of("mug", 0.3, wrong))
+            writer.frame(FrameRecord(scene, frame, 0, None, {}, 0.1, estimates=seen))
+            writer.label(label_of("mug", 0.01, scene, frame))
+    return folder
+
+
+def test_false_alarms_are_drawn_and_marked(tmp_path, scenery):
+    run = with_false_alarms(tmp_path / "run")
+    alarms = [(x.frame.scene, x.frame.frame, x.estimate.object_name) for x in false_alarms(read_run(run))]
+    assert alarms == [("1", "000001", "bowl"), ("2", "000000", "bowl"), ("1", "000000", "mug"), ("2", "000000", "mug")]
+    page = page_of(write_report(run, scenery))
+    words = "".join(page.texts)
+    assert "False alarm: bowl, scene 1, frame 000001" in words and "score 0.70: no label of it in this frame" in words
+    assert "score 0.30: matched with none of the 1 labelled" in words
+    pictures = [link for link in page.links if link.startswith("data:image/jpeg")]
+    assert len(pictures) == len(worst(read_run(run).labels)) + len(alarms)
+    assert "False alarm: bowl" in "".join(page_of(write_report(run)).texts)  # and in words where nothing can be drawn
 
 
 def test_a_frame_that_cannot_be_read_has_no_picture(tmp_path, scenery):
