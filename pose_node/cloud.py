@@ -90,14 +90,6 @@ class Cloud:
         _check_metres(np.linalg.norm(points - viewpoint, axis=1), "points")
         return cls(points, viewpoint, index, (len(points_m),), None, int(stamp_ns), frame_id)
 
-    def depth_image(self) -> Array | None:
-        """[H, W] metres along the optical axis, 0 where there is no reading; None where no pinhole image was the source."""
-        if self.K is None:
-            return None
-        depth_m = np.zeros(self.shape)
-        depth_m.ravel()[self.source_index] = self.points_m[:, 2]
-        return depth_m
-
     def __len__(self) -> int:
         return len(self.points_m)
 

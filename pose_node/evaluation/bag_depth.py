@@ -8,6 +8,7 @@ from pose_node.errors import InputError
 from pose_node.evaluation.bags import bag_frames
 from pose_node.evaluation.pictures import DepthOf, drawn_frames
 from pose_node.evaluation.records import Run
+from pose_node.evaluation.source import depth_image
 from pose_node.types import Array
 
 
@@ -23,8 +24,8 @@ def depth_of_bag(path: Path, run: Run) -> DepthOf:
     named = {role: run.info.config["bag"].get(role) for role in ("depth", "info", "points")}
     for frame in bag_frames(path, topics={role: topic for role, topic in named.items() if topic}) if wanted else ():
         place = wanted.get((frame.scene, frame.stamp_ns))
-        if place and frame.cloud is not None and frame.cloud.K is not None:
-            found[place] = (frame.cloud.depth_image(), frame.cloud.K)
+        if place and frame.cloud is not None and (depth_m := depth_image(frame.cloud)) is not None:
+            found[place] = (depth_m, frame.cloud.K)
 
     def depth(scene: str, frame: str) -> tuple[Array, Array]:
         if (scene, frame) not in found:

@@ -17,7 +17,7 @@ from pose_node.evaluation.progress import progress
 from pose_node.evaluation.records import FrameRecord, LabelRecord, RunInfo, RunWriter
 from pose_node.evaluation.results_csv import ResultsCsv
 from pose_node.evaluation.run import match_labels
-from pose_node.evaluation.source import Frame, Label
+from pose_node.evaluation.source import Frame, Label, depth_image
 from pose_node.evaluation.summarise import summarise
 from pose_node.evaluation.truth import Truth, truth_of_card
 from pose_node.evaluation.unlabelled import sightings, unlabelled_figures
@@ -112,7 +112,7 @@ def _labels(frame: BagFrame, record: FrameRecord, truths: Mapping[str, Truth]) -
         return [LabelRecord(frame.scene, frame.frame, name, instance, T) for name, instance, T in frame.labels]
     numbers = {name: i for i, name in enumerate(truths)}
     labels = [Label(numbers[name], instance, T) for name, instance, T in frame.labels]
-    measured = Frame(frame.scene, frame.frame, frame.cloud, (), frame.cloud.depth_image())
+    measured = Frame(frame.scene, frame.frame, frame.cloud, (), depth_image(frame.cloud))
     return match_labels(measured, record, labels, {numbers[name]: truth for name, truth in truths.items()})
 
 

@@ -10,7 +10,7 @@ from typing import Any, Literal, TextIO
 
 import numpy as np
 
-from pose_node import __version__
+from pose_node import __version__, metrics
 from pose_node.card import ObjectCard, load_card
 from pose_node.errors import InputError
 from pose_node.evaluation.bop import BopFolder, find_scenes, models_folder
@@ -184,7 +184,9 @@ def _truth(card: ObjectCard, bop_id: int, folder: Path, symmetries: Symmetries) 
     place = models_folder(folder)
     info = read_info(place) if place else {}
     if place and bop_id in info:
-        return truth_of_set(card.name, bop_id, info[bop_id], place / f"obj_{bop_id:06d}.ply", symmetries)
+        mesh = place / f"obj_{bop_id:06d}.ply"
+        delta_m = metrics.VSD_DELTAS_M.get(place.absolute().parent.name, metrics.VSD_DELTA_M)
+        return truth_of_set(card.name, bop_id, info[bop_id], mesh, symmetries, delta_m)
     return truth_of_card(card)
 
 
