@@ -59,7 +59,7 @@ def error_charts(labels: Sequence[LabelRecord]) -> list[str]:
             continue
         values = curves.errors(labels, name)
         edges, counts = curves.histogram(values, low, high)
-        chart = Chart(Scale(low, high, log=True), Scale(0.0, max(int(counts.max()), 1)), what, "labels")
+        chart = Chart(Scale(low, high, log=True), Scale(0.0, max(int(counts.max()), 1), whole=True), what, "labels")
         titles = [f"{a:.3g} to {b:.3g}: {c}" for a, b, c in zip(edges, edges[1:], counts)]
         chart.bars(edges, counts, 0, titles)
         known = values[np.isfinite(values)]
@@ -83,7 +83,7 @@ def score_charts(run: Run) -> list[str]:
     titles = [f"score {s:.2f}: {c:.2f} of {n} correct" for s, c, n in zip(rel.score, rel.correct, rel.count)]
     by_score.dots(rel.score, rel.correct, 0, titles, radius=4.5)
     note = f"correct: MSSD below 10 % of the diameter; mean distance from the diagonal {rel.gap:.3f}{_bracket(*rel.gap_interval)}"
-    given = Chart(Scale(0.0, 1.0), Scale(0.0, max(int(rel.count.max()), 1)), "score", "estimates")
+    given = Chart(Scale(0.0, 1.0), Scale(0.0, max(int(rel.count.max()), 1), whole=True), "score", "estimates")
     right = np.array([n * c if n else 0.0 for n, c in zip(rel.count, rel.correct)])
     given.bars(rel.edges, rel.count, 1, [f"{n:.0f} estimates, {r:.0f} correct" for n, r in zip(rel.count, right)])
     given.bars(rel.edges, right, 2, [f"{r:.0f} correct" for r in right])

@@ -83,7 +83,7 @@ def _table(differences: Mapping[str, Difference]) -> str:
 
 
 def _by_object(entries: Mapping[str, Mapping[str, Difference]]) -> str:
-    keys = [k for k in dict.fromkeys(k for entry in entries.values() for k in entry) if wording.wording(k).chief]
+    keys = wording.chief_keys(entries.values())
     rows = [
         [page.text(name), *(_difference(k, entry[k]) if k in entry else page.text("–") for k in keys)]
         for name, entry in entries.items()

@@ -60,11 +60,14 @@ def facts(run: Run) -> list[str]:
         counts.append(f"{_count(len(run.labels), 'label')} in {_count(len(places), 'placement')}")
     if dropped:
         counts.append(f"{_count(dropped, 'frame')} dropped")
-    told = {"mask": "true mask given", "box": "box of the true mask given", "none": "nothing told"}
+    given = {"mask": "true mask given", "box": "box of the true mask given", "none": "no mask given"}
+    told = (
+        "the recording's masks given" if (run.info.kind, run.info.crops) == ("bag", "mask") else given[run.info.crops]
+    )
     return [
         *counts,
         f"objects: {', '.join(run.info.objects) or 'none'}",
-        told.get(run.info.crops, run.info.crops),
+        told,
         f"pose_node {run.info.version}, {run.info.provider}",
     ]
 

@@ -136,5 +136,5 @@ def _figure(value: float, low: float, high: float) -> dict[str, float | None]:
 def sentence(key: str) -> str:
     """What a figure is, for a reader; raises KeyError for a figure that no run has."""
     if key.startswith("own_"):
-        return f"{FIGURES[key.removeprefix('own_')]}, with models or symmetries that are not the set's own"
+        return f"{FIGURES[key.removeprefix('own_')]}; own models or symmetries"
     return FIGURES[key] if key in FIGURES else unlabelled_sentence(key)

@@ -36,8 +36,7 @@ def footed(table: str) -> str:
 
 def figures_by(what: str, entries: Mapping[str, Mapping[str, Any]]) -> str:
     """A row for each object or scene, a column for each of the chief figures, each with its interval."""
-    keys = list(dict.fromkeys(key for entry in entries.values() for key in entry["figures"]))
-    keys = [key for key in keys if wording.wording(key).chief]
+    keys = wording.chief_keys([entry["figures"] for entry in entries.values()])
     labelled = any(entry["labels"] for entry in entries.values())
     rows = []
     for name, entry in entries.items():

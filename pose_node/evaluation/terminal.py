@@ -65,7 +65,7 @@ def _differences(what: str, found: Mapping[str, Difference]) -> list[str]:
 
 
 def _differences_by(entries: Mapping[str, Mapping[str, Difference]]) -> list[str]:
-    keys = [k for k in dict.fromkeys(k for entry in entries.values() for k in entry) if wording.wording(k).chief]
+    keys = wording.chief_keys(entries.values())
     columns = [
         [wording.heading(k), *(" ".join(difference_words(k, e[k])) if k in e else "–" for e in entries.values())]
         for k in keys
@@ -75,8 +75,7 @@ def _differences_by(entries: Mapping[str, Mapping[str, Difference]]) -> list[str
 
 def _by(what: str, entries: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """A row for each entry."""
-    keys = list(dict.fromkeys(key for entry in entries.values() for key in entry["figures"]))
-    keys = [key for key in keys if wording.wording(key).chief and not own_table(key)]
+    keys = wording.chief_keys([entry["figures"] for entry in entries.values()])
     columns = []
     for key in keys:
         figures = [entry["figures"].get(key) for entry in entries.values()]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -63,6 +63,12 @@ def wording(key: str) -> Wording:
     if key.startswith("rejected_"):
         return Wording(key.removeprefix("rejected_"), "a frame", 1.0, 2, False, chief=False)
     return _KNOWN.get(key, Wording(key.replace("_", " "), "", 1.0, 3))
+
+
+def chief_keys(entries: Iterable[Collection[str]]) -> list[str]:
+    """The keys that tables of many rows have a column for, in the order of the fullest entry."""
+    keys = dict.fromkeys(key for entry in sorted(entries, key=len, reverse=True) for key in entry)
+    return [key for key in keys if wording(key).chief]
 
 
 def value(key: str, figure: Mapping[str, Any] | None) -> str:

@@ -108,6 +108,17 @@ def test_names_are_text_and_not_markup(tmp_path):
     assert '<b>&"c"' in page.texts and "lost: <i>much</i>" in page.texts
 
 
+def test_columns_are_in_order_where_the_first_row_has_few_figures(tmp_path):
+    run = write_labelled(tmp_path / "run", objects=("bowl", "mug"))
+    summary = json.loads((run / "summary.json").read_text())
+    summary["objects"]["bowl"] = {"labels": 0, "figures": {"false_alarms": {"value": 0.0, "low": 0.0, "high": 0.0}}}
+    (run / "summary.json").write_text(json.dumps(summary))
+    heads = page_of(write_report(run)).texts
+    assert heads.index("AR, %") < heads.index("answered, %") < heads.index("false alarms, a frame")
+    (row,) = [line for line in terminal_table(run).splitlines() if line.startswith("object  labels")]
+    assert "AR, %" in row
+
+
 def test_our_own_symmetries_are_said_to_be_ours(tmp_path):
     run = write_labelled(tmp_path / "run", whose="card")
     words = " ".join(page_of(write_report(run)).texts)
