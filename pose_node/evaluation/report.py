@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pose_node.errors import InputError
 from pose_node.evaluation import charts, motion, page, tables
-from pose_node.evaluation.curves import placement
+from pose_node.evaluation.curves import CORRECT_MSSD_REL, placement
 from pose_node.evaluation.intervals import FEWEST, SHARE
 from pose_node.evaluation.pictures import FalseAlarm, Scenery, draw_false_alarm, draw_label, false_alarms, worst
 from pose_node.evaluation.records import LabelRecord, Run, read_run
@@ -143,7 +143,13 @@ def _worst_frames(run: Run, scenery: Scenery | None) -> list[str]:
     figures = [
         page.figure(where, page.picture(image, where), said) for (where, said), image in zip(words, images) if image
     ]
-    about = "One of each placement: wrong estimates, the surest first, then what was not found. Left the label, right the estimate, its score beside it."
+    well = all(x.errors.mssd_rel is not None and x.errors.mssd_rel < CORRECT_MSSD_REL for x in labels)
+    which = (
+        "nothing is wrong, so these are the largest errors"
+        if well
+        else "wrong estimates, the surest first, then what was not found"
+    )
+    about = f"One of each placement: {which}. Left the label, right the estimate, its score beside it."
     if alarms:
         about += " Last the false alarms, one of each object and scene: estimates that belong to no label, beside the labels around them."
     return [page.paragraph(about, "soft"), page.grid(figures, "pictures")] if figures else []
@@ -156,7 +162,8 @@ def _alarm(alarm: FalseAlarm) -> str:
 def _why_alarm(run: Run, alarm: FalseAlarm) -> str:
     name, place = alarm.estimate.object_name, (alarm.frame.scene, alarm.frame.frame)
     there = sum((x.scene, x.frame, x.object_name) == (*place, name) for x in run.labels)
-    why = f"matched with none of the {there} labelled" if there else "no label of it in this frame"
+    some = "its label" if there == 1 else f"any of its {there} labels"
+    why = f"not matched with {some} in this frame" if there else "no label of it in this frame"
     return f"score {alarm.estimate.score:.2f}: {why}"
 
 

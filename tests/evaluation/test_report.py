@@ -186,8 +186,9 @@ def test_false_alarms_are_drawn_and_marked(tmp_path, scenery):
     assert alarms == [("1", "000001", "bowl"), ("2", "000000", "bowl"), ("1", "000000", "mug"), ("2", "000000", "mug")]
     page = page_of(write_report(run, scenery))
     words = "".join(page.texts)
+    assert "nothing is wrong, so these are the largest errors" in words
     assert "False alarm: bowl, scene 1, frame 000001" in words and "score 0.70: no label of it in this frame" in words
-    assert "score 0.30: matched with none of the 1 labelled" in words
+    assert "score 0.30: not matched with its label in this frame" in words
     pictures = [link for link in page.links if link.startswith("data:image/jpeg")]
     assert len(pictures) == len(worst(read_run(run).labels)) + len(alarms)
     assert "False alarm: bowl" in "".join(page_of(write_report(run)).texts)  # and in words where nothing can be drawn
