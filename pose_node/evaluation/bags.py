@@ -66,7 +66,10 @@ class _Waiting(NamedTuple):
 
 
 class BagFrames:
-    """The frames of a recording, in order; can be iterated again.
+    """The frames of a recording, in the order of recording; can be iterated again.
+
+    Stamps that fall back by up to a second are messages out of order, each of which keeps its place; by more, they are those of
+    a new clock, with which a new scene begins.
 
     objects:     those that are looked for; a mask's labels mean the only one of them where ``labels`` is empty.
     topics:      {role: topic} where the choice is not to be made from the types: depth, info, points, mask.
@@ -171,8 +174,7 @@ class BagFrames:
                 waiting.tree.clear_timed()
             now_s = message.logged_ns * 1e-9
             self._take(message, waiting, now_s, refuse)
-            while (frame := waiting.pairing.take(now_s, self.topics.mask is not None)) is not None:
-                waiting.held.append(frame)
+            waiting.held.extend(self._complete(waiting.pairing, now_s))
             yield from self._placed(scene, waiting, now_s, refuse)
         yield from self._finish(scene, waiting, now_s, refuse)
         waiting.labels.close()
@@ -194,10 +196,16 @@ class BagFrames:
         except InputError as error:
             refuse(error.code, str(error))
 
+    def _complete(self, pairing: Pairing, now_s: float) -> list[Frame]:
+        """The frames that are whole: all of them, but in real time those that the node would take."""
+        masked = self.topics.mask is not None
+        if not self._realtime:
+            return pairing.take_each(now_s, masked)
+        return list(iter(lambda: pairing.take(now_s, masked), None))
+
     def _finish(self, scene: str, waiting: _Waiting, now_s: float, refuse: Any) -> Iterator[_Measured]:
         """What still waits when nothing more comes."""
-        while (frame := waiting.pairing.take(now_s + 2.0 * _WAIT_S, self.topics.mask is not None)) is not None:
-            waiting.held.append(frame)
+        waiting.held.extend(self._complete(waiting.pairing, now_s + 2.0 * _WAIT_S))
         yield from self._placed(scene, waiting, now_s + 2.0 * _WAIT_OTHERS_S, refuse)
 
     def _placed(self, scene: str, waiting: _Waiting, now_s: float, refuse: Any) -> Iterator[_Measured]:

@@ -72,6 +72,17 @@ def test_compressed_depth(tmp_path):
     assert [len(f.cloud) for f in frames] == [np.prod(SHAPE) - 1] * 3
 
 
+def test_rvl_is_said_once_with_its_count(tmp_path):
+    messages = []
+    for number in range(3):
+        stamp = START + number * SECOND
+        image_of_rvl = packed(stamp, depth_mm(number))
+        image_of_rvl.format = "16UC1; compressedDepth rvl"
+        messages += [("/depth/camera_info", stamp, info(stamp)), ("/depth/compressedDepth", stamp, image_of_rvl)]
+    frames, bag = frames_of(tmp_path, messages)
+    assert frames == [] and bag.notes[-1].startswith("3 times encoding: compressed depth: found RVL packing")
+
+
 def test_masks_are_found_by_name_and_labels(tmp_path):
     messages = depth_recording(3)
     labels = np.zeros(SHAPE, np.uint8)
@@ -208,6 +219,34 @@ def test_a_looped_clock_starts_another_scene(tmp_path):
     places = np.array([f.T_fixed_camera[0, 3] for f in frames])
     np.testing.assert_allclose(places, np.tile(0.1 * np.arange(10), 2), atol=1e-9)
     assert any("clock set back" in note for note in bag.notes)
+
+
+@pytest.mark.parametrize(("back_s", "scenes"), [(0.3, 1), (0.99, 1), (1.2, 2)])
+def test_stamps_that_fall_back_a_little_are_out_of_order_and_no_new_clock(tmp_path, back_s, scenes):
+    """The last measurement is an older one that came late: it stays where it was recorded, with the camera's place of its
+    own stamp. Only a fall of more than a second is another clock."""
+    messages = depth_recording(10)
+    stamp = START + 9 * SECOND // 5 - int(back_s * SECOND)
+    end = messages[-1][1]
+    late = [("/depth/camera_info", end, info(stamp)), ("/depth/image_rect", end, image(stamp, depth_mm(3), "16UC1"))]
+    frames, bag = frames_of(tmp_path, [*messages, *late])
+    assert len({f.scene for f in frames}) == scenes and len(frames) == 11
+    assert frames[-1].stamp_ns == stamp
+    if scenes == 1:
+        assert bag.notes == []
+        np.testing.assert_allclose(frames[-1].T_fixed_camera[0, 3], 0.5 * (stamp - START) / SECOND, atol=1e-6)
+    else:
+        assert "clock set back" in bag.notes[0]
+
+
+def test_two_measurements_that_changed_places_are_both_used(tmp_path):
+    messages = depth_recording(6)
+    images = [i for i, (topic, _, _) in enumerate(messages) if topic == "/depth/image_rect"]
+    a, b = images[2], images[3]
+    messages[a], messages[b] = ((messages[i][0], messages[j][1], messages[i][2]) for i, j in ((b, a), (a, b)))
+    frames, bag = frames_of(tmp_path, messages)
+    steps = [(f.stamp_ns - START) // (SECOND // 5) for f in frames]
+    assert sorted(steps) == list(range(6)) and {f.scene for f in frames} == {"drive"} and bag.notes == []
 
 
 def test_the_fixed_frame_is_the_root_even_when_it_comes_late(tmp_path):
