@@ -159,9 +159,7 @@ def frames(set_name: str) -> Iterator[Frame]:
         original_path = scene / "scene_gt_original.json"
         originals = json.loads(original_path.read_text()) if original_path.exists() else {}
         for number in sorted(map(int, truths)):
-            camera = cameras[str(number)]
-            image = np.asarray(Image.open(scene / "depth" / f"{number:06d}.png"))
-            depth_m = image.astype(np.float64) * (camera["depth_scale"] / 1000.0)
+            depth_m, K = _measured(scene, number, cameras[str(number)])
             first = originals.get(str(number), [None] * len(truths[str(number)]))
             labels = tuple(
                 Label(
@@ -173,7 +171,30 @@ def frames(set_name: str) -> Iterator[Frame]:
                 )
                 for k, (entry, old) in enumerate(zip(truths[str(number)], first))
             )
-            yield Frame(set_name, scene.name, number, depth_m, np.array(camera["cam_K"]).reshape(3, 3), labels)
+            yield Frame(set_name, scene.name, number, depth_m, K, labels)
+
+
+def bare_keys(set_name: str) -> list[str]:
+    """'SCENE/NUMBER' of every frame of a set, labelled or not, in order."""
+    keys = []
+    for path in sorted((data_folder() / set_name / "scenes").glob("*/scene_camera.json")):
+        keys += [f"{path.parent.name}/{number}" for number in sorted(map(int, json.loads(path.read_text())))]
+    return keys
+
+
+def bare_frame(set_name: str, key: str) -> Frame:
+    """One of ``bare_keys``, without labels."""
+    name, number = key.split("/")
+    scene = data_folder() / set_name / "scenes" / name
+    camera = json.loads((scene / "scene_camera.json").read_text())[number]
+    return Frame(set_name, name, int(number), *_measured(scene, int(number), camera), ())
+
+
+def _measured(scene: Path, number: int, camera: Mapping[str, Any]) -> tuple[Array, Array]:
+    """depth_m [H, W] and K [3, 3]."""
+    image = np.asarray(Image.open(scene / "depth" / f"{number:06d}.png"))
+    depth_m = image.astype(np.float64) * (camera["depth_scale"] / 1000.0)
+    return depth_m, np.array(camera["cam_K"], float).reshape(3, 3)
 
 
 def _pose(entry: Mapping[str, Any]) -> Array:

@@ -24,6 +24,7 @@ def block() -> str:
         ("rendered", _rendered),
         ("exactness", _exactness),
         ("mirror", _mirror),
+        ("false_alarms", _false_alarms),
         ("speed", _speed),
         ("mesh_to_onnx", _mesh_to_onnx),
         ("node_start", _node_start),
@@ -89,6 +90,15 @@ def _mirror(f: dict[str, Any]) -> str:
     return (
         f"{f['parts']} chiral parts against their mirror images: area under the score's ROC curve {f['auc_pooled']:.2f} pooled, "
         f"{f['auc_min']:.2f} at worst"
+    )
+
+
+def _false_alarms(f: dict[str, Any]) -> str:
+    worst = max((key for key in f if key.endswith("_a_frame") and key != "mean_a_frame"), key=lambda key: f[key])
+    return (
+        f"{f['objects']} objects, each by itself, without a mask in {f['frames']} frames of a kitchen that holds none: "
+        f"{f['mean_a_frame']:.2f} false alarms a frame and object, {f[worst]:.2f} at worst ({worst.removesuffix('_a_frame')}); "
+        f"one in ten frames with judge.min_score {f['mean_threshold']:.2f}"
     )
 
 

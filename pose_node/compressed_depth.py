@@ -31,6 +31,12 @@ def image_from_compressed(message: Any) -> Any:
     """
     from PIL import Image, UnidentifiedImageError
 
+    if is_compressed_depth(message) and "rvl" in str(message.format).lower():
+        raise InputError(
+            f"compressed depth: found RVL packing (format {message.format!r}), expected PNG, which the publisher packs with "
+            "its parameter format set to png.",
+            "encoding",
+        )
     encoding = str(message.format).split(";")[0].strip()
     if not is_compressed_depth(message) or encoding not in ("16UC1", "32FC1"):
         raise InputError(
@@ -39,7 +45,7 @@ def image_from_compressed(message: Any) -> Any:
         )
     data = bytes(message.data)
     if data[_HEADER.size : _HEADER.size + len(_PNG)] != _PNG:
-        raise InputError("compressed depth: found no PNG after the 12-byte header, expected one (not RVL).", "encoding")
+        raise InputError("compressed depth: found no PNG after the 12-byte header, expected one.", "encoding")
     try:
         with Image.open(io.BytesIO(data[_HEADER.size :])) as image:
             values = np.asarray(image)

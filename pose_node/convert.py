@@ -13,7 +13,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial.transform import Rotation
 
+from pose_node import se3
 from pose_node.cloud import Cloud, checked_intrinsics
 from pose_node.errors import InputError
 from pose_node.types import Array
@@ -27,6 +29,7 @@ _LABELS: dict[str, np.dtype[Any]] = {
     "16UC1": np.dtype(np.uint16),
 }
 _PINHOLE = ("", "none", "plumb_bob", "rational_polynomial")
+_UNIT = 0.01  # a quaternion's norm may be off by this much: files and floats round
 _COEFFICIENTS = 8  # k1 k2 p1 p2 k3 k4 k5 k6: what the two models that we undistort can hold
 
 
@@ -59,6 +62,19 @@ class Camera:
 def stamp_ns(message: Any) -> int:
     """The header's stamp in nanoseconds (rosbags and rclpy both spell the fields sec and nanosec)."""
     return int(message.header.stamp.sec) * 1_000_000_000 + int(message.header.stamp.nanosec)
+
+
+def rigid_motion(translation: Any, rotation: Any, what: str, code: str) -> Array:
+    """A position or translation and a quaternion, as geometry_msgs has them -> [4, 4]; InputError where they are none."""
+    t = np.array([translation.x, translation.y, translation.z], float)
+    quaternion = np.array([rotation.x, rotation.y, rotation.z, rotation.w], float)
+    norm = float(np.linalg.norm(quaternion))
+    if not np.isfinite(t).all() or not abs(norm - 1.0) < _UNIT:
+        raise InputError(
+            f"{what}: found translation {t.tolist()} and a quaternion of norm {norm:g}, expected finite numbers and norm 1.",
+            code,
+        )
+    return se3.transform(Rotation.from_quat(quaternion).as_matrix(), t)
 
 
 def points_from_cloud(message: Any) -> NDArray[Any]:

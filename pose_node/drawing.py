@@ -62,9 +62,10 @@ def draw(depth_m: NDArray[Any], K: Array, instances: Sequence[Instance], title: 
     image = Image.fromarray(canvas.clip(0, 255).astype(np.uint8))
     pen = ImageDraw.Draw(image)
     font = _font(max(12, canvas.shape[0] // 34))
+    top = pen.textbbox((8, 6), title, font=font)[3] + 4 if title else 0
     for number, (instance, place) in enumerate(zip(instances, places)):
         if place is not None:
-            _label(pen, font, place, instance.label, _COLOURS[number % len(_COLOURS)], image.size)
+            _label(pen, font, place, instance.label, _COLOURS[number % len(_COLOURS)], image.size, top)
     if title:
         pen.text((8, 6), title, fill=(255, 255, 255), font=font, stroke_width=2, stroke_fill=(0, 0, 0))
     return image
@@ -139,12 +140,13 @@ def _anchor(inside: NDArray[np.bool_]) -> tuple[int, int] | None:
 
 
 def _label(
-    pen: Any, font: Any, place: tuple[int, int], text: str, colour: tuple[int, ...], size: Sequence[int]
+    pen: Any, font: Any, place: tuple[int, int], text: str, colour: tuple[int, ...], size: Sequence[int], top: int
 ) -> None:
+    """A text in its colour above ``place``, inside of the picture and below its title, which ends at ``top``."""
     left, _, right, bottom = pen.textbbox((0, 0), text, font=font)
     width, height = right - left + 8, bottom + 6
     x = min(max(place[0] - width // 2, 0), max(size[0] - width, 0))
-    y = min(max(place[1] - height - 4, 0), max(size[1] - height, 0))
+    y = min(max(place[1] - height - 4, top), max(size[1] - height, 0))
     pen.rectangle((x, y, x + width, y + height), fill=colour)
     pen.text((x + 4, y + 2), text, fill=(255, 255, 255), font=font)
 

@@ -102,6 +102,24 @@ class Pairing:
                     self._refuse("superseded", "measurement: a newer one was complete first.")
                 self._waiting.popleft()
                 return frame
+        self._let_go(now_s)
+        return None
+
+    def take_each(self, now_s: float, masked: bool) -> list[Frame]:
+        """Every complete frame in order of arrival; none is let go because a newer one was complete first."""
+        found, waiting = [], self._waiting
+        self._waiting = deque()
+        for entry in waiting:
+            frame = self._complete(*entry, now_s, masked)
+            if frame is None:
+                self._waiting.append(entry)
+            else:
+                found.append(frame)
+        self._let_go(now_s)
+        return found
+
+    def _let_go(self, now_s: float) -> None:
+        """Refuse the measurements that have waited for too long."""
         while self._waiting and now_s - self._waiting[0][2] > self._wait_s:
             message, is_depth, _ = self._waiting.popleft()
             if is_depth and self._info_for(message, True) is None:
@@ -110,7 +128,6 @@ class Pairing:
                 self._refuse("no_camera_info", f"depth image: found camera info {found}, expected {wanted}.")
             else:
                 self._refuse("no_mask", f"mask: found none of the measurement's stamp within {self._wait_s:g} s.")
-        return None
 
     def _complete(self, message: Any, is_depth: bool, arrived_s: float, now_s: float, masked: bool) -> Frame | None:
         info = self._info_for(message, now_s - arrived_s >= self._wait_s) if is_depth else None

@@ -19,7 +19,8 @@ from pose_node import se3
 from pose_node.types import Array
 
 VSD_TAUS = tuple(float(tau) for tau in np.arange(0.05, 0.51, 0.05))  # of the diameter, as bop_toolkit has them
-VSD_DELTA_M = 0.015  # what the BOP challenge takes for all its sets but itodd
+VSD_DELTA_M = 0.015  # what the BOP challenge takes for all its sets but those of ``VSD_DELTAS_M``
+VSD_DELTAS_M = {"itodd": 0.005}  # by the set's name
 MAX_SYMMETRY_STEP = 0.01  # of a half-turn's arc over the radius, as bop_toolkit discretises continuous symmetries
 _CHUNK = 1_000_000  # numbers held at once while all symmetric truths are compared
 _MANY = 50_000  # points times truths beyond which most truths are first ruled out by a few points

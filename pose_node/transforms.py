@@ -12,13 +12,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from scipy.spatial.transform import Rotation
 
 from pose_node import convert, se3
 from pose_node.errors import InputError
 from pose_node.types import Array
-
-_UNIT = 0.01  # a quaternion's norm may be off by this much: files and floats round
 
 
 @dataclass(slots=True)
@@ -153,13 +150,4 @@ def _named(frame: str) -> str:
 
 def _matrix(transform: Any, child: str) -> Array:
     """A geometry_msgs Transform -> T_parent_child [4, 4]; InputError when it is no rigid motion."""
-    t, q = transform.translation, transform.rotation
-    translation, quaternion = np.array([t.x, t.y, t.z], float), np.array([q.x, q.y, q.z, q.w], float)
-    norm = float(np.linalg.norm(quaternion))
-    if not np.isfinite(translation).all() or not abs(norm - 1.0) < _UNIT:
-        raise InputError(
-            f"transform of {child!r}: found translation {translation.tolist()} and a quaternion of norm {norm:g}, "
-            "expected finite numbers and norm 1.",
-            "tf_not_rigid",
-        )
-    return se3.transform(Rotation.from_quat(quaternion).as_matrix(), translation)
+    return convert.rigid_motion(transform.translation, transform.rotation, f"transform of {child!r}", "tf_not_rigid")

@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, TextIO
 
 from pose_node import __version__
+from pose_node.card import load_card
 from pose_node.errors import InputError
 from pose_node.evaluation.bags import BagFrame, RawFrame, bag_frames
 from pose_node.evaluation.carried import Carried
 from pose_node.evaluation.poses_mcap import write_poses
 from pose_node.evaluation.progress import progress
-from pose_node.evaluation.records import FrameRecord, RunInfo, RunWriter
+from pose_node.evaluation.records import FrameRecord, LabelRecord, RunInfo, RunWriter
 from pose_node.evaluation.results_csv import ResultsCsv
-from pose_node.evaluation.unlabelled import unlabelled_figures
+from pose_node.evaluation.run import match_labels
+from pose_node.evaluation.source import Frame, Label, depth_image
+from pose_node.evaluation.summarise import summarise
+from pose_node.evaluation.truth import Truth, truth_of_card
+from pose_node.evaluation.unlabelled import sightings, unlabelled_figures
 from pose_node.evaluation.workers import workers
 from pose_node.objects import object_folders
 from pose_node.pipeline import Pipeline
@@ -42,16 +47,17 @@ def evaluate_bag(
     """Run the pipeline over a recording and write ``out``; returns the summary.
 
     names: the objects to look for, by default all in the models folder. topics, labels, fixed_frame, realtime: as
-    ``bag_frames``. seed: of the bootstrap. jobs, ray: as ``workers``; all but times is the same for any. Raises InputError,
-    CardError, ConfigError, ModelError or WorkerError for what cannot be used; what a recording has lost is no error but a note
-    in ``run.json``.
+    ``bag_frames``. seed: of the bootstrap. jobs, ray: as ``workers``; all but times is the same for any. Where the recording
+    holds labels, they are scored by the cards' own models and symmetries. Raises InputError, CardError, ConfigError, ModelError
+    or WorkerError for what cannot be used; what a recording has lost is no error but a note in ``run.json``.
     """
     if realtime and (ray is not None or jobs not in (None, 1)):
         raise InputError(
             "--realtime: found --jobs or --ray beside it, expected neither: what is dropped depends on the time of one worker."
         )
     folders = object_folders(models, names)
-    bag = bag_frames(path, [f.name for f in folders], topics, labels, None, fixed_frame, realtime)
+    ids = {card.bop_id: card.name for card in map(load_card, folders) if card.bop_id is not None}
+    bag = bag_frames(path, [f.name for f in folders], topics, labels, None, fixed_frame, realtime, ids)
     pipeline = Pipeline.load(folders, config)
     info = RunInfo(
         source=str(path),
@@ -61,27 +67,42 @@ def evaluate_bag(
         config={**asdict(pipeline.config), "bag": {**asdict(bag.topics), "fixed_frame": bag.fixed_frame}},
         version=__version__,
         provider=pipeline.provider,
+        whose="card" if bag.label_topics else "",
         notes=tuple(bag.notes),
     )
     frames: list[FrameRecord] = []
-    ids = {name: card.bop_id for name, card in pipeline.cards.items() if card.bop_id is not None}
+    found: list[LabelRecord] = []
+    labelled = {name for name, _ in bag.label_topics.values()}
+    truths = {name: truth_of_card(card) for name, card in pipeline.cards.items() if name in labelled}
     scenes: dict[str, int] = {}
-    work = workers(partial(_work, Carried(pipeline)), jobs, ray)
-    with RunWriter(out, info) as writer, ResultsCsv(out, ids) as csv, work as ordered:
-        for record in ordered(progress(bag.raw(), len(bag), stream)):
+    work = workers(partial(_work, Carried(pipeline), truths), jobs, ray)
+    with RunWriter(out, info) as writer, ResultsCsv(out, {n: i for i, n in ids.items()}) as csv, work as ordered:
+        for record, matched in ordered(progress(bag.raw(), len(bag), stream)):
             writer.frame(record)
             number = scenes.setdefault(record.scene, len(scenes) + 1)  # BOP's scenes have numbers, not names
             csv.frame(replace(record, scene=str(number)))
             frames.append(record)
-        writer.info(replace(info, notes=tuple(bag.notes)))
-        summary = unlabelled_figures(frames, pipeline.cards, seed)
+            for label in matched:
+                writer.label(label)
+                found.append(label)
+        notes = (*bag.notes, *_without_labels(info, labelled))
+        writer.info(replace(info, whose=info.whose if found else "", notes=notes))
+        if found:
+            summary = summarise(info, frames, found, seed)
+        else:
+            seen = sightings(frames, pipeline.cards)
+            for sighting in seen:
+                writer.sighting(sighting)
+            summary = unlabelled_figures(frames, seen, list(pipeline.cards), seed)
         writer.summary(summary)
     write_poses(out, frames, bag.topics.camera_frame, bag.fixed_frame)
     return summary
 
 
-def _work(carried: Carried, frame: RawFrame) -> FrameRecord:
-    return _record(carried.pipeline, frame.converted())
+def _work(carried: Carried, truths: Mapping[str, Truth], raw: RawFrame) -> tuple[FrameRecord, list[LabelRecord]]:
+    frame = raw.converted()
+    record = _record(carried.pipeline, frame)
+    return record, _labels(frame, record, truths)
 
 
 def _record(pipeline: Pipeline, frame: BagFrame) -> FrameRecord:
@@ -98,3 +119,21 @@ def _record(pipeline: Pipeline, frame: BagFrame) -> FrameRecord:
     return FrameRecord.of(
         frame.scene, frame.frame, frame.stamp_ns, frame.T_fixed_camera, result, seconds, frame.dropped
     )
+
+
+def _labels(frame: BagFrame, record: FrameRecord, truths: Mapping[str, Truth]) -> list[LabelRecord]:
+    """The recording's own labels of a frame; in one that could not be used, none is found."""
+    if frame.cloud is None:
+        return [LabelRecord(frame.scene, frame.frame, name, instance, T) for name, instance, T in frame.labels]
+    numbers = {name: i for i, name in enumerate(truths)}
+    labels = [Label(numbers[name], instance, T) for name, instance, T in frame.labels]
+    measured = Frame(frame.scene, frame.frame, frame.cloud, tuple(labels), depth_image(frame.cloud))
+    return match_labels(measured, record, {numbers[name]: truth for name, truth in truths.items()})
+
+
+def _without_labels(info: RunInfo, labelled: Collection[str]) -> list[str]:
+    """What a reader of a run with labels has to know of objects that have none."""
+    without = [name for name in info.objects if name not in labelled]
+    if not labelled or not without:
+        return []
+    return [f"{', '.join(without)}: found no labels, so each estimate of them counts as a false alarm."]

@@ -17,6 +17,7 @@ from pose_node import convert
 from pose_node.cloud import Cloud
 from pose_node.compressed_depth import image_from_compressed
 from pose_node.errors import InputError
+from pose_node.evaluation.bag_labels import BagLabel, BagLabels, label_topics
 from pose_node.evaluation.newest import newest
 from pose_node.evaluation.recordings import Message, Recording
 from pose_node.evaluation.topics import COMPRESSED, Topics, find_topics
@@ -25,7 +26,7 @@ from pose_node.transforms import TransformTree
 from pose_node.types import Array, Masks, Rejected
 
 _WAIT_S = 0.5  # for camera info and mask, as the node's own default
-_WAIT_TF_S = 1.0  # transforms are published after the moment that they tell of
+_WAIT_OTHERS_S = 1.0  # transforms and labels are published after the moment that they tell of
 _JUMP_NS = 1_000_000_000  # a source whose stamps fall back by more has a new clock, not messages out of order
 
 
@@ -34,6 +35,7 @@ class BagFrame(NamedTuple):
 
     scene: the recording's name, with a number after each jump of its clock. T_fixed_camera: [4, 4], None where it is not
     known. dropped: frames left out before this one. refused: why there is nothing to estimate from; ``cloud`` is then None.
+    labels: the ground truth that the recording itself holds.
     """
 
     scene: str
@@ -44,6 +46,7 @@ class BagFrame(NamedTuple):
     stamp_ns: int
     dropped: int = 0
     refused: Rejected | None = None
+    labels: tuple[BagLabel, ...] = ()
 
 
 class Meaning(NamedTuple):
@@ -63,6 +66,7 @@ class RawFrame(NamedTuple):
     T_fixed_camera: Array | None
     dropped: int
     meaning: Meaning
+    labels: tuple[BagLabel, ...] = ()
 
     def converted(self) -> BagFrame:
         """The frame, converted as the node's worker does; what cannot be meant is a frame with its reason."""
@@ -79,21 +83,37 @@ class RawFrame(NamedTuple):
         if refused is not None:
             cloud, masks = None, None
         stamp_ns = convert.stamp_ns(self.messages.message)
-        return BagFrame(self.scene, self.frame, cloud, masks, self.T_fixed_camera, stamp_ns, self.dropped, refused)
+        return BagFrame(
+            self.scene, self.frame, cloud, masks, self.T_fixed_camera, stamp_ns, self.dropped, refused, self.labels
+        )
 
 
 class _Measured(NamedTuple):
     scene: str
     frame: Frame
     T_fixed_camera: Array | None
+    labels: tuple[BagLabel, ...]
+
+
+class _Waiting(NamedTuple):
+    """What a measurement is put together from, until it is whole."""
+
+    pairing: Pairing
+    held: deque[Frame]
+    tree: TransformTree
+    labels: BagLabels
 
 
 class BagFrames:
-    """The frames of a recording, in order; can be iterated again.
+    """The frames of a recording, in the order of recording; can be iterated again.
+
+    Stamps that fall back by up to a second are messages out of order, each of which keeps its place; by more, they are those of
+    a new clock, with which a new scene begins.
 
     objects:     those that are looked for; a mask's labels mean the only one of them where ``labels`` is empty.
     topics:      {role: topic} where the choice is not to be made from the types: depth, info, points, mask.
     labels:      {mask label: object name}. fixed_frame: of the camera's poses, else the root of its tree.
+    ids:         {BOP id: object name}: beside their names what may stand for objects in topics of ground truth.
     rectified:   as the node's parameter; None: unless the depth topic is named raw and not rect.
     realtime:    drop frames as the node would, whose worker takes the time between two frames of the iteration.
     Raises InputError when the recording cannot be read at all, or holds nothing to measure with.
@@ -108,6 +128,7 @@ class BagFrames:
         rectified: bool | None = None,
         fixed_frame: str | None = None,
         realtime: bool = False,
+        ids: Mapping[int, str] | None = None,
     ) -> None:
         self.path = Path(path)
         self._objects, self._labels, self._realtime = tuple(objects), dict(labels or {}), realtime
@@ -117,6 +138,10 @@ class BagFrames:
             if self.topics.mask and not self._labels and len(self._objects) != 1 and "mask" not in (topics or {}):
                 self._opening.append(f"{self.topics.mask}: masks were left out, as nothing names their labels.")
                 self.topics = replace(self.topics, mask=None)
+            numbered = {**(ids or {}), **self._labels}
+            names = {**{str(number): name for number, name in numbered.items()}, **{n: n for n in self._objects}}
+            known = {word: name for word, name in names.items() if name in self._objects}
+            self.label_topics: dict[str, tuple[str, int]] = label_topics(recording, known, self._opening)
             measurement = self.topics.measurement
             self._rectified = ("rect" in measurement or "raw" not in measurement) if rectified is None else rectified
             self.expected: int = recording.counts[measurement]
@@ -151,7 +176,7 @@ class BagFrames:
                 chosen = ((0, one) for one in measured)
             meaning = Meaning(self._rectified, self._labels, self._objects)
             for number, (dropped, one) in enumerate(chosen):
-                yield RawFrame(one.scene, f"{number:06d}", one.frame, one.T_fixed_camera, dropped, meaning)
+                yield RawFrame(one.scene, f"{number:06d}", one.frame, one.T_fixed_camera, dropped, meaning, one.labels)
             for code, times in refusals.items():
                 self.notes.append(f"{times} times {code}: {sentences[code]}")
             self.notes += [note for note in recording.notes if note not in self.notes]
@@ -161,26 +186,28 @@ class BagFrames:
         clock, scenes = _Clock(), count(2)
         scene = self.path.name.split(".")[0] or "bag"
         name = scene
-        pairing, tree = Pairing(_WAIT_S, refuse), TransformTree()
-        held: deque[Frame] = deque()
+        waiting = _Waiting(Pairing(_WAIT_S, refuse), deque(), TransformTree(), BagLabels(self.label_topics, refuse))
         now_s = 0.0
-        for message in recording.messages(self.topics.all()):
+        for message in recording.messages([*self.topics.all(), *self.label_topics]):
+            if message.topic in self.label_topics:
+                waiting.labels.add(message.topic, message.message)
+                continue
             if clock.jumped(message):
-                yield from (_Measured(scene, frame, T) for frame, T in self._finish(pairing, held, tree, now_s, refuse))
+                yield from self._finish(scene, waiting, now_s, refuse)
                 scene = f"{name}_{next(scenes)}"
                 self.notes.append(f"{message.topic}: found its clock set back; {scene} begins there.")
-                pairing = Pairing(_WAIT_S, refuse)
-                tree.clear_timed()
+                waiting = waiting._replace(pairing=Pairing(_WAIT_S, refuse))
+                waiting.tree.clear_timed()
             now_s = message.logged_ns * 1e-9
-            self._take(message, pairing, tree, now_s, refuse)
-            while (frame := pairing.take(now_s, self.topics.mask is not None)) is not None:
-                held.append(frame)
-            yield from (_Measured(scene, frame, T) for frame, T in self._placed(held, tree, now_s, refuse))
-        yield from (_Measured(scene, frame, T) for frame, T in self._finish(pairing, held, tree, now_s, refuse))
+            self._take(message, waiting, now_s, refuse)
+            waiting.held.extend(self._complete(waiting.pairing, now_s))
+            yield from self._placed(scene, waiting, now_s, refuse)
+        yield from self._finish(scene, waiting, now_s, refuse)
+        waiting.labels.close()
 
-    def _take(self, message: Message, pairing: Pairing, tree: TransformTree, now_s: float, refuse: Any) -> None:
+    def _take(self, message: Message, waiting: _Waiting, now_s: float, refuse: Any) -> None:
         """Give one message to whom it belongs."""
-        topics = self.topics
+        topics, pairing = self.topics, waiting.pairing
         try:
             if message.topic == topics.measurement:
                 packed = message.msgtype == COMPRESSED
@@ -191,35 +218,39 @@ class BagFrames:
             elif message.topic == topics.mask:
                 pairing.add_mask(message.message)
             else:
-                tree.add_message(message.message, static=message.topic.endswith("tf_static"))
+                waiting.tree.add_message(message.message, static=message.topic.endswith("tf_static"))
         except InputError as error:
             refuse(error.code, str(error))
 
-    def _finish(
-        self, pairing: Pairing, held: deque[Frame], tree: TransformTree, now_s: float, refuse: Any
-    ) -> Iterator[tuple[Frame, Array | None]]:
-        """What still waits when nothing more comes."""
-        while (frame := pairing.take(now_s + 2.0 * _WAIT_S, self.topics.mask is not None)) is not None:
-            held.append(frame)
-        yield from self._placed(held, tree, now_s + 2.0 * _WAIT_TF_S, refuse)
+    def _complete(self, pairing: Pairing, now_s: float) -> list[Frame]:
+        """The frames that are whole: all of them, but in real time those that the node would take."""
+        masked = self.topics.mask is not None
+        if not self._realtime:
+            return pairing.take_each(now_s, masked)
+        return list(iter(lambda: pairing.take(now_s, masked), None))
 
-    def _placed(
-        self, held: deque[Frame], tree: TransformTree, now_s: float, refuse: Any
-    ) -> Iterator[tuple[Frame, Array | None]]:
-        """The frames whose camera pose is known, or will not be any more, in order."""
+    def _finish(self, scene: str, waiting: _Waiting, now_s: float, refuse: Any) -> Iterator[_Measured]:
+        """What still waits when nothing more comes."""
+        waiting.held.extend(self._complete(waiting.pairing, now_s + 2.0 * _WAIT_S))
+        yield from self._placed(scene, waiting, now_s + 2.0 * _WAIT_OTHERS_S, refuse)
+
+    def _placed(self, scene: str, waiting: _Waiting, now_s: float, refuse: Any) -> Iterator[_Measured]:
+        """The frames whose camera pose and labels are known, or will not be any more, in order."""
+        _, held, tree, labels = waiting
         while held:
+            message, early = held[0].message, now_s - held[0].arrived_s < _WAIT_OTHERS_S
+            stamp_ns, frame_id = convert.stamp_ns(message), str(message.header.frame_id)
+            if early and not labels.complete(stamp_ns):
+                return
             T_fixed_camera = None
             if self.fixed_frame is not None:
-                message = held[0].message
                 try:
-                    T_fixed_camera = tree.lookup(
-                        self.fixed_frame, str(message.header.frame_id), convert.stamp_ns(message)
-                    )
+                    T_fixed_camera = tree.lookup(self.fixed_frame, frame_id, stamp_ns)
                 except InputError as error:
-                    if error.code != "tf_early" and now_s - held[0].arrived_s < _WAIT_TF_S:
+                    if error.code != "tf_early" and early:
                         return
                     refuse(error.code, str(error))
-            yield held.popleft(), T_fixed_camera
+            yield _Measured(scene, held.popleft(), T_fixed_camera, labels.take(stamp_ns, frame_id, tree))
 
     def _root(self, recording: Recording) -> str | None:
         """The root of the camera's tree when all transforms are known: at the beginning it may be the camera's own mount."""

@@ -10,6 +10,7 @@ from pose_node.evaluation import curves, page
 from pose_node.evaluation.intervals import statistic_interval
 from pose_node.evaluation.records import LabelRecord, Run
 from pose_node.evaluation.svg import COLOURS, Chart, Scale
+from pose_node.evaluation.wording import NO_INTERVAL
 
 # Error, largest shown, what it is called, and what it means. BOP's average recall is the mean of the recall at ten of these.
 _RECALL = (
@@ -58,7 +59,7 @@ def error_charts(labels: Sequence[LabelRecord]) -> list[str]:
             continue
         values = curves.errors(labels, name)
         edges, counts = curves.histogram(values, low, high)
-        chart = Chart(Scale(low, high, log=True), Scale(0.0, max(int(counts.max()), 1)), what, "labels")
+        chart = Chart(Scale(low, high, log=True), Scale(0.0, max(int(counts.max()), 1), whole=True), what, "labels")
         titles = [f"{a:.3g} to {b:.3g}: {c}" for a, b, c in zip(edges, edges[1:], counts)]
         chart.bars(edges, counts, 0, titles)
         known = values[np.isfinite(values)]
@@ -82,7 +83,7 @@ def score_charts(run: Run) -> list[str]:
     titles = [f"score {s:.2f}: {c:.2f} of {n} correct" for s, c, n in zip(rel.score, rel.correct, rel.count)]
     by_score.dots(rel.score, rel.correct, 0, titles, radius=4.5)
     note = f"correct: MSSD below 10 % of the diameter; mean distance from the diagonal {rel.gap:.3f}{_bracket(*rel.gap_interval)}"
-    given = Chart(Scale(0.0, 1.0), Scale(0.0, max(int(rel.count.max()), 1)), "score", "estimates")
+    given = Chart(Scale(0.0, 1.0), Scale(0.0, max(int(rel.count.max()), 1), whole=True), "score", "estimates")
     right = np.array([n * c if n else 0.0 for n, c in zip(rel.count, rel.correct)])
     given.bars(rel.edges, rel.count, 1, [f"{n:.0f} estimates, {r:.0f} correct" for n, r in zip(rel.count, right)])
     given.bars(rel.edges, right, 2, [f"{r:.0f} correct" for r in right])
@@ -106,4 +107,4 @@ def score_charts(run: Run) -> list[str]:
 
 
 def _bracket(low: float, high: float) -> str:
-    return f" [{low:.3g}, {high:.3g}]" if np.isfinite(low) and np.isfinite(high) else ""
+    return f" [{low:.3g}, {high:.3g}]" if np.isfinite(low) and np.isfinite(high) else f" {NO_INTERVAL}"

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from pose_node.card import load_card
 from pose_node.errors import InputError, PoseNodeError
+from pose_node.evaluation.bag_depth import depth_of_bag
 from pose_node.evaluation.bag_run import evaluate_bag
 from pose_node.evaluation.compare import compare
 from pose_node.evaluation.index import Outcome, run_folders, write_index
@@ -18,7 +19,7 @@ from pose_node.evaluation.recordings import is_recording
 from pose_node.evaluation.records import read_run
 from pose_node.evaluation.report import write_report
 from pose_node.evaluation.run import evaluate_folder, holds_labels, open_source
-from pose_node.evaluation.terminal import terminal_table
+from pose_node.evaluation.terminal import comparison_table, terminal_table
 from pose_node.objects import object_folders
 from pose_node.types import Array
 
@@ -32,7 +33,9 @@ def evaluate(options: argparse.Namespace) -> int:
     the exit code says so. Raises a PoseNodeError of one sentence for a single source, object or setting that cannot be used.
     """
     if options.compare:
-        print(f"written: {compare(*options.compare)}")
+        written = compare(*options.compare)
+        print(comparison_table(*options.compare))
+        print(f"written: {written}")
         return DONE
     if len(options.sources) > 1:
         return _several(options, options.out or Path("runs"))
@@ -72,6 +75,7 @@ def _one(options: argparse.Namespace, source: Path, out: Path) -> bool:
         topics = dict(_pairs(options.topics, "--topics"))
         given = (options.objects, topics, labels, options.fixed_frame, options.realtime)
         evaluate_bag(source, out, models, options.config, *given, **shared)
+        scenery = Scenery(depth_of_bag(source, read_run(out)), partial(_surface, models))
     else:
         given = (options.crops, models, options.config, options.objects, options.symmetries)
         evaluate_folder(source, out, *given, **shared)

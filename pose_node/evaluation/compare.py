@@ -20,6 +20,7 @@ from pose_node.evaluation.paired import (
 from pose_node.evaluation.records import LabelRecord, Run, read_run
 from pose_node.evaluation.report import explained, own_table, source_name, warnings, write_page
 from pose_node.evaluation.svg import Chart, Scale
+from pose_node.evaluation.tables import footed
 
 COMPARISON = "compare.html"
 _LISTED = 20  # labels that changed, listed for each side
@@ -36,8 +37,8 @@ def compare(run_a: str | Path, run_b: str | Path) -> Path:
     name = f"{source_name(a)}: {a.folder.name} against {b.folder.name}"
     parts = [
         page.heading(name),
-        page.facts([f"A: {a.folder.name}", f"B: {b.folder.name}", *_counts(pairs)]),
-        page.notes(_notes(a, b, pairs)),
+        page.facts([f"A: {a.folder.name}", f"B: {b.folder.name}", *counts(pairs)]),
+        page.notes(comparison_notes(a, b, pairs)),
         page.section("What was set differently", _settings(a, b)),
         *(_labelled(a, b, pairs) if pairs.labels_a else _unlabelled(a, b, pairs)),
         page.section("Time and refusals", _table(frame_differences(pairs))),
@@ -58,9 +59,16 @@ def _labelled(a: Run, b: Run, pairs: Pairs) -> list[str]:
 
 
 def _unlabelled(a: Run, b: Run, pairs: Pairs) -> list[str]:
-    objects = [name for name in a.info.objects if name in b.info.objects]
-    sections = [page.section(f"Figures of {name}", _table(found_differences(pairs, name))) for name in objects]
+    sections = [
+        page.section(f"Figures of {name}", _table(found_differences(a, b, pairs, name)))
+        for name in common_objects(a, b)
+    ]
     return [*sections, page.section("Each run by itself", *_side_by_side(a, b))]
+
+
+def common_objects(a: Run, b: Run) -> list[str]:
+    """The objects that both runs looked for."""
+    return [name for name in a.info.objects if name in b.info.objects]
 
 
 def _table(differences: Mapping[str, Difference]) -> str:
@@ -69,32 +77,33 @@ def _table(differences: Mapping[str, Difference]) -> str:
         word = wording.wording(key)
         unit = f" {word.unit}" if word.unit else ""
         a, b = (page.text(f"{word.factor * v:.{word.digits}f}{unit}") for v in (d.a, d.b))
-        verdict, kind = _verdict(key, d)
-        rows.append(
-            [page.text(word.title), a, b, _difference(key, d), page.text(verdict, kind=kind), page.text(d.pairs)]
-        )
-    return page.table(["figure", "A", "B", "B minus A", "verdict", "pairs"], rows)
+        said, kind = verdict(key, d)
+        rows.append([page.text(word.title), a, b, _difference(key, d), page.text(said, kind=kind), page.text(d.pairs)])
+    return footed(page.table(["figure", "A", "B", "B minus A", "verdict", "pairs"], rows))
 
 
 def _by_object(entries: Mapping[str, Mapping[str, Difference]]) -> str:
-    keys = [k for k in dict.fromkeys(k for entry in entries.values() for k in entry) if wording.wording(k).chief]
+    keys = wording.chief_keys(entries.values())
     rows = [
         [page.text(name), *(_difference(k, entry[k]) if k in entry else page.text("–") for k in keys)]
         for name, entry in entries.items()
     ]
-    return page.table(["object", *map(wording.heading, keys)], rows)
+    return footed(page.table(["object", *map(wording.heading, keys)], rows))
 
 
 def _difference(key: str, d: Difference) -> str:
     """A cell: the difference in the figure's unit, coloured where its interval leaves out zero, and the interval."""
+    return page.text(*difference_words(key, d), verdict(key, d)[1])
+
+
+def difference_words(key: str, d: Difference) -> tuple[str, str]:
+    """('+1.2', '[-0.3, +2.6]') in the figure's unit."""
     word = wording.wording(key)
-    spread = ""
-    if np.isfinite(d.low) and np.isfinite(d.high):
-        spread = f"[{word.factor * d.low:+.{word.digits}f}, {word.factor * d.high:+.{word.digits}f}]"
-    return page.text(f"{word.factor * (d.b - d.a):+.{word.digits}f}", spread, _verdict(key, d)[1])
+    bounds = wording.bracket(word.factor * d.low, word.factor * d.high, word.digits, "+")
+    return f"{word.factor * (d.b - d.a):+.{word.digits}f}", bounds
 
 
-def _verdict(key: str, d: Difference) -> tuple[str, str]:
+def verdict(key: str, d: Difference) -> tuple[str, str]:
     """(what the interval allows to say, the colour of it)."""
     if not np.isfinite(d.low):
         return "too few to say", ""
@@ -168,7 +177,7 @@ def _side_by_side(a: Run, b: Run) -> list[str]:
         for key in dict.fromkeys([*of_a, *of_b])
         if not own_table(key) and key != "time_s"
     ]
-    return [page.table(["figure", "A", "B", "what it is"], rows, words=[3])]
+    return [footed(page.table(["figure", "A", "B", "what it is"], rows, words=[3]))]
 
 
 def _settings(a: Run, b: Run) -> str:
@@ -196,12 +205,14 @@ def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def _counts(pairs: Pairs) -> list[str]:
+def counts(pairs: Pairs) -> list[str]:
+    """How much the two runs share, in a few words."""
     frames = f"{len(pairs.frames_a)} frames in both"
     return [frames, f"{len(pairs.labels_a)} labels in both"] if pairs.labels_a else [frames]
 
 
-def _notes(a: Run, b: Run, pairs: Pairs) -> list[str]:
+def comparison_notes(a: Run, b: Run, pairs: Pairs) -> list[str]:
+    """What a reader has to know before any difference."""
     of_a, of_b = warnings(a), warnings(b)
     found = [note for note in of_a if note in of_b]
     found += [f"A: {note}" for note in of_a if note not in of_b]
@@ -217,7 +228,7 @@ def _notes(a: Run, b: Run, pairs: Pairs) -> list[str]:
 def _explanations() -> list[str]:
     return [
         "Differences are B minus A, over labels and frames that both runs have. Brackets are 95 % bootstrap intervals of the "
-        "difference itself: placements (for times: scenes, or tenths of a recording) are drawn once for both runs, so what is "
-        "hard for both cancels. An interval that holds zero shows no difference; with many rows, one in twenty leaves zero out by chance.",
+        "difference itself: placements (for times, and without labels: scenes, or tenths of a recording) are drawn once for "
+        "both runs, so what is hard for both cancels. An interval that holds zero shows no difference; with many rows, one in twenty leaves zero out by chance.",
         "Two runs overlap in their own intervals far more than in this one: judge by the difference.",
     ]

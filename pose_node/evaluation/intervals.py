@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 RESAMPLES = 2000
 SHARE = 0.95
 FEWEST = 3  # placements below which drawing them again says nothing
+_STRETCHES = 10  # pieces of a recording that stand for independent ones
 
 
 def mean_interval(
@@ -59,6 +60,14 @@ def statistic_interval(
     tail = 50.0 * (1.0 - SHARE)
     low, high = np.percentile(drawn, (tail, 100.0 - tail))
     return float(low), float(high)
+
+
+def stretches(scenes: Sequence[str]) -> list[Hashable]:
+    """What to resample frames by, given the scene of each in order: the scenes, or tenths of the recording where there are
+    fewer than ``FEWEST`` scenes to draw from."""
+    if len(set(scenes)) >= FEWEST:
+        return list(scenes)
+    return [(scene, _STRETCHES * i // len(scenes)) for i, scene in enumerate(scenes)]
 
 
 def _numbered(clusters: Sequence[Hashable]) -> tuple[np.ndarray, int]:

@@ -85,7 +85,7 @@ def _in_the_image(
     for i, T in enumerate(poses):
         of_pose = truth.depth(T, K, shape)
         for k, T_label in enumerate(labels):
-            vsd[i, k] = metrics.vsd(of_pose, of_labels[k], depth_m, K, truth.diameter_m)
+            vsd[i, k] = metrics.vsd(of_pose, of_labels[k], depth_m, K, truth.diameter_m, delta_m=truth.vsd_delta_m)
             mspd[i, k] = metrics.mspd(truth.vertices_m, T, T_label, truth.symmetries, K) * 640.0 / shape[1]
     return vsd, mspd
 

@@ -5,17 +5,17 @@ What makes a placement hard is hard for both runs, so differences of pairs sprea
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from pose_node.errors import InputError
 from pose_node.evaluation.curves import errors, placement
-from pose_node.evaluation.intervals import mean_interval, statistic_interval
-from pose_node.evaluation.records import FrameRecord, LabelRecord, Run
+from pose_node.evaluation.intervals import mean_interval, statistic_interval, stretches
+from pose_node.evaluation.records import FrameRecord, LabelRecord, Run, SightingRecord
 from pose_node.evaluation.summarise import label_values
-from pose_node.evaluation.tables import stretches
+from pose_node.evaluation.unlabelled import UNLABELLED
 
 _SAME_POSE = 1e-6  # metres and direction cosines by which one label may differ between two files
 
@@ -102,7 +102,7 @@ def label_differences(a: Run, b: Run, pairs: Pairs, object_name: str | None = No
 
 def frame_differences(pairs: Pairs) -> dict[str, Difference]:
     """Mean seconds of each stage (``stage_NAME_s``) and of the whole (``time_s``), and refusals a frame (``rejected_CODE``)."""
-    where = stretches(pairs.frames_a)
+    where = stretches([frame.scene for frame in pairs.frames_a])
     frames = (*pairs.frames_a, *pairs.frames_b)
     stages = list(dict.fromkeys(stage for frame in frames for stage in frame.stage_s))
     codes = sorted({code for frame in frames for code in frame.rejected})
@@ -117,9 +117,10 @@ def frame_differences(pairs: Pairs) -> dict[str, Difference]:
     }
 
 
-def found_differences(pairs: Pairs, object_name: str) -> dict[str, Difference]:
-    """Without labels: in how many frames an object is found, and the best score where both runs find it."""
-    where = stretches(pairs.frames_a)
+def found_differences(a: Run, b: Run, pairs: Pairs, object_name: str) -> dict[str, Difference]:
+    """Without labels: in how many frames an object is found, the best score where both runs find it, and the figures of
+    sightings (spread, jitter and so on) over the frames for which both runs have them."""
+    where = stretches([frame.scene for frame in pairs.frames_a])
     best = np.array([[_best(f, object_name), _best(g, object_name)] for f, g in zip(pairs.frames_a, pairs.frames_b)])
     found = np.isfinite(best)
     both = found.all(axis=1)
@@ -127,6 +128,13 @@ def found_differences(pairs: Pairs, object_name: str) -> dict[str, Difference]:
     if both.any():
         places = [w for w, k in zip(where, both) if k]
         differences["score"] = mean_difference(best[both, 0], best[both, 1], places)
+    of_a, of_b = (_by_frame(run.sightings, object_name) for run in (a, b))
+    for key in UNLABELLED:
+        values = np.array([[of.get((f.scene, f.frame, key), np.nan) for of in (of_a, of_b)] for f in pairs.frames_a])
+        known = np.isfinite(values).all(axis=1)
+        if known.any():
+            places = [w for w, k in zip(where, known) if k]
+            differences[key] = mean_difference(values[known, 0], values[known, 1], places)
     return differences
 
 
@@ -144,6 +152,16 @@ def _statistic_difference(
 ) -> Difference:
     low, high = statistic_interval(values, places, lambda v: float(statistic(v[:, 1]) - statistic(v[:, 0])))
     return Difference(float(statistic(values[:, 0])), float(statistic(values[:, 1])), low, high, len(values))
+
+
+def _by_frame(seen: Sequence[SightingRecord], object_name: str) -> Mapping[tuple[str, str, str], float]:
+    """{(scene, frame, figure): mean over the object's instances in the frame}."""
+    values: dict[tuple[str, str, str], list[float]] = {}
+    for one in seen:
+        if one.object_name == object_name:
+            for key, value in one.values.items():
+                values.setdefault((one.scene, one.frame, key), []).append(value)
+    return {where: float(np.mean(each)) for where, each in values.items()}
 
 
 def _best(frame: FrameRecord, object_name: str) -> float:

@@ -1,17 +1,18 @@
-"""The worst frames as pictures: what the model should cover, and beside it what was said, over the measured depth."""
+"""The worst frames and false alarms as pictures: what the model should cover, and beside it what was said, over the measured
+depth."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from pose_node import drawing, se3
 from pose_node.errors import PoseNodeError
 from pose_node.evaluation.curves import CORRECT_MSSD_REL, placement
-from pose_node.evaluation.records import FrameRecord, LabelRecord, Run
+from pose_node.evaluation.records import EstimateRecord, FrameRecord, LabelRecord, Run
 from pose_node.types import Array
 
 if TYPE_CHECKING:
@@ -38,6 +39,13 @@ class Scenery:
     surface: SurfaceOf
 
 
+class FalseAlarm(NamedTuple):
+    """An estimate that belongs to no label, and its frame."""
+
+    frame: FrameRecord
+    estimate: EstimateRecord
+
+
 def worst(labels: Sequence[LabelRecord], most: int = 12) -> list[LabelRecord]:
     """The labels to look at, one of each placement: wrong estimates first, the surest first, then what was not found.
 
@@ -53,6 +61,50 @@ def worst(labels: Sequence[LabelRecord], most: int = 12) -> list[LabelRecord]:
     sure, not_found = ([x for x in chosen if (x.estimate is None) == no] for no in (False, True))
     sure = sure[: max(most - len(not_found), most // 2)]
     return [*sure, *not_found[: most - len(sure)]]
+
+
+def false_alarms(run: Run, most: int = 6) -> list[FalseAlarm]:
+    """Estimates that belong to no label, the surest first, one of each object and scene: what stands still is seen often."""
+    taken = {(x.scene, x.frame, x.estimate) for x in run.labels if x.estimate is not None}
+    found = [
+        FalseAlarm(frame, estimate)
+        for frame in run.frames
+        for index, estimate in enumerate(frame.estimates)
+        if (frame.scene, frame.frame, index) not in taken
+    ]
+    found.sort(key=lambda x: (-x.estimate.score, x.frame.scene, x.frame.frame))
+    first: dict[tuple[str, str], FalseAlarm] = {}
+    for alarm in found:
+        first.setdefault((alarm.frame.scene, alarm.estimate.object_name), alarm)
+    return list(first.values())[:most]
+
+
+def drawn_frames(run: Run) -> set[tuple[str, str]]:
+    """(scene, frame) of everything that a report draws."""
+    return {(x.scene, x.frame) for x in worst(run.labels)} | {(x.frame.scene, x.frame.frame) for x in false_alarms(run)}
+
+
+def draw_false_alarm(run: Run, alarm: FalseAlarm, scenery: Scenery) -> Image | None:
+    """The labels that stand around there, and beside them the estimate that belongs to none; None without depth."""
+    frame, estimate = alarm
+    try:
+        depth_m, K = scenery.depth(frame.scene, frame.frame)
+        points, normals = scenery.surface(estimate.object_name)
+        true = [
+            drawing.Instance(x.object_name, x.T_camera_object, *scenery.surface(x.object_name))
+            for x in run.labels
+            if (x.scene, x.frame) == (frame.scene, frame.frame)
+        ]
+    except PoseNodeError:
+        return None
+    depth_m, K = _cropped(np.asarray(depth_m, float), K, [estimate.T_camera_object], points)
+    wrong = drawing.Instance(f"{estimate.score:.2f}", estimate.T_camera_object, points, normals)
+    return drawing.side_by_side(
+        [
+            drawing.draw(depth_m, K, true, "labels" if true else "no label"),
+            drawing.draw(depth_m, K, [wrong], "false alarm"),
+        ]
+    )
 
 
 def draw_label(run: Run, label: LabelRecord, scenery: Scenery) -> Image | None:

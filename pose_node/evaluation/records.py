@@ -1,7 +1,7 @@
 """The run folder: what one evaluation leaves behind, line by line, and what reports are made from.
 
 ``run.json`` says what was run, ``frames.jsonl`` has a line for each frame, ``labels.jsonl`` one for each ground-truth
-label. Lines are flushed as they are made, so that a killed run keeps what it had; ``read_run`` takes such a folder as it is.
+label, ``sightings.jsonl`` one for each sighting where there are no labels. Lines are flushed as they are made, so that a killed run keeps what it had; ``read_run`` takes such a folder as it is.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from pose_node.types import Array, Result
 
 Kind = Literal["bop", "bag"]
 RUN, FRAMES, LABELS, SUMMARY = "run.json", "frames.jsonl", "labels.jsonl", "summary.json"
+SIGHTINGS = "sightings.jsonl"
 
 
 @dataclass(frozen=True, eq=False)
@@ -164,7 +165,8 @@ class LabelRecord:
 
     visible_share: of its silhouette, in [0, 1]; None where unknown.
     estimate:      index into its frame's estimates, None where there is none; score: that estimate's.
-    recall:        {"vsd", "mssd", "mspd": share of BOP's thresholds at which it is found}, see ``match.Match``.
+    recall:        {"vsd", "mssd", "mspd": share of BOP's thresholds at which it is found}, see ``match.Match``; empty where the
+                   frame could not be used at all.
     """
 
     scene: str
@@ -209,6 +211,35 @@ class LabelRecord:
 
 
 @dataclass(frozen=True, eq=False)
+class SightingRecord:
+    """One estimate of a run without labels, as a sighting of an instance that goes on from frame to frame.
+
+    instance: its number among those of the object in the scene. values: what the sighting adds to the figures that are means
+    over sightings, by their keys in ``unlabelled.UNLABELLED``.
+    """
+
+    scene: str
+    frame: str
+    object_name: str
+    instance: int
+    values: Mapping[str, float]
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "scene": self.scene,
+            "frame": self.frame,
+            "object": self.object_name,
+            "instance": int(self.instance),
+            "values": {key: _number(value) for key, value in self.values.items()},
+        }
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> SightingRecord:
+        numbers = {str(key): float(value) for key, value in values["values"].items()}
+        return cls(str(values["scene"]), str(values["frame"]), str(values["object"]), int(values["instance"]), numbers)
+
+
+@dataclass(frozen=True, eq=False)
 class RunInfo:
     """What was run.
 
@@ -245,6 +276,7 @@ class Run:
     frames: tuple[FrameRecord, ...]
     labels: tuple[LabelRecord, ...]
     summary: Mapping[str, Any]
+    sightings: tuple[SightingRecord, ...] = ()
 
 
 class RunWriter:
@@ -258,11 +290,12 @@ class RunWriter:
         self.frames = self.labels = 0
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            for name in (LABELS, SUMMARY):
+            for name in (LABELS, SIGHTINGS, SUMMARY):
                 (self.folder / name).unlink(missing_ok=True)
             self.info(info)
             self._frames = (self.folder / FRAMES).open("w", encoding="utf-8")
             self._labels: Any = None
+            self._sightings: Any = None
         except OSError as error:
             raise InputError(f"{folder}: found {error.strerror}, expected a folder to write a run to.") from None
 
@@ -280,13 +313,18 @@ class RunWriter:
         _line(self._labels, record.to_json())
         self.labels += 1
 
+    def sighting(self, record: SightingRecord) -> None:
+        if self._sightings is None:
+            self._sightings = (self.folder / SIGHTINGS).open("w", encoding="utf-8")
+        _line(self._sightings, record.to_json())
+
     def summary(self, summary: Mapping[str, Any]) -> None:
         _write_json(self.folder / SUMMARY, summary)
 
     def close(self) -> None:
-        self._frames.close()
-        if self._labels is not None:
-            self._labels.close()
+        for file in (self._frames, self._labels, self._sightings):
+            if file is not None:
+                file.close()
 
     def __enter__(self) -> RunWriter:
         return self
@@ -307,6 +345,7 @@ def read_run(folder: str | Path) -> Run:
         info = RunInfo.from_json(json.loads((folder / RUN).read_text(encoding="utf-8")))
         frames = tuple(FrameRecord.from_json(values) for values in _lines(folder / FRAMES))
         labels = tuple(LabelRecord.from_json(values) for values in _lines(folder / LABELS))
+        sightings = tuple(SightingRecord.from_json(values) for values in _lines(folder / SIGHTINGS))
         written = folder / SUMMARY
         summary = json.loads(written.read_text(encoding="utf-8")) if written.is_file() else {}
     except (KeyError, TypeError, ValueError) as error:
@@ -314,7 +353,7 @@ def read_run(folder: str | Path) -> Run:
             f"{folder}: found a record that does not read ({type(error).__name__}: {error}), "
             "expected the files of pose_node evaluate."
         ) from None
-    return Run(folder, info, frames, labels, summary)
+    return Run(folder, info, frames, labels, summary, sightings)
 
 
 def _lines(path: Path) -> list[dict[str, Any]]:

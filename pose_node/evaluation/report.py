@@ -7,12 +7,13 @@ from pathlib import Path
 
 from pose_node.errors import InputError
 from pose_node.evaluation import charts, motion, page, tables
-from pose_node.evaluation.curves import placement
+from pose_node.evaluation.curves import CORRECT_MSSD_REL, placement
 from pose_node.evaluation.intervals import FEWEST, SHARE
-from pose_node.evaluation.pictures import Scenery, draw_label, worst
+from pose_node.evaluation.pictures import FalseAlarm, Scenery, draw_false_alarm, draw_label, false_alarms, worst
 from pose_node.evaluation.records import LabelRecord, Run, read_run
 from pose_node.evaluation.summarise import sentence
 from pose_node.evaluation.unlabelled import unlabelled_sentence
+from pose_node.evaluation.wording import NO_INTERVAL
 
 REPORT = "report.html"
 
@@ -59,11 +60,14 @@ def facts(run: Run) -> list[str]:
         counts.append(f"{_count(len(run.labels), 'label')} in {_count(len(places), 'placement')}")
     if dropped:
         counts.append(f"{_count(dropped, 'frame')} dropped")
-    told = {"mask": "true mask given", "box": "box of the true mask given", "none": "nothing told"}
+    given = {"mask": "true mask given", "box": "box of the true mask given", "none": "no mask given"}
+    told = (
+        "the recording's masks given" if (run.info.kind, run.info.crops) == ("bag", "mask") else given[run.info.crops]
+    )
     return [
         *counts,
         f"objects: {', '.join(run.info.objects) or 'none'}",
-        told.get(run.info.crops, run.info.crops),
+        told,
         f"pose_node {run.info.version}, {run.info.provider}",
     ]
 
@@ -131,16 +135,36 @@ def _unlabelled(run: Run) -> list[str]:
 
 
 def _worst_frames(run: Run, scenery: Scenery | None) -> list[str]:
-    chosen = worst(run.labels)
+    labels, alarms = worst(run.labels), false_alarms(run)
+    words = [(_where(x), _said(x)) for x in labels] + [(_alarm(x), _why_alarm(run, x)) for x in alarms]
     if scenery is None:
-        return [page.table(["label", "said"], [[page.text(_where(x)), page.text(_said(x))] for x in chosen])]
-    figures = []
-    for label in chosen:
-        image = draw_label(run, label, scenery)
-        if image is not None:
-            figures.append(page.figure(_where(label), page.picture(image, _where(label)), _said(label)))
-    about = "One of each placement: wrong estimates, the surest first, then what was not found. Left the label, right the estimate, its score beside it."
+        return [page.table(["what", "said"], [[page.text(where), page.text(said)] for where, said in words])]
+    images = [draw_label(run, x, scenery) for x in labels] + [draw_false_alarm(run, x, scenery) for x in alarms]
+    figures = [
+        page.figure(where, page.picture(image, where), said) for (where, said), image in zip(words, images) if image
+    ]
+    well = all(x.errors.mssd_rel is not None and x.errors.mssd_rel < CORRECT_MSSD_REL for x in labels)
+    which = (
+        "nothing is wrong, so these are the largest errors"
+        if well
+        else "wrong estimates, the surest first, then what was not found"
+    )
+    about = f"One of each placement: {which}. Left the label, right the estimate, its score beside it."
+    if alarms:
+        about += " Last the false alarms, one of each object and scene: estimates that belong to no label, beside the labels around them."
     return [page.paragraph(about, "soft"), page.grid(figures, "pictures")] if figures else []
+
+
+def _alarm(alarm: FalseAlarm) -> str:
+    return f"False alarm: {alarm.estimate.object_name}, scene {alarm.frame.scene}, frame {alarm.frame.frame}"
+
+
+def _why_alarm(run: Run, alarm: FalseAlarm) -> str:
+    name, place = alarm.estimate.object_name, (alarm.frame.scene, alarm.frame.frame)
+    there = sum((x.scene, x.frame, x.object_name) == (*place, name) for x in run.labels)
+    some = "its label" if there == 1 else f"any of its {there} labels"
+    why = f"not matched with {some} in this frame" if there else "no label of it in this frame"
+    return f"score {alarm.estimate.score:.2f}: {why}"
 
 
 def _where(label: LabelRecord) -> str:
@@ -169,12 +193,13 @@ def _explanations(run: Run) -> list[str]:
     share = f"{100 * SHARE:.0f} %"
     times = (
         "Times and refusals are drawn by scene, or by tenths of the recording where there are fewer than three scenes. "
-        f"Below {FEWEST} of what is drawn there is no interval."
+        f"Below {FEWEST} of what is drawn there is no interval: {NO_INTERVAL}."
     )
     if not run.labels:
         return [
-            f"Brackets are {share} bootstrap intervals. Whole things are drawn again, not frames: neighbouring frames are not "
-            f"independent. {times}",
+            f"Brackets are {share} bootstrap intervals. Whole things and scenes are drawn again, not frames: neighbouring "
+            "frames are not independent. Of fewer than three, tenths of the recording are drawn: such an interval tells how much a "
+            f"figure wavers along this recording, not what another one would give. {times}",
             "Nobody labelled this recording: it shows whether the answers agree with each other, not whether they are right.",
         ]
     return [

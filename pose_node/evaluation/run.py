@@ -11,7 +11,7 @@ from typing import Any, Literal, TextIO
 
 import numpy as np
 
-from pose_node import __version__
+from pose_node import __version__, metrics
 from pose_node.card import ObjectCard, load_card
 from pose_node.errors import InputError
 from pose_node.evaluation.bop import BopFolder, find_scenes, models_folder
@@ -109,7 +109,7 @@ def _work(
     carried: Carried, truths: Mapping[int, Truth], crops: Crops, frame: Frame
 ) -> tuple[FrameRecord, list[LabelRecord]]:
     record = _frame(carried.pipeline, frame, truths, crops)
-    return record, _match(frame, record, truths)
+    return record, match_labels(frame, record, truths)
 
 
 def _frame(pipeline: Pipeline, frame: Frame, truths: Mapping[int, Truth], crops: Crops) -> FrameRecord:
@@ -130,7 +130,8 @@ def _frame(pipeline: Pipeline, frame: Frame, truths: Mapping[int, Truth], crops:
     return FrameRecord.of(frame.scene, frame.frame, frame.cloud.stamp_ns, frame.T_fixed_camera, result, seconds)
 
 
-def _match(frame: Frame, record: FrameRecord, truths: Mapping[int, Truth]) -> list[LabelRecord]:
+def match_labels(frame: Frame, record: FrameRecord, truths: Mapping[int, Truth]) -> list[LabelRecord]:
+    """A record for each label of a frame, with the estimate of ``record`` that belongs to it."""
     out = []
     for bop_id in dict.fromkeys(label.bop_id for label in frame.labels):
         truth, mine = truths[bop_id], [label for label in frame.labels if label.bop_id == bop_id]
@@ -199,7 +200,9 @@ def _truth(card: ObjectCard, bop_id: int, folder: Path, symmetries: Symmetries) 
     place = models_folder(folder)
     info = read_info(place) if place else {}
     if place and bop_id in info:
-        return truth_of_set(card.name, bop_id, info[bop_id], place / f"obj_{bop_id:06d}.ply", symmetries)
+        mesh = place / f"obj_{bop_id:06d}.ply"
+        delta_m = metrics.VSD_DELTAS_M.get(place.absolute().parent.name, metrics.VSD_DELTA_M)
+        return truth_of_set(card.name, bop_id, info[bop_id], mesh, symmetries, delta_m)
     return truth_of_card(card)
 
 

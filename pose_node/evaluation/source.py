@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import numpy as np
+
 from pose_node.cloud import Cloud
 from pose_node.types import Array
 
@@ -31,6 +33,15 @@ class Frame:
     labels: tuple[Label, ...]
     depth_m: Array | None = None
     T_fixed_camera: Array | None = None
+
+
+def depth_image(cloud: Cloud) -> Array | None:
+    """The depth [H, W] in metres that a cloud came from, 0 where there is no reading; None where that was no pinhole image."""
+    if cloud.K is None:
+        return None
+    depth_m = np.zeros(cloud.shape)
+    depth_m.ravel()[cloud.source_index] = cloud.points_m[:, 2]
+    return depth_m
 
 
 class Source(Protocol):

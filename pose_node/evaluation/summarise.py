@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from pose_node.evaluation.curves import errors, placement
-from pose_node.evaluation.intervals import FEWEST, RESAMPLES, SHARE, mean_interval
+from pose_node.evaluation.intervals import FEWEST, RESAMPLES, SHARE, mean_interval, stretches
 from pose_node.evaluation.records import FrameRecord, LabelRecord, RunInfo
 from pose_node.evaluation.unlabelled import unlabelled_sentence
 from pose_node.types import Array
@@ -67,7 +67,7 @@ def summarise(
             ]
             figures["false_alarms"] = _mean(np.array(counts, float), where, seed)
         if seen and name is None:
-            figures["time_s"] = _mean(np.array([frame.time_s for frame in seen]), where, seed)
+            figures["time_s"] = _mean(np.array([frame.time_s for frame in seen]), stretches(where), seed)
         return {"labels": len(mine), "figures": figures}
 
     return {
@@ -80,8 +80,9 @@ def summarise(
 def label_values(info: RunInfo, labels: Sequence[LabelRecord]) -> dict[str, Array]:
     """What each label [N] adds to the figures that are means over labels, so that two runs can be compared label by label."""
     means: dict[str, Array] = {}
-    kinds = [kind for kind in ("vsd", "mssd", "mspd") if all(kind in label.recall for label in labels)]
-    recalls = {kind: np.array([label.recall[kind] for label in labels]) for kind in kinds}
+    measured = [label for label in labels if label.recall]  # in a frame that could not be used, nothing is found
+    kinds = [kind for kind in ("vsd", "mssd", "mspd") if all(kind in label.recall for label in measured)]
+    recalls = {kind: np.array([label.recall.get(kind, 0.0) for label in labels]) for kind in kinds}
     if len(recalls) == 3:
         means["ar"] = np.mean(list(recalls.values()), axis=0)
     means.update({f"ar_{kind}": values for kind, values in recalls.items()})
@@ -135,5 +136,5 @@ def _figure(value: float, low: float, high: float) -> dict[str, float | None]:
 def sentence(key: str) -> str:
     """What a figure is, for a reader; raises KeyError for a figure that no run has."""
     if key.startswith("own_"):
-        return f"{FIGURES[key.removeprefix('own_')]}, with models or symmetries that are not the set's own"
+        return f"{FIGURES[key.removeprefix('own_')]}; own models or symmetries"
     return FIGURES[key] if key in FIGURES else unlabelled_sentence(key)

@@ -20,11 +20,15 @@ COLOURS = 7
 
 @dataclass(frozen=True)
 class Scale:
-    """Numbers from ``low`` to ``high`` along one axis, evenly or, with ``log``, by their logarithm (both above 0)."""
+    """Numbers from ``low`` to ``high`` along one axis, evenly or, with ``log``, by their logarithm (both above 0).
+
+    whole: they count something, so that no half is marked.
+    """
 
     low: float
     high: float
     log: bool = False
+    whole: bool = False
 
     def unit(self, values: ArrayLike) -> np.ndarray:
         """Where values lie between the ends: 0 .. 1, clipped; NaN stays NaN."""
@@ -36,11 +40,12 @@ class Scale:
     def ticks(self) -> list[float]:
         """Four to seven round numbers inside; powers of ten (and their thirds where those are few) on a logarithmic axis."""
         if not self.log:
-            return _round_steps(self.low, self.high)
+            steps = _round_steps(self.low, self.high)
+            return [step for step in steps if step == round(step)] if self.whole else steps
         powers = 10.0 ** np.arange(np.floor(np.log10(self.low)), np.ceil(np.log10(self.high)) + 1)
         few = np.log10(self.high / self.low) < 2.5
-        steps = np.outer(powers, [1, 3] if few else [1]).ravel()
-        return [float(s) for s in steps if self.low * 0.999 <= s <= self.high * 1.001]
+        marks = np.outer(powers, [1, 3] if few else [1]).ravel()
+        return [float(s) for s in marks if self.low * 0.999 <= s <= self.high * 1.001]
 
 
 @dataclass

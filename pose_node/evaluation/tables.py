@@ -3,24 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from pose_node.evaluation import page, wording
-from pose_node.evaluation.intervals import FEWEST, mean_interval, statistic_interval
+from pose_node.evaluation.intervals import mean_interval, statistic_interval, stretches
 from pose_node.evaluation.records import FrameRecord
-
-_STRETCHES = 10  # pieces of a recording that stand for independent ones
-
-
-def stretches(frames: Sequence[FrameRecord]) -> list[Hashable]:
-    """What to resample frames by: their scenes, or ten stretches of time where there are too few scenes to draw from."""
-    scenes = [frame.scene for frame in frames]
-    if len(set(scenes)) >= FEWEST:
-        return list(scenes)
-    return [(scene, _STRETCHES * i // max(len(frames), 1)) for i, scene in enumerate(scenes)]
 
 
 def all_figures(figures: Mapping[str, Mapping[str, Any]], explained: Callable[[str], str]) -> str:
@@ -35,13 +25,18 @@ def all_figures(figures: Mapping[str, Mapping[str, Any]], explained: Callable[[s
         ]
         for key, figure in figures.items()
     ]
-    return page.table(["figure", "value [95 % interval]", "what it is"], rows, words=[2])
+    return footed(page.table(["figure", "value [95 % interval]", "what it is"], rows, words=[2]))
+
+
+def footed(table: str) -> str:
+    """A table, and below it why some of its figures have no interval."""
+    why = wording.footnote(table)
+    return table + (page.paragraph(why, "soft") if why else "")
 
 
 def figures_by(what: str, entries: Mapping[str, Mapping[str, Any]]) -> str:
     """A row for each object or scene, a column for each of the chief figures, each with its interval."""
-    keys = list(dict.fromkeys(key for entry in entries.values() for key in entry["figures"]))
-    keys = [key for key in keys if wording.wording(key).chief]
+    keys = wording.chief_keys([entry["figures"] for entry in entries.values()])
     labelled = any(entry["labels"] for entry in entries.values())
     rows = []
     for name, entry in entries.items():
@@ -49,7 +44,7 @@ def figures_by(what: str, entries: Mapping[str, Mapping[str, Any]]) -> str:
         cells = [page.text(wording.value(k, f), wording.interval(k, f)) for k, f in zip(keys, figures)]
         labels = [page.text(entry["labels"])] if labelled else []
         rows.append([page.text(name), *labels, *cells])
-    return page.table([what, *(["labels"] if labelled else []), *map(wording.heading, keys)], rows)
+    return footed(page.table([what, *(["labels"] if labelled else []), *map(wording.heading, keys)], rows))
 
 
 def seconds_by_stage(frames: Sequence[FrameRecord]) -> str:
@@ -59,23 +54,22 @@ def seconds_by_stage(frames: Sequence[FrameRecord]) -> str:
     stages = list(dict.fromkeys(stage for frame in frames for stage in frame.stage_s))
     columns = {stage: np.array([frame.stage_s.get(stage, 0.0) for frame in frames]) for stage in stages}
     columns["whole frame"] = np.array([frame.time_s for frame in frames])
-    clusters = stretches(frames)
+    clusters = stretches([frame.scene for frame in frames])
     longest = max(float(np.quantile(values, 0.95)) for values in columns.values())
     rows = []
     for stage, values in columns.items():
         median, p95, largest = (1000.0 * q for q in np.quantile(values, (0.5, 0.95, 1.0)))
         low, high = (1000.0 * v for v in statistic_interval(values, clusters, lambda v: float(np.median(v))))
-        spread = f"[{low:.1f}, {high:.1f}]" if np.isfinite(low) else ""
         rows.append(
             [
                 page.text(stage),
-                page.text(f"{median:.1f}", spread),
+                page.text(f"{median:.1f}", wording.bracket(low, high, 1)),
                 page.text(f"{p95:.1f}"),
                 page.text(f"{largest:.1f}"),
                 page.bar(median / 1000.0 / longest if longest else 0.0),
             ]
         )
-    return page.table(["stage", "median, ms", "95 % of frames, ms", "largest, ms", "median"], rows, words=[4])
+    return footed(page.table(["stage", "median, ms", "95 % of frames, ms", "largest, ms", "median"], rows, words=[4]))
 
 
 def refusals(frames: Sequence[FrameRecord]) -> str:
@@ -83,11 +77,11 @@ def refusals(frames: Sequence[FrameRecord]) -> str:
     counts: Counter[str] = Counter()
     for frame in frames:
         counts.update(frame.rejected)
-    clusters, rows = stretches(frames), []
+    clusters, rows = stretches([frame.scene for frame in frames]), []
     for code, count in counts.most_common():
         each = np.array([frame.rejected.get(code, 0) for frame in frames], float)
         low, high = (float(v) for v in mean_interval(each, clusters))
-        spread = f"[{low:.2f}, {high:.2f}]" if np.isfinite(low) else ""
+        spread = wording.bracket(low, high, 2)
         share = count / counts.most_common(1)[0][1]
         rows.append([page.text(code), page.text(count), page.text(f"{each.mean():.2f}", spread), page.bar(share)])
-    return page.table(["reason", "refused", "a frame", "how often"], rows, words=[3])
+    return footed(page.table(["reason", "refused", "a frame", "how often"], rows, words=[3]))

@@ -29,6 +29,7 @@ class Truth:
     vertices_m [V, 3], faces [F, 3], centre_m [3]: object frame. symmetries: [K, 4, 4], continuous ones cut into steps as
     BOP does; symmetry: the same with axes left whole, for angles. declared: whether ADD(-S) means ADD-S for it. whose: the
     data set's own word, its models with the symmetries that depth cannot tell, or our own card.
+    vsd_delta_m: how far behind the measurement a surface still counts as seen.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Truth:
     symmetry: Symmetry
     declared: bool
     whose: Whose
+    vsd_delta_m: float = metrics.VSD_DELTA_M
 
     @cached_property
     def hull_m(self) -> Array:
@@ -67,7 +69,12 @@ def read_info(folder: Path) -> dict[int, dict[str, Any]]:
 
 
 def truth_of_set(
-    name: str, bop_id: int, info: Mapping[str, Any], mesh: Path, symmetries: Symmetries = "declared"
+    name: str,
+    bop_id: int,
+    info: Mapping[str, Any],
+    mesh: Path,
+    symmetries: Symmetries = "declared",
+    vsd_delta_m: float = metrics.VSD_DELTA_M,
 ) -> Truth:
     """The model of a BOP set (millimetres), with its declared symmetries or also those that a depth sensor cannot tell
     (``symmetries_depth``, ``symmetries_depth_continuous``, where the set lists some).
@@ -98,6 +105,7 @@ def truth_of_set(
         Symmetry(whole, axes),
         len(metrics.bop_symmetries(info)) > 1,
         "depth" if suffix else "set",
+        vsd_delta_m,
     )
 
 

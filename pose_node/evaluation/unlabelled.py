@@ -6,7 +6,7 @@ in the camera's. Poses that are equal up to the object's symmetry are one pose.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,8 +14,8 @@ import numpy as np
 
 from pose_node import se3
 from pose_node.card import ObjectCard
-from pose_node.evaluation.intervals import mean_interval
-from pose_node.evaluation.records import FrameRecord
+from pose_node.evaluation.intervals import FEWEST, mean_interval, stretches
+from pose_node.evaluation.records import FrameRecord, SightingRecord
 from pose_node.symmetry import nearest_symmetric
 from pose_node.types import Array
 
@@ -48,26 +48,47 @@ class Instance:
     poses: list[Array] = field(default_factory=list)
 
 
-def unlabelled_figures(frames: Sequence[FrameRecord], cards: Mapping[str, ObjectCard], seed: int = 0) -> dict[str, Any]:
-    """The summary of a run without labels, laid out as that of one with labels ("labels" is 0 everywhere).
+def sightings(frames: Sequence[FrameRecord], cards: Mapping[str, ObjectCard]) -> list[SightingRecord]:
+    """Every estimate of ``cards`` as a sighting of an instance, with what it adds to the figures."""
+    records: dict[str, list[FrameRecord]] = {}
+    for frame in frames:
+        records.setdefault(frame.scene, []).append(frame)
+    numbers: dict[tuple[str, str], int] = {}
+    seen = []
+    for one in instances(frames, cards):
+        number = numbers[one.scene, one.object_name] = numbers.get((one.scene, one.object_name), -1) + 1
+        for place, values in zip(one.frames, _values(one, cards[one.object_name])):
+            seen.append(SightingRecord(one.scene, records[one.scene][place].frame, one.object_name, number, values))
+    return seen
+
+
+def unlabelled_figures(
+    frames: Sequence[FrameRecord], seen: Sequence[SightingRecord], names: Sequence[str], seed: int = 0
+) -> dict[str, Any]:
+    """The summary of a run without labels over the objects ``names``, laid out as that of one with labels ("labels" is 0
+    everywhere). ``seen`` are the ``sightings`` of its frames.
 
     Beside ``UNLABELLED``: stage_NAME_s, mean seconds of each stage, and rejected_CODE, refusals a frame. Intervals are drawn
-    over instances, or over scenes where a figure is one of frames; None below three of them.
+    over instances, or over scenes where a figure is one of frames; over tenths of the recording where there are fewer than
+    three of them, and None where that leaves fewer than three, too.
     """
-    found = instances(frames, cards)
     scenes = list(dict.fromkeys(frame.scene for frame in frames))
 
     def entry(scene: str | None = None, name: str | None = None) -> dict[str, Any]:
-        mine = [i for i in found if scene in (None, i.scene) and name in (None, i.object_name)]
-        seen = [f for f in frames if scene in (None, f.scene)]
-        figures = {**_of_frames(seen, [name] if name else list(cards), seed), **_of_instances(mine, cards, seed)}
+        of_scene = [f for f in frames if scene in (None, f.scene)]
+        mine = [s for s in seen if scene in (None, s.scene) and name in (None, s.object_name)]
+        where = dict(zip(((f.scene, f.frame) for f in of_scene), stretches([f.scene for f in of_scene])))
+        figures = {
+            **_of_frames(of_scene, [name] if name else list(names), where, seed),
+            **_of_sightings(mine, where, seed),
+        }
         if name is None:
-            figures.update(_of_calls(seen, seed))
+            figures.update(_of_calls(of_scene, list(where.values()), seed))
         return {"labels": 0, "figures": {key: value for key, value in figures.items() if value is not None}}
 
     return {
         "all": entry(),
-        "objects": {name: entry(name=name) for name in cards},
+        "objects": {name: entry(name=name) for name in names},
         "scenes": {scene: entry(scene=scene) for scene in scenes},
     }
 
@@ -121,49 +142,56 @@ def _nearest(poses: Sequence[Array], known: Sequence[Instance], card: ObjectCard
     return [known[chosen[i]] if i in chosen else None for i in range(len(poses))]
 
 
-def _of_instances(found: Sequence[Instance], cards: Mapping[str, ObjectCard], seed: int) -> dict[str, Any]:
-    values: dict[str, list[float]] = {key: [] for key in UNLABELLED}
-    where: dict[str, list[int]] = {key: [] for key in UNLABELLED}
-
-    def add(key: str, which: int, numbers: Any) -> None:
-        numbers = np.atleast_1d(np.asarray(numbers, float))
-        values[key] += numbers.tolist()
-        where[key] += [which] * len(numbers)
-
-    for which, one in enumerate(found):
-        poses = np.stack(one.poses)
-        centres = se3.apply(poses, cards[one.object_name].centre_m[None])[:, 0]
-        turns = se3.angle(np.swapaxes(poses[:-1, :3, :3], -1, -2) @ poses[1:, :3, :3])
-        flips = turns > FLIP_RAD
-        add("jitter_mm", which, 1000.0 * np.linalg.norm(np.diff(centres, axis=0), axis=1))
-        add("jitter_deg", which, np.degrees(turns[~flips]))
-        add("flips", which, flips)
-        if one.fixed and len(poses) > 1:
-            middle = np.median(centres, axis=0)
-            R = se3.mean_so3(poses[:, :3, :3])
-            add("spread_mm", which, 1000.0 * np.linalg.norm(centres - middle, axis=1))
-            add("spread_deg", which, np.degrees(se3.angle(R.T @ poses[:, :3, :3])))
-        numbers = np.array(one.frames)
-        lost = np.append(np.diff(numbers) > 1, True)[numbers < one.last]
-        add("lost", which, lost)
-        ends = numbers[numbers < one.last][lost]
-        add("found_again", which, ends < numbers[-1])
-    return {key: _mean(values[key], where[key], seed) for key in UNLABELLED if values[key]}
+def _values(one: Instance, card: ObjectCard) -> list[dict[str, float]]:
+    """What each sighting of an instance adds to the figures. A step belongs to the sighting that it ends with."""
+    poses = np.stack(one.poses)
+    centres = se3.apply(poses, card.centre_m[None])[:, 0]
+    ways = 1000.0 * np.linalg.norm(np.diff(centres, axis=0), axis=1)
+    turns = se3.angle(np.swapaxes(poses[:-1, :3, :3], -1, -2) @ poses[1:, :3, :3])
+    values: list[dict[str, float]] = [{} for _ in poses]
+    for into, way, turn in zip(values[1:], ways, turns):
+        into.update(jitter_mm=float(way), flips=float(turn > FLIP_RAD))
+        if turn <= FLIP_RAD:
+            into["jitter_deg"] = float(np.degrees(turn))
+    if one.fixed and len(poses) > 1:
+        apart = 1000.0 * np.linalg.norm(centres - np.median(centres, axis=0), axis=1)
+        turned = np.degrees(se3.angle(se3.mean_so3(poses[:, :3, :3]).T @ poses[:, :3, :3]))
+        for into, way, turn in zip(values, apart, turned):
+            into.update(spread_mm=float(way), spread_deg=float(turn))
+    for into, frame, after in zip(values, one.frames, [*one.frames[1:], None]):
+        if frame == one.last:
+            continue
+        lost = after is None or after > frame + 1
+        into["lost"] = float(lost)
+        if lost:
+            into["found_again"] = float(after is not None)
+    return values
 
 
-def _of_frames(frames: Sequence[FrameRecord], names: Sequence[str], seed: int) -> dict[str, Any]:
-    pairs = [(f, name) for f in frames for name in names]
-    seen = [float(any(e.object_name == name for e in f.estimates)) for f, name in pairs]
-    scores = [(f.scene, e.score) for f in frames for e in f.estimates if e.object_name in names]
+def _of_sightings(seen: Sequence[SightingRecord], where: Mapping[Any, Hashable], seed: int) -> dict[str, Any]:
+    figures = {}
+    for key in UNLABELLED:
+        mine = [s for s in seen if key in s.values]
+        things: list[Hashable] = [(s.scene, s.object_name, s.instance) for s in mine]
+        if len(set(things)) < FEWEST:
+            things = [where[s.scene, s.frame] for s in mine]
+        figures[key] = _mean([s.values[key] for s in mine], things, seed)
+    return {key: figure for key, figure in figures.items() if figure is not None}
+
+
+def _of_frames(
+    frames: Sequence[FrameRecord], names: Sequence[str], where: Mapping[Any, Hashable], seed: int
+) -> dict[str, Any]:
+    found = [(f, float(any(e.object_name == name for e in f.estimates))) for f in frames for name in names]
+    scores = [(f, e.score) for f in frames for e in f.estimates if e.object_name in names]
     return {
-        "found": _mean(seen, [f"{f.scene} {name}" for f, name in pairs], seed),
-        "score": _mean([score for _, score in scores], [scene for scene, _ in scores], seed),
+        key: _mean([value for _, value in values], [where[f.scene, f.frame] for f, _ in values], seed)
+        for key, values in (("found", found), ("score", scores))
     }
 
 
-def _of_calls(frames: Sequence[FrameRecord], seed: int) -> dict[str, Any]:
+def _of_calls(frames: Sequence[FrameRecord], where: Sequence[Hashable], seed: int) -> dict[str, Any]:
     """What a whole frame took, and what it refused."""
-    where = [frame.scene for frame in frames]
     stages = list(dict.fromkeys(stage for frame in frames for stage in frame.stage_s))
     codes = sorted({code for frame in frames for code in frame.rejected})
 
@@ -176,7 +204,7 @@ def _of_calls(frames: Sequence[FrameRecord], seed: int) -> dict[str, Any]:
     return figures
 
 
-def _mean(values: Sequence[float], clusters: Sequence[Any], seed: int) -> dict[str, float | None] | None:
+def _mean(values: Sequence[float], clusters: Sequence[Hashable], seed: int) -> dict[str, float | None] | None:
     if not len(values):
         return None
     low, high = (float(bound) for bound in mean_interval(values, clusters, seed))

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
+
+NO_INTERVAL = "[–]"
+_WHY = "no interval, for there are fewer than three placements, scenes or stretches of the recording to draw from."
 
 
 @dataclass(frozen=True)
@@ -61,6 +65,12 @@ def wording(key: str) -> Wording:
     return _KNOWN.get(key, Wording(key.replace("_", " "), "", 1.0, 3))
 
 
+def chief_keys(entries: Iterable[Collection[str]]) -> list[str]:
+    """The keys that tables of many rows have a column for, in the order of the fullest entry."""
+    keys = dict.fromkeys(key for entry in sorted(entries, key=len, reverse=True) for key in entry)
+    return [key for key in keys if wording(key).chief]
+
+
 def value(key: str, figure: Mapping[str, Any] | None) -> str:
     """'95.2', without the unit; a dash where there is none."""
     if figure is None or figure["value"] is None:
@@ -70,11 +80,24 @@ def value(key: str, figure: Mapping[str, Any] | None) -> str:
 
 
 def interval(key: str, figure: Mapping[str, Any] | None) -> str:
-    """'[88.1, 99.0]'; empty where there is none."""
-    if figure is None or figure["low"] is None or figure["high"] is None:
+    """'[88.1, 99.0]'; a dash in brackets where a figure has none, empty where there is no figure."""
+    if figure is None or figure["value"] is None:
         return ""
     word = wording(key)
-    return f"[{word.factor * figure['low']:.{word.digits}f}, {word.factor * figure['high']:.{word.digits}f}]"
+    low, high = (float("nan") if v is None else word.factor * v for v in (figure["low"], figure["high"]))
+    return bracket(low, high, word.digits)
+
+
+def bracket(low: float, high: float, digits: int, sign: str = "") -> str:
+    """'[88.1, 99.0]', with ``sign`` '+' '[-0.3, +1.2]'; a dash in brackets where there is no interval."""
+    if not (math.isfinite(low) and math.isfinite(high)):
+        return NO_INTERVAL
+    return f"[{low:{sign}.{digits}f}, {high:{sign}.{digits}f}]"
+
+
+def footnote(text: str) -> str:
+    """Why some figure in a text has no interval; nothing where each has one."""
+    return f"{NO_INTERVAL}: {_WHY}" if NO_INTERVAL in text else ""
 
 
 def heading(key: str) -> str:

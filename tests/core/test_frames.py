@@ -59,6 +59,19 @@ def test_once_stamps_have_matched_the_info_of_the_same_stamp_is_worth_a_wait(pai
     assert pairing.take(12.6, masked=False).info is new  # its own never came
 
 
+def test_each_complete_frame_can_be_had_in_order(pairing, refusals):
+    """Where nobody is in a hurry, a measurement that waits for its mask is not let go for a newer one."""
+    for stamp in (1, 2, 3):
+        pairing.add_measurement(stamped(stamp), False, 10.0)
+    pairing.add_mask(stamped(2))
+    pairing.add_mask(stamped(3))
+    assert [f.message.header.stamp.sec for f in pairing.take_each(10.1, masked=True)] == [2, 3]
+    pairing.add_mask(stamped(1))
+    assert [f.message.header.stamp.sec for f in pairing.take_each(10.2, masked=True)] == [1]
+    pairing.add_measurement(stamped(4), False, 10.3)
+    assert pairing.take_each(10.9, masked=True) == [] and refusals == ["no_mask"]
+
+
 def test_depth_and_info_out_of_step_are_refused_in_time(pairing, refusals):
     pairing.add_info(stamped(7, "another_camera"))
     pairing.add_measurement(stamped(1), True, 10.0)

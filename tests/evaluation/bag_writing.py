@@ -36,7 +36,7 @@ ROS1_KINDS = {"bag": None, "bag_bz2": Writer1.CompressionFormat.BZ2, "bag_lz4": 
 def make(name: str, /, **fields: Any) -> Any:
     """A message by its type's short name, of fields in the order of ROS 2."""
     package = {"Time": "builtin_interfaces", "Header": "std_msgs"}
-    geometry = ("Vector3", "Quaternion", "Transform", "TransformStamped")
+    geometry = ("Vector3", "Quaternion", "Transform", "TransformStamped", "Point", "Pose", "PoseStamped")
     where = "geometry_msgs" if name in geometry else "tf2_msgs" if name == "TFMessage" else "sensor_msgs"
     return STORE.types[f"{package.get(name, where)}/msg/{name}"](**fields)
 
@@ -109,6 +109,13 @@ def moved(stamp_ns: int, x: float, parent: str = "world", child: str = "camera")
     )
     stamped = make("TransformStamped", header=header(stamp_ns, parent), child_frame_id=child, transform=transform)
     return make("TFMessage", transforms=[stamped])
+
+
+def label(stamp_ns: int, x: float = 0.0, frame_id: str = "camera") -> Any:
+    """A PoseStamped: something at (x, 0, 0.8) in the frame, not turned."""
+    turn = make("Quaternion", x=0.0, y=0.0, z=0.0, w=1.0)
+    pose = make("Pose", position=make("Point", x=float(x), y=0.0, z=0.8), orientation=turn)
+    return make("PoseStamped", header=header(stamp_ns, frame_id), pose=pose)
 
 
 def depth_recording(count: int = 5, start_ns: int = 100 * SECOND) -> list[tuple[str, int, Any]]:

@@ -11,7 +11,7 @@ from pose_node import se3
 from pose_node.card import load_card
 from pose_node.evaluation.records import Errors, EstimateRecord, FrameRecord, LabelRecord, RunInfo, RunWriter
 from pose_node.evaluation.summarise import summarise
-from pose_node.evaluation.unlabelled import unlabelled_figures
+from pose_node.evaluation.unlabelled import sightings, unlabelled_figures
 
 MODELS = Path(__file__).resolve().parents[2] / "models"
 OBJECTS = ("bowl", "mug")
@@ -105,5 +105,8 @@ def write_unlabelled(folder: Path, seed=0, frames=60, moving=True, objects=OBJEC
             )
             writer.frame(records[-1])
         cards = {name: load_card(MODELS / name) for name in objects}
-        writer.summary(unlabelled_figures(records, cards))
+        seen = sightings(records, cards)
+        for sighting in seen:
+            writer.sighting(sighting)
+        writer.summary(unlabelled_figures(records, seen, objects))
     return folder

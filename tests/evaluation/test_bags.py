@@ -16,6 +16,7 @@ from bag_writing import (
     depth_recording,
     image,
     info,
+    label,
     moved,
     packed,
     points,
@@ -72,6 +73,17 @@ def test_compressed_depth(tmp_path):
     assert [len(f.cloud) for f in frames] == [np.prod(SHAPE) - 1] * 3
 
 
+def test_rvl_is_said_once_with_its_count(tmp_path):
+    messages = []
+    for number in range(3):
+        stamp = START + number * SECOND
+        image_of_rvl = packed(stamp, depth_mm(number))
+        image_of_rvl.format = "16UC1; compressedDepth rvl"
+        messages += [("/depth/camera_info", stamp, info(stamp)), ("/depth/compressedDepth", stamp, image_of_rvl)]
+    frames, bag = frames_of(tmp_path, messages)
+    assert frames == [] and bag.notes[-1].startswith("3 times encoding: compressed depth: found RVL packing")
+
+
 def test_masks_are_found_by_name_and_labels(tmp_path):
     messages = depth_recording(3)
     labels = np.zeros(SHAPE, np.uint8)
@@ -87,6 +99,60 @@ def test_masks_are_found_by_name_and_labels(tmp_path):
     assert [list(f.masks) for f in bag] == [["box"]] * 3
     bag = bag_frames(tmp_path / "drive", objects=["box", "can"])
     assert all(f.masks is None for f in bag) and "masks were left out" in bag.notes[0]
+
+
+def stamps_of(messages):
+    return [when for topic, when, _ in messages if topic == "/depth/image_rect"]
+
+
+def test_labels_inside_are_found_by_name_and_number(tmp_path):
+    """By an object's name, its BOP id or a mask's value; several instances each on their own topic."""
+    messages = depth_recording(3)
+    for stamp in stamps_of(messages):
+        messages += [
+            ("/labels/can/2/pose", stamp, label(stamp, 0.2)),
+            ("/labels/can/10/pose", stamp, label(stamp, 0.3)),
+            ("/robot/labels/5/pose", stamp, label(stamp, 0.1)),
+            ("/labels/7/pose", stamp, label(stamp, 0.7)),
+            ("/labels/spoon/pose", stamp, label(stamp, 9.0)),
+            ("/not_labels/can/pose", stamp, label(stamp, 8.0)),
+        ]
+    frames, bag = frames_of(tmp_path, messages, objects=["box", "can", "cup"], ids={5: "box"}, labels={7: "cup"})
+    for frame in frames:
+        found = [(name, instance, T[0, 3]) for name, instance, T in frame.labels]
+        assert found == [("box", 0, 0.1), ("can", 0, 0.2), ("can", 1, 0.3), ("cup", 0, 0.7)]
+    assert bag.notes == ["labels: 3 of spoon left out, for nobody looks for these objects."]
+
+
+def test_labels_in_a_frame_known_to_tf_are_moved_into_the_cameras(tmp_path):
+    """A thing at x = 0.25 of the world, while the camera goes by; the transforms come after the images."""
+    messages = depth_recording(4)
+    messages += [("/labels/can/pose", stamp, label(stamp, 0.25, "world")) for stamp in stamps_of(messages)]
+    frames, bag = frames_of(tmp_path, sorted(messages, key=lambda m: m[1]), objects=["can"])
+    assert bag.notes == []
+    np.testing.assert_allclose(
+        [f.labels[0].T_camera_object[0, 3] for f in frames], 0.25 - 0.1 * np.arange(4), atol=1e-9
+    )
+
+
+def test_labels_may_be_recorded_after_their_measurement(tmp_path):
+    messages = depth_recording(6)
+    late = [("/labels/can/pose", stamp + SECOND // 2, label(stamp, 0.1)) for stamp in stamps_of(messages)]
+    frames, bag = frames_of(tmp_path, sorted([*messages, *late], key=lambda m: m[1]), objects=["can"])
+    assert [len(f.labels) for f in frames] == [1] * 6 and bag.notes == []
+
+
+def test_labels_that_cannot_be_used_are_counted(tmp_path):
+    messages = depth_recording(5)
+    stamps = stamps_of(messages)
+    bad = label(stamps[2])
+    bad.pose.orientation.w = 0.0
+    wrong = [label(stamps[0], frame_id=""), label(0), bad, label(stamps[3], frame_id="moon"), label(stamps[4] + 1)]
+    messages += [("/labels/can/pose", stamp, one) for stamp, one in zip(stamps, wrong)]
+    frames, bag = frames_of(tmp_path, sorted(messages, key=lambda m: m[1]), objects=["can"])
+    assert [f.scene for f in frames] == ["drive"] * 5 and all(f.labels == () for f in frames)
+    told = "\n".join(bag.notes)
+    assert "4 times label_unplaced: label: found stamp" in told and "1 times label_unmatched" in told
 
 
 def test_topics_can_be_named_and_colour_is_no_depth(tmp_path):
@@ -154,6 +220,34 @@ def test_a_looped_clock_starts_another_scene(tmp_path):
     places = np.array([f.T_fixed_camera[0, 3] for f in frames])
     np.testing.assert_allclose(places, np.tile(0.1 * np.arange(10), 2), atol=1e-9)
     assert any("clock set back" in note for note in bag.notes)
+
+
+@pytest.mark.parametrize(("back_s", "scenes"), [(0.3, 1), (0.99, 1), (1.2, 2)])
+def test_stamps_that_fall_back_a_little_are_out_of_order_and_no_new_clock(tmp_path, back_s, scenes):
+    """The last measurement is an older one that came late: it stays where it was recorded, with the camera's place of its
+    own stamp. Only a fall of more than a second is another clock."""
+    messages = depth_recording(10)
+    stamp = START + 9 * SECOND // 5 - int(back_s * SECOND)
+    end = messages[-1][1]
+    late = [("/depth/camera_info", end, info(stamp)), ("/depth/image_rect", end, image(stamp, depth_mm(3), "16UC1"))]
+    frames, bag = frames_of(tmp_path, [*messages, *late])
+    assert len({f.scene for f in frames}) == scenes and len(frames) == 11
+    assert frames[-1].stamp_ns == stamp
+    if scenes == 1:
+        assert bag.notes == []
+        np.testing.assert_allclose(frames[-1].T_fixed_camera[0, 3], 0.5 * (stamp - START) / SECOND, atol=1e-6)
+    else:
+        assert "clock set back" in bag.notes[0]
+
+
+def test_two_measurements_that_changed_places_are_both_used(tmp_path):
+    messages = depth_recording(6)
+    images = [i for i, (topic, _, _) in enumerate(messages) if topic == "/depth/image_rect"]
+    a, b = images[2], images[3]
+    messages[a], messages[b] = ((messages[i][0], messages[j][1], messages[i][2]) for i, j in ((b, a), (a, b)))
+    frames, bag = frames_of(tmp_path, messages)
+    steps = [(f.stamp_ns - START) // (SECOND // 5) for f in frames]
+    assert sorted(steps) == list(range(6)) and {f.scene for f in frames} == {"drive"} and bag.notes == []
 
 
 def test_the_fixed_frame_is_the_root_even_when_it_comes_late(tmp_path):

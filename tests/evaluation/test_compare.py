@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -12,8 +13,9 @@ from test_report import page_of
 from pose_node import cli
 from pose_node.errors import InputError
 from pose_node.evaluation.compare import compare
-from pose_node.evaluation.paired import label_differences, mean_difference, pair
+from pose_node.evaluation.paired import found_differences, label_differences, mean_difference, pair
 from pose_node.evaluation.records import read_run
+from pose_node.evaluation.terminal import comparison_table
 
 
 def differences(a, b):
@@ -67,6 +69,18 @@ def test_runs_without_labels(tmp_path):
     assert "Figures of mug" in texts and "B minus A" in texts and "Each run by itself" in texts
 
 
+def test_spread_and_jitter_have_paired_intervals(tmp_path):
+    a, b = (read_run(write_unlabelled(tmp_path / name, seed=seed)) for name, seed in (("a", 0), ("b", 1)))
+    found = found_differences(a, b, pair(a, b), "mug")
+    for key in ("found", "score", "spread_mm", "spread_deg", "jitter_mm", "jitter_deg"):
+        assert found[key].low <= found[key].b - found[key].a <= found[key].high
+    same = found_differences(a, a, pair(a, a), "mug")
+    figures = a.summary["objects"]["mug"]["figures"]
+    for key in ("found", "spread_mm", "jitter_deg", "lost"):
+        assert same[key].a == same[key].b == pytest.approx(figures[key]["value"])
+        assert same[key].low == same[key].high == 0.0
+
+
 def test_other_ground_truth_is_refused(tmp_path):
     a, b = write_labelled(tmp_path / "a"), write_labelled(tmp_path / "b")
     lines = [json.loads(line) for line in (b / "labels.jsonl").read_text().splitlines()]
@@ -74,6 +88,14 @@ def test_other_ground_truth_is_refused(tmp_path):
     (b / "labels.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     with pytest.raises(InputError, match="two poses for the label"):
         compare(a, b)
+
+
+def test_the_terminal_shows_what_the_page_shows(tmp_path):
+    table = comparison_table(write_unlabelled(tmp_path / "a"), write_unlabelled(tmp_path / "b", seed=1))
+    for name in ("bowl", "mug", "time and refusals", "jitter, mm", "found, %", "infer, ms"):
+        assert any(line.startswith(name) for line in table.splitlines())
+    few = comparison_table(write_labelled(tmp_path / "c", scenes=1), write_labelled(tmp_path / "d", scenes=1, seed=1))
+    assert "[–]" in few and "too few to say" in few and few.splitlines()[-1].startswith("[–]: no interval, for")
 
 
 def test_runs_that_do_not_belong_together_are_refused(tmp_path):
@@ -91,7 +113,10 @@ def test_runs_that_do_not_belong_together_are_refused(tmp_path):
 def test_the_command(tmp_path, capsys):
     a, b = write_labelled(tmp_path / "a"), write_labelled(tmp_path / "b", seed=2)
     assert cli.main(["evaluate", "--compare", str(a), str(b)]) == 0
-    assert str(b / "compare.html") in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert str(b / "compare.html") in told
+    assert re.search(r"^AR, % +[\d.]+ +[\d.]+ +[+-][\d.]+ +\[[+-][\d.]+, [+-][\d.]+\] +40  ", told, re.MULTILINE)
+    assert max(map(len, told.splitlines()[:-1])) <= 120
     assert cli.main(["evaluate", "--compare", str(a), str(tmp_path / "none")]) == 2
     assert "found no run.json" in capsys.readouterr().err
     assert np.isfinite(differences(a, b)["ar"].low)

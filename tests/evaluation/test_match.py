@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from bop_writing import CORNERS_M, FACES, HALF_TURN, SHAPE, K, pose, write_models
@@ -69,6 +71,18 @@ def test_what_depth_cannot_tell_counts_only_where_it_is_asked_for(truth_with):
     (one,) = match(truth, [(pose(0.0) @ HALF_TURN, 0.7)], [pose(0.0)], *scene(pose(0.0)))
     assert one.errors.mssd_rel < 1e-9
     assert one.errors.add_s_rel == one.errors.add_rel > 0.1
+
+
+def test_a_tighter_delta_sees_less_of_what_stands_behind_the_measurement(truth_with):
+    """Measured 1 cm before where label and estimate have it: seen with BOP's 15 mm, hidden with the 5 mm of itodd."""
+    cloud, depth_m = scene(pose(0.0))
+    nearer = np.where(depth_m > 0, depth_m - 0.01, 0.0)
+    truth, shares = truth_with(), []
+    for delta_m in (0.015, 0.005):
+        tight = replace(truth, vsd_delta_m=delta_m)
+        (one,) = match(tight, [(pose(0.0), 0.7)], [pose(0.0)], cloud, nearer)
+        shares.append(one.recall["vsd"])
+    assert shares == [1.0, 0.0]
 
 
 def test_no_estimate_is_a_miss_and_no_error(truth_with):

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import numpy as np
+from rosbags.highlevel import AnyReader
+from rosbags.interfaces import MessageDefinitionFormat
 from scipy.spatial.transform import Rotation
 
 from pose_node import se3
 from pose_node.evaluation.poses_mcap import write_poses
 from pose_node.evaluation.recordings import Recording
 from pose_node.evaluation.records import EstimateRecord, FrameRecord
+from pose_node.evaluation.salvage import mcap_messages
 
 
 def random_pose(rng) -> np.ndarray:
@@ -47,6 +50,29 @@ def test_poses_and_camera_come_back(tmp_path, rng):
         np.testing.assert_allclose(found, [e.T_camera_object for e in frame.estimates], atol=1e-12)
         np.testing.assert_allclose(matrix(can.pose), frame.estimates[0].T_camera_object, atol=1e-12)
         assert moved.transforms[0].transform.translation.x == frame.T_fixed_camera[0, 3]
+
+
+def test_players_find_what_they_expect(tmp_path, rng):
+    """Well-known types with their whole definitions, log times that never fall in the file, names without a slash; frames out
+    of order are put in order, and a scene of a clock set back comes after the one before."""
+    frames = []
+    for scene, stamps in (("a", (10, 12, 11, 13)), ("a_2", (9, 10, 14))):
+        for stamp in stamps:
+            estimates = (EstimateRecord("can", random_pose(rng), 0.9, np.eye(6)),)
+            T = random_pose(rng)
+            frames.append(FrameRecord(scene, "", stamp * 10**9, T, {}, 0.1, estimates=estimates))
+    path = write_poses(tmp_path, frames, "/camera", "/map")
+    raw = [one for one in mcap_messages(path) if one.topic == "/pose_node/poses"]
+    assert [one.logged_ns // 10**9 for one in raw] == [10, 11, 12, 13, 14, 15, 19]
+    with AnyReader([path]) as reader:
+        for connection in reader.connections:
+            assert connection.msgdef.format == MessageDefinitionFormat.MSG
+            assert "string frame_id" in connection.msgdef.data and "MSG: std_msgs/" in connection.msgdef.data
+    with Recording(path) as recording:
+        (first, *_) = recording.messages(["/tf"])
+        (array, *_) = recording.messages(["/pose_node/poses"])
+    moved = first.message.transforms[0]
+    assert (moved.header.frame_id, moved.child_frame_id, array.message.header.frame_id) == ("map", "camera", "camera")
 
 
 def test_frames_without_estimates_are_empty_arrays(tmp_path):

@@ -10,11 +10,12 @@ from html.parser import HTMLParser
 
 import numpy as np
 import pytest
-from run_writing import info, label_of, write_labelled, write_unlabelled
+from run_writing import estimate_of, info, label_of, write_labelled, write_unlabelled
 
+from pose_node import se3
 from pose_node.errors import InputError
-from pose_node.evaluation.pictures import Scenery, draw_label, worst
-from pose_node.evaluation.records import RunWriter, read_run
+from pose_node.evaluation.pictures import Scenery, draw_label, false_alarms, worst
+from pose_node.evaluation.records import FrameRecord, RunWriter, read_run
 from pose_node.evaluation.report import write_report
 from pose_node.evaluation.terminal import terminal_table
 
@@ -97,9 +98,25 @@ def test_a_run_without_labels(tmp_path, moving):
     assert ("camera frame" in words) == (not moving)
 
 
+def test_a_figure_without_an_interval_says_why(tmp_path):
+    words = " ".join(page_of(write_report(write_labelled(tmp_path / "run", scenes=1))).texts)
+    assert "[–]: no interval, for there are fewer than three placements" in words
+
+
 def test_names_are_text_and_not_markup(tmp_path):
     page = page_of(write_report(write_labelled(tmp_path / "run", source='a/<b>&"c"', notes=("lost: <i>much</i>",))))
     assert '<b>&"c"' in page.texts and "lost: <i>much</i>" in page.texts
+
+
+def test_columns_are_in_order_where_the_first_row_has_few_figures(tmp_path):
+    run = write_labelled(tmp_path / "run", objects=("bowl", "mug"))
+    summary = json.loads((run / "summary.json").read_text())
+    summary["objects"]["bowl"] = {"labels": 0, "figures": {"false_alarms": {"value": 0.0, "low": 0.0, "high": 0.0}}}
+    (run / "summary.json").write_text(json.dumps(summary))
+    heads = page_of(write_report(run)).texts
+    assert heads.index("AR, %") < heads.index("answered, %") < heads.index("false alarms, a frame")
+    (row,) = [line for line in terminal_table(run).splitlines() if line.startswith("object  labels")]
+    assert "AR, %" in row
 
 
 def test_our_own_symmetries_are_said_to_be_ours(tmp_path):
@@ -126,6 +143,11 @@ def test_a_run_that_saw_nothing(tmp_path):
     assert terminal_table(tmp_path / "none")
 
 
+def test_sightings_come_back(tmp_path):
+    seen = read_run(write_unlabelled(tmp_path / "run")).sightings
+    assert {s.object_name for s in seen} == {"bowl", "mug"} and "spread_mm" in seen[0].values
+
+
 def test_no_run_is_an_error(tmp_path):
     for make in (write_report, terminal_table):
         with pytest.raises(InputError, match=r"found no run\.json"):
@@ -144,6 +166,32 @@ def test_worst_are_the_surest_of_the_wrong_then_the_missed():
     assert [x.scene for x in worst(labels, most=2)] == ["3", "4"]
     assert [x.scene for x in worst(labels[:1])] == ["1"]
     assert worst([]) == []
+
+
+def with_false_alarms(folder):
+    """A run of one placement that is right, and of estimates beside it that belong to no label, in two scenes."""
+    true = se3.transform(np.eye(3), [0.0, 0.0, 0.5])
+    wrong = se3.transform(np.eye(3), [0.08, 0.0, 0.5])
+    with RunWriter(folder, info()) as writer:
+        for scene, frame, score in (("1", "000000", 0.6), ("1", "000001", 0.7), ("2", "000000", 0.5)):
+            seen = (estimate_of("mug", 0.9, true), estimate_of("bowl", score, wrong), estimate_of("mug", 0.3, wrong))
+            writer.frame(FrameRecord(scene, frame, 0, None, {}, 0.1, estimates=seen))
+            writer.label(label_of("mug", 0.01, scene, frame))
+    return folder
+
+
+def test_false_alarms_are_drawn_and_marked(tmp_path, scenery):
+    run = with_false_alarms(tmp_path / "run")
+    alarms = [(x.frame.scene, x.frame.frame, x.estimate.object_name) for x in false_alarms(read_run(run))]
+    assert alarms == [("1", "000001", "bowl"), ("2", "000000", "bowl"), ("1", "000000", "mug"), ("2", "000000", "mug")]
+    page = page_of(write_report(run, scenery))
+    words = "".join(page.texts)
+    assert "nothing is wrong, so these are the largest errors" in words
+    assert "False alarm: bowl, scene 1, frame 000001" in words and "score 0.70: no label of it in this frame" in words
+    assert "score 0.30: not matched with its label in this frame" in words
+    pictures = [link for link in page.links if link.startswith("data:image/jpeg")]
+    assert len(pictures) == len(worst(read_run(run).labels)) + len(alarms)
+    assert "False alarm: bowl" in "".join(page_of(write_report(run)).texts)  # and in words where nothing can be drawn
 
 
 def test_a_frame_that_cannot_be_read_has_no_picture(tmp_path, scenery):

@@ -82,6 +82,17 @@ def test_a_set_becomes_a_run(folder, tmp_path, knowing, crops):
     assert json.loads((tmp_path / "run" / "summary.json").read_text()) == json.loads(json.dumps(summary))
 
 
+def test_a_set_named_itodd_has_its_own_delta(folder, tmp_path, knowing, monkeypatch):
+    deltas = []
+    made = run.truth_of_set
+    monkeypatch.setattr(run, "truth_of_set", lambda *words: (deltas.append(words[-1]), made(*words))[1])
+    evaluate_folder(folder, tmp_path / "run")
+    folder.rename(tmp_path / "itodd")
+    evaluate_folder(tmp_path / "itodd", tmp_path / "run")
+    evaluate_folder(tmp_path / "itodd" / "scenes" / "000002", tmp_path / "run")
+    assert deltas == [0.015, 0.005, 0.005]
+
+
 def test_a_box_holds_the_mask(folder, tmp_path, knowing):
     evaluate_folder(folder, tmp_path / "masks", "mask")
     evaluate_folder(folder, tmp_path / "boxes", "box")

@@ -73,7 +73,7 @@ def test_figures_that_are_not_bops_do_not_bear_its_names(whose):
     info = RunInfo("set", "bop", INFO.objects, "mask", {}, "0.1", "CPU", whose=whose)
     summary = summarise(info, [frame("a", "1", "mug")], [label("a", "1", 0.0)])
     assert {key for key in summary["all"]["figures"] if not key.startswith("own_")} == {"time_s"}
-    assert "not the set's own" in sentence("own_ar")
+    assert "own models or symmetries" in sentence("own_ar")
 
 
 def test_false_alarms_are_of_objects_without_a_label_in_the_frame():

@@ -50,3 +50,9 @@ def test_logarithmic_ticks(low, high):
     scale = Scale(low, high, log=True)
     assert 3 <= len(scale.ticks()) <= 8
     np.testing.assert_allclose(scale.unit([low, np.sqrt(low * high), high, 0.0]), [0.0, 0.5, 1.0, 0.0])
+
+
+def test_counts_are_marked_by_whole_numbers():
+    assert Scale(0.0, 3.0).ticks() == [0.0, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0]
+    assert Scale(0.0, 3.0, whole=True).ticks() == [0.0, 1.0, 2.0, 3.0]
+    assert Scale(0.0, 1.0, whole=True).ticks() == [0.0, 1.0]
