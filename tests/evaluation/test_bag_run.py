@@ -154,7 +154,7 @@ def test_several_sources_have_a_run_each_and_one_page(models, demo_bag, tmp_path
     words = ("--objects", OBJECT, "--models", models, "--out", out)
     assert evaluate(tmp_path / "empty.mcap", demo_bag, cut, *words) == 2
     error = capsys.readouterr().err
-    assert error.startswith("pose_node: empty.mcap: ") and error.count("\n") == 1
+    assert error.startswith(f"pose_node: {tmp_path / 'empty.mcap'}: ") and error.count("\n") == 1
     assert [len(read_run(out / name).frames) for name in (demo_bag.name, f"{demo_bag.name}_2")] == [2, 1]
     page = (out / "index.html").read_text()
     for name in (demo_bag.name, f"{demo_bag.name}_2"):
