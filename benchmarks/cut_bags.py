@@ -37,10 +37,12 @@ def wrong(messages: Messages) -> Iterator[tuple[str, Messages]]:
     poses = [(DEPTH, when, message) for topic, when, message in messages if topic == LABEL]
     yield "wrong_type", [m for m in messages if m[0] != DEPTH] + poses
     yield "out_of_step", [_later(m, STEP_NS // 2) if m[0] == INFO else m for m in messages]
-    yield "looped_clock", messages + [(topic, when + 10 * STEP_NS, message) for topic, when, message in messages]
+    again = [(topic, when + 10 * STEP_NS, message) for topic, when, message in messages]
+    yield "looped_clock", messages + [_later(m, -5_000_000_000) for m in again]
 
 
 def _later(message: tuple[str, int, Any], by_ns: int) -> tuple[str, int, Any]:
+    """The message with another stamp of its own, recorded when it was."""
     topic, when_ns, content = message
     content = deepcopy(content)
     seconds, content.header.stamp.nanosec = divmod(content.header.stamp.nanosec + by_ns, 1_000_000_000)

@@ -55,7 +55,7 @@ def _several(options: argparse.Namespace, out: Path) -> int:
             outcomes.append(Outcome.of(folder))
         except PoseNodeError as error:
             print(f"pose_node: {error}", file=sys.stderr)
-            outcomes.append(Outcome(folder.name, notes=str(error)))
+            outcomes.append(Outcome(folder.name, notes=str(error).replace(str(source), source.name)))
             failed = True
         index = write_index(out, outcomes)
     print(f"written: {index}")
