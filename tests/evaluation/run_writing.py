@@ -9,6 +9,7 @@ import numpy as np
 
 from pose_node import se3
 from pose_node.card import load_card
+from pose_node.evaluation.pictures import Scenery
 from pose_node.evaluation.records import Errors, EstimateRecord, FrameRecord, LabelRecord, RunInfo, RunWriter
 from pose_node.evaluation.summarise import summarise
 from pose_node.evaluation.unlabelled import sightings, unlabelled_figures
@@ -110,3 +111,24 @@ def write_unlabelled(folder: Path, seed=0, frames=60, moving=True, objects=OBJEC
             writer.sighting(sighting)
         writer.summary(unlabelled_figures(records, seen, objects))
     return folder
+
+
+def write_false_alarms(folder: Path) -> Path:
+    """A run of one placement that is right, and of estimates beside it that belong to no label, in two scenes."""
+    true = se3.transform(np.eye(3), [0.0, 0.0, 0.5])
+    wrong = se3.transform(np.eye(3), [0.08, 0.0, 0.5])
+    with RunWriter(folder, info()) as writer:
+        for scene, frame, score in (("1", "000000", 0.6), ("1", "000001", 0.7), ("2", "000000", 0.5)):
+            seen = (estimate_of("mug", 0.9, true), estimate_of("bowl", score, wrong), estimate_of("mug", 0.3, wrong))
+            writer.frame(FrameRecord(scene, frame, 0, None, {}, 0.1, estimates=seen))
+            writer.label(label_of("mug", 0.01, scene, frame))
+    return folder
+
+
+def round_scenery() -> Scenery:
+    """A wall at 0.6 m in every frame, and a piece of pipe for every object."""
+    K = np.array([[300.0, 0, 160], [0, 300, 120], [0, 0, 1]])
+    turned = np.linspace(0, 2 * np.pi, 400)
+    normals = np.stack([np.cos(turned), np.sin(turned), np.zeros(400)], axis=1)
+    points = 0.05 * normals + np.linspace(-0.05, 0.05, 400)[:, None] * [0, 0, 1]
+    return Scenery(lambda scene, frame: (np.full((240, 320), 0.6), K), lambda name: (points, normals))

@@ -8,14 +8,12 @@ import json
 import re
 from html.parser import HTMLParser
 
-import numpy as np
 import pytest
-from run_writing import estimate_of, info, label_of, write_labelled, write_unlabelled
+from run_writing import info, label_of, round_scenery, write_false_alarms, write_labelled, write_unlabelled
 
-from pose_node import se3
 from pose_node.errors import InputError
 from pose_node.evaluation.pictures import Scenery, draw_label, false_alarms, worst
-from pose_node.evaluation.records import FrameRecord, RunWriter, read_run
+from pose_node.evaluation.records import RunWriter, read_run
 from pose_node.evaluation.report import write_report
 from pose_node.evaluation.terminal import terminal_table
 
@@ -59,11 +57,7 @@ def page_of(path) -> Checked:
 
 @pytest.fixture
 def scenery():
-    K = np.array([[300.0, 0, 160], [0, 300, 120], [0, 0, 1]])
-    turned = np.linspace(0, 2 * np.pi, 400)
-    normals = np.stack([np.cos(turned), np.sin(turned), np.zeros(400)], axis=1)
-    points = 0.05 * normals + np.linspace(-0.05, 0.05, 400)[:, None] * [0, 0, 1]
-    return Scenery(lambda scene, frame: (np.full((240, 320), 0.6), K), lambda name: (points, normals))
+    return round_scenery()
 
 
 def test_a_labelled_run(tmp_path, scenery):
@@ -168,20 +162,8 @@ def test_worst_are_the_surest_of_the_wrong_then_the_missed():
     assert worst([]) == []
 
 
-def with_false_alarms(folder):
-    """A run of one placement that is right, and of estimates beside it that belong to no label, in two scenes."""
-    true = se3.transform(np.eye(3), [0.0, 0.0, 0.5])
-    wrong = se3.transform(np.eye(3), [0.08, 0.0, 0.5])
-    with RunWriter(folder, info()) as writer:
-        for scene, frame, score in (("1", "000000", 0.6), ("1", "000001", 0.7), ("2", "000000", 0.5)):
-            seen = (estimate_of("mug", 0.9, true), estimate_of("bowl", score, wrong), estimate_of("mug", 0.3, wrong))
-            writer.frame(FrameRecord(scene, frame, 0, None, {}, 0.1, estimates=seen))
-            writer.label(label_of("mug", 0.01, scene, frame))
-    return folder
-
-
 def test_false_alarms_are_drawn_and_marked(tmp_path, scenery):
-    run = with_false_alarms(tmp_path / "run")
+    run = write_false_alarms(tmp_path / "run")
     alarms = [(x.frame.scene, x.frame.frame, x.estimate.object_name) for x in false_alarms(read_run(run))]
     assert alarms == [("1", "000001", "bowl"), ("2", "000000", "bowl"), ("1", "000000", "mug"), ("2", "000000", "mug")]
     page = page_of(write_report(run, scenery))
