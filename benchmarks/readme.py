@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from benchmarks import results
+from benchmarks import results, table
 
 BEGIN, END = "<!-- measured: begin (python -m benchmarks.readme) -->", "<!-- measured: end -->"
 README = results.ROOT / "README.md"
@@ -18,8 +18,12 @@ def block() -> str:
     """The section's text; a benchmark that has not been run is named as such."""
     loaded = {path.stem: json.loads(path.read_text()) for path in sorted(results.FOLDER.glob("*.json"))}
     found = {name: content["figures"] for name, content in loaded.items() if "figures" in content}
+    sets = table.load()
+    if table.ranked(sets):
+        found["sets"] = _of_sets(sets)
     lines = ["| measured by `python -m benchmarks.<name>` | result |", "|---|---|"]
     for name, sentence in (
+        ("sets", _sets),
         ("real", _real),
         ("rendered", _rendered),
         ("exactness", _exactness),
@@ -30,8 +34,8 @@ def block() -> str:
         ("node_start", _node_start),
     ):
         lines.append(f"| `{name}` | {sentence(found[name]) if name in found else 'not run yet'} |")
-    dates = sorted({loaded[name]["date"][:10] for name in found})
-    machine = next(iter(loaded[name]["machine"] for name in found), {})
+    dates = sorted({loaded[name]["date"][:10] for name in found if name in loaded})
+    machine = next(iter(loaded[name]["machine"] for name in found if name in loaded), {})
     lines += [
         "",
         f"{machine.get('cores')} cores of {machine.get('cpu')}, {' to '.join(dict.fromkeys((dates[0], dates[-1])))}.",
@@ -59,6 +63,24 @@ def _real(f: dict[str, Any]) -> str:
         f"refinement); the label is the estimate or an alternative in {_percent(f['masked_in_alternatives'])}; ADD(-S) "
         f"{_percent(f['masked_adds'])}. No mask: {_percent(f['unmasked_mssd_depth'])}, and {f['unmasked_false_alarms']} "
         f"false alarms in {f['unmasked_frames']} frames"
+    )
+
+
+def _of_sets(sets: dict[str, Any]) -> dict[str, Any]:
+    names = table.ranked(sets)
+    out = sum(int(count) for *_, count, _ in table.left_out(sets))
+    return {**table.of_sets(sets, names), "sets": len(names), "left_out": out, "below": table.below(sets)[0]}
+
+
+def _sets(f: dict[str, Any]) -> str:
+    each = ", ".join(
+        f"{title} {_percent(f[f'{method}_mssd_depth'])} ({f[f'{method}_ms_p50']:.0f} ms)"
+        for method, title in table.TITLES.items()
+    )
+    return (
+        f"{f['labels']} labels of {f['sets']} ranked sets, true masks, one thread, the same refinement for all: {each}; below "
+        f"the best peer by more than the interval on {', '.join(f['below']) or 'none'}. {f['left_out']} labels left out for "
+        "want of a network, each named in [the table](docs/results.md)"
     )
 
 

@@ -90,7 +90,8 @@ class Worker:
 
     def _start(self) -> None:
         context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload(list(_PRELOADED))
+        if self.factory is make_quietly:
+            context.set_forkserver_preload(list(_PRELOADED))
         self._pipe, theirs = context.Pipe()
         self._process = context.Process(target=_serve, args=(theirs, self.factory, self.arguments), daemon=True)
         self._process.start()
