@@ -129,6 +129,9 @@ def parser() -> argparse.ArgumentParser:
         "and a page of all (default: ./runs)",
     )
     check.add_argument(
+        "--track", action="store_true", help="of a bag: follow objects from frame to frame, as the node does"
+    )
+    check.add_argument(
         "--jobs",
         type=int,
         metavar="N",

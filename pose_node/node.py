@@ -317,7 +317,7 @@ class PoseNode(LifecycleNode):
         if self._tf is None:
             result = pipeline.estimate(cloud, masks=masks)
             return result, result.estimates, ()
-        from pose_node.stream import in_camera
+        from pose_node.stream import shown
 
         node = self.settings.node
         T_fixed_camera = self._tf.lookup(node.fixed_frame, cloud.frame_id, cloud.stamp_ns, node.tf_wait_s)
@@ -326,8 +326,7 @@ class PoseNode(LifecycleNode):
         if self._wanted.pop("detect", 0):
             pipeline.stream.detect_soon()
         step = pipeline.step(cloud, T_fixed_camera, masks)
-        seen = [in_camera(track, T_fixed_camera) for track in step.tracks]
-        return step.result, sorted((e for e in seen if e is not None), key=lambda e: -e.score), step.tracks
+        return step.result, shown(step.tracks, T_fixed_camera), step.tracks
 
     def _publish(self, header: Any, estimates: Sequence[Any]) -> None:
         self._send("~/poses", ros_messages.pose_array(header, estimates))

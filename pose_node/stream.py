@@ -7,7 +7,7 @@ there is nothing to hold up, and the detection is the frame's own answer.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -134,6 +134,12 @@ class Stream:
         estimates = tuple(o for o in outcomes.values() if isinstance(o, Estimate))
         rejected = tuple(o for o in outcomes.values() if isinstance(o, Rejected))
         return Result(tuple(sorted(estimates, key=lambda e: -e.score)), rejected, stage_s=clock)
+
+
+def shown(tracks: Sequence[Track], T_fixed_camera: Array) -> tuple[Estimate, ...]:
+    """The tracks that this frame shows, as estimates in the camera's frame, best first."""
+    seen = (in_camera(track, T_fixed_camera) for track in tracks)
+    return tuple(sorted((e for e in seen if e is not None), key=lambda e: -e.score))
 
 
 def in_camera(track: Track, T_fixed_camera: Array) -> Estimate | None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, TextIO
+
+import numpy as np
 
 from pose_node import __version__
 from pose_node.card import load_card
@@ -16,7 +18,7 @@ from pose_node.evaluation.bags import BagFrame, RawFrame, bag_frames
 from pose_node.evaluation.carried import Carried
 from pose_node.evaluation.poses_mcap import write_poses
 from pose_node.evaluation.progress import progress
-from pose_node.evaluation.records import FrameRecord, LabelRecord, RunInfo, RunWriter
+from pose_node.evaluation.records import FrameRecord, LabelRecord, RunInfo, RunWriter, TrackRecord
 from pose_node.evaluation.results_csv import ResultsCsv
 from pose_node.evaluation.run import match_labels
 from pose_node.evaluation.source import Frame, Label, depth_image
@@ -26,6 +28,7 @@ from pose_node.evaluation.unlabelled import sightings, unlabelled_figures
 from pose_node.evaluation.workers import workers
 from pose_node.objects import object_folders
 from pose_node.pipeline import Pipeline
+from pose_node.stream import shown
 from pose_node.types import Rejected, Result
 
 
@@ -41,19 +44,25 @@ def evaluate_bag(
     realtime: bool = False,
     seed: int = 0,
     stream: TextIO | None = None,
+    track: bool = False,
     jobs: int | None = None,
     ray: str | None = None,
 ) -> dict[str, Any]:
     """Run the pipeline over a recording and write ``out``; returns the summary.
 
     names: the objects to look for, by default all in the models folder. topics, labels, fixed_frame, realtime: as
-    ``bag_frames``. seed: of the bootstrap. jobs, ray: as ``workers``; all but times is the same for any. Where the recording
+    ``bag_frames``. seed: of the bootstrap. track: follow objects from frame to frame, as the node does with a fixed frame; the
+    estimates of a frame are then the tracks that it shows. jobs, ray: as ``workers``; all but times is the same for any. Where the recording
     holds labels, they are scored by the cards' own models and symmetries. Raises InputError, CardError, ConfigError, ModelError
     or WorkerError for what cannot be used; what a recording has lost is no error but a note in ``run.json``.
     """
     if realtime and (ray is not None or jobs not in (None, 1)):
         raise InputError(
             "--realtime: found --jobs or --ray beside it, expected neither: what is dropped depends on the time of one worker."
+        )
+    if track and (ray is not None or jobs not in (None, 1)):
+        raise InputError(
+            "--track: found --jobs or --ray beside it, expected neither: each frame follows from the one before."
         )
     folders = object_folders(models, names)
     ids = {card.bop_id: card.name for card in map(load_card, folders) if card.bop_id is not None}
@@ -75,7 +84,9 @@ def evaluate_bag(
     labelled = {name for name, _ in bag.label_topics.values()}
     truths = {name: truth_of_card(card) for name, card in pipeline.cards.items() if name in labelled}
     scenes: dict[str, int] = {}
-    work = workers(partial(_work, Carried(pipeline), truths), jobs, ray)
+    still = bag.fixed_frame in (None, bag.topics.camera_frame)
+    step = partial(_step, still=still) if track else _estimate
+    work = workers(partial(_work, step, Carried(pipeline), truths), jobs, ray)
     with RunWriter(out, info) as writer, ResultsCsv(out, {n: i for i, n in ids.items()}) as csv, work as ordered:
         for record, matched in ordered(progress(bag.raw(), len(bag), stream)):
             writer.frame(record)
@@ -99,26 +110,47 @@ def evaluate_bag(
     return summary
 
 
-def _work(carried: Carried, truths: Mapping[str, Truth], raw: RawFrame) -> tuple[FrameRecord, list[LabelRecord]]:
+Outcome = tuple[Result, tuple[TrackRecord, ...]]
+
+
+def _work(
+    call: Callable[[Pipeline, BagFrame], Outcome], carried: Carried, truths: Mapping[str, Truth], raw: RawFrame
+) -> tuple[FrameRecord, list[LabelRecord]]:
     frame = raw.converted()
-    record = _record(carried.pipeline, frame)
+    record = _record(carried.pipeline, frame, call)
     return record, _labels(frame, record, truths)
 
 
-def _record(pipeline: Pipeline, frame: BagFrame) -> FrameRecord:
+def _record(pipeline: Pipeline, frame: BagFrame, call: Callable[[Pipeline, BagFrame], Outcome]) -> FrameRecord:
     """One call, as the node makes it: a frame that cannot be used is one with its reason and without a pose."""
     start = time.perf_counter()
+    tracks: tuple[TrackRecord, ...] = ()
     if frame.cloud is None:
         result = Result((), (frame.refused or Rejected("no_points", "the measurement holds no reading."),))
     else:
         try:
-            result = pipeline.estimate(frame.cloud, masks=frame.masks)
+            result, tracks = call(pipeline, frame)
         except InputError as error:
             result = Result((), (Rejected(error.code, str(error)),))
     seconds = time.perf_counter() - start
-    return FrameRecord.of(
+    record = FrameRecord.of(
         frame.scene, frame.frame, frame.stamp_ns, frame.T_fixed_camera, result, seconds, frame.dropped
     )
+    return replace(record, tracks=tracks)
+
+
+def _estimate(pipeline: Pipeline, frame: BagFrame) -> Outcome:
+    return pipeline.estimate(frame.cloud, masks=frame.masks), ()
+
+
+def _step(pipeline: Pipeline, frame: BagFrame, still: bool) -> Outcome:
+    """The frame after those before it. still: nothing moves the camera's frame, so it is the fixed one."""
+    T_fixed_camera = np.eye(4) if still else frame.T_fixed_camera
+    if T_fixed_camera is None:
+        raise InputError("tf: found no pose of the camera at the measurement's stamp, expected one.", "tf_missing")
+    step = pipeline.step(frame.cloud, T_fixed_camera, frame.masks)
+    estimates = shown(step.tracks, T_fixed_camera)
+    return replace(step.result, estimates=estimates), tuple(TrackRecord.of(track) for track in step.tracks)
 
 
 def _labels(frame: BagFrame, record: FrameRecord, truths: Mapping[str, Truth]) -> list[LabelRecord]:

@@ -74,9 +74,11 @@ def _one(options: argparse.Namespace, source: Path, out: Path) -> bool:
         labels = {_whole(value): name for value, name in _pairs(options.labels, "--labels")}
         topics = dict(_pairs(options.topics, "--topics"))
         given = (options.objects, topics, labels, options.fixed_frame, options.realtime)
-        evaluate_bag(source, out, models, options.config, *given, **shared)
+        evaluate_bag(source, out, models, options.config, *given, track=options.track, **shared)
         scenery = Scenery(depth_of_bag(source, read_run(out)), partial(_surface, models))
     else:
+        if options.track:
+            raise InputError(f"--track: found {source}, a set of labelled frames, expected a bag: its frames follow each other.")
         given = (options.crops, models, options.config, options.objects, options.symmetries)
         evaluate_folder(source, out, *given, **shared)
         scenery = Scenery(open_source(source, "none").depth, partial(_surface, models))

@@ -17,7 +17,7 @@ from typing import Any, Literal
 import numpy as np
 
 from pose_node.errors import InputError
-from pose_node.types import Array, Result
+from pose_node.types import Array, Result, Track
 
 Kind = Literal["bop", "bag"]
 RUN, FRAMES, LABELS, SUMMARY = "run.json", "frames.jsonl", "labels.jsonl", "summary.json"
@@ -60,10 +60,53 @@ class EstimateRecord:
 
 
 @dataclass(frozen=True, eq=False)
+class TrackRecord:
+    """One track after a frame, as ``types.Track``; seen: whether the frame showed it."""
+
+    track_id: int
+    object_name: str
+    state: str
+    T_fixed_object: Array
+    covariance: Array
+    seen: bool
+    told: str = ""
+
+    @classmethod
+    def of(cls, track: Track) -> TrackRecord:
+        told = track.note or track.reason
+        seen = track.estimate is not None
+        return cls(track.track_id, track.object_name, track.state, track.T_fixed_object, track.covariance, seen, told)
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "track": int(self.track_id),
+            "object": self.object_name,
+            "state": self.state,
+            "T_fixed_object": _flat(self.T_fixed_object),
+            "covariance": _flat(self.covariance),
+            "seen": bool(self.seen),
+            "told": self.told,
+        }
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> TrackRecord:
+        return cls(
+            int(values["track"]),
+            str(values["object"]),
+            str(values["state"]),
+            _square(values["T_fixed_object"], 4),
+            _square(values["covariance"], 6),
+            bool(values["seen"]),
+            str(values["told"]),
+        )
+
+
+@dataclass(frozen=True, eq=False)
 class FrameRecord:
     """What the pipeline said of one frame.
 
     T_fixed_camera: [4, 4] of a moving camera, None where nobody recorded it.
+    tracks:         those after the frame, where objects were tracked; ``estimates`` are then those that it shows.
     stage_s:        seconds in each stage; time_s: seconds of the whole call.
     rejected:       how often each code of ``Rejected`` was given; dropped: frames skipped before this one.
     """
@@ -77,6 +120,7 @@ class FrameRecord:
     rejected: Mapping[str, int] = field(default_factory=dict)
     dropped: int = 0
     estimates: tuple[EstimateRecord, ...] = ()
+    tracks: tuple[TrackRecord, ...] = ()
 
     @classmethod
     def of(
@@ -111,6 +155,7 @@ class FrameRecord:
             "rejected": {code: int(count) for code, count in self.rejected.items()},
             "dropped": int(self.dropped),
             "estimates": [e.to_json() for e in self.estimates],
+            "tracks": [t.to_json() for t in self.tracks],
         }
 
     @classmethod
@@ -126,6 +171,7 @@ class FrameRecord:
             {str(code): int(count) for code, count in values["rejected"].items()},
             int(values["dropped"]),
             tuple(EstimateRecord.from_json(e) for e in values["estimates"]),
+            tuple(TrackRecord.from_json(t) for t in values.get("tracks", ())),
         )
 
 
