@@ -142,6 +142,7 @@ class PoseNode(LifecycleNode):
         self._pipeline = Pipeline.load(folders, config=self.settings.pipeline)
         if self._tracks():
             _need_tf_messages(node.fixed_frame)
+        if self._tracks() and self.settings.pipeline.track.detect_beside:
             from pose_node.beside import Beside
 
             self._beside = self._pipeline.stream.detections = Beside(folders, self.settings.pipeline)

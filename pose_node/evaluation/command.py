@@ -78,7 +78,9 @@ def _one(options: argparse.Namespace, source: Path, out: Path) -> bool:
         scenery = Scenery(depth_of_bag(source, read_run(out)), partial(_surface, models))
     else:
         if options.track:
-            raise InputError(f"--track: found {source}, a set of labelled frames, expected a bag: its frames follow each other.")
+            raise InputError(
+                f"--track: found {source}, a set of labelled frames, expected a bag: its frames follow each other."
+            )
         given = (options.crops, models, options.config, options.objects, options.symmetries)
         evaluate_folder(source, out, *given, **shared)
         scenery = Scenery(open_source(source, "none").depth, partial(_surface, models))

@@ -1,0 +1,141 @@
+"""How fast the node follows: 640x480 depth at 30 Hz over DDS, one object and five, on this machine's cores.
+
+    python -m benchmarks.node_rate          -> results/node_rate.json (needs the ROS side and tf2_msgs)
+
+The demo's scene of five objects on a table, its real frames over and over with new stamps, without masks; the camera stands still
+and is its own fixed frame. Once all tracks are confirmed, outputs are counted for 30 s: poses a second, the time from sending a
+depth image to hearing its poses (median and 99th percentile; sender and listener are this one process), the processor time of the node and of its
+detector together, in cores, and their resident memory.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from benchmarks import results
+
+SCENE = "000002"
+OBJECTS = ("mustard_bottle", "potted_meat_can", "banana", "pudding_box", "wood_block")
+RATE_HZ, WARM_S, MEASURED_S = 30.0, 120.0, 30.0
+FRAME_ID = "camera_depth_optical_frame"
+
+
+class Camera:
+    """Sends frames at the rate and listens to poses."""
+
+    def __init__(self) -> None:
+        import rclpy
+        from geometry_msgs.msg import PoseArray
+        from rclpy.qos import QoSProfile, ReliabilityPolicy
+        from sensor_msgs.msg import CameraInfo, Image
+
+        from pose_node.demo import player, recording
+
+        rclpy.init(args=[])
+        self._node = rclpy.create_node("camera")
+        qos = QoSProfile(depth=5, reliability=ReliabilityPolicy.RELIABLE)
+        self._image = self._node.create_publisher(Image, "depth/image_rect", qos)
+        self._info = self._node.create_publisher(CameraInfo, "depth/camera_info", qos)
+        self._node.create_subscription(PoseArray, "/pose_node/poses", self._hear, 100)
+        frames = recording.read(SCENE)
+        self._messages = [(player.camera_info(frame), player.depth_image(frame)) for frame in frames]
+        self._sent: dict[int, float] = {}
+        self._count = 0
+        self.heard: list[tuple[float, float, int]] = []  # when, seconds since it was sent, poses
+
+    def run(self, seconds: float, enough: int = 0) -> None:
+        """Send for ``seconds``, or until ``enough`` poses came at once for a second."""
+        import rclpy
+
+        begin = time.perf_counter()
+        next_s = begin
+        while (now := time.perf_counter()) - begin < seconds:
+            if now >= next_s:
+                self._send()
+                next_s = max(next_s + 1.0 / RATE_HZ, now)
+            rclpy.spin_once(self._node, timeout_sec=max(min(next_s - time.perf_counter(), 0.01), 0.0))
+            late = [poses for when, _, poses in self.heard if when > now - 1.0]
+            if enough and len(late) >= 5 and min(late) >= enough:
+                return
+        if enough:
+            raise RuntimeError(
+                f"heard at most {max((p for *_, p in self.heard), default=0)} poses at once, expected {enough}"
+            )
+
+    def _send(self) -> None:
+        from rclpy.time import Time
+
+        self._count += 1
+        stamp_ns = 10**18 + round(self._count * 1e9 / RATE_HZ)
+        stamp = Time(nanoseconds=stamp_ns).to_msg()
+        for publisher, message in zip((self._info, self._image), self._messages[self._count % len(self._messages)]):
+            message.header.stamp, message.header.frame_id = stamp, FRAME_ID
+            publisher.publish(message)
+        self._sent[stamp_ns] = time.perf_counter()
+
+    def _hear(self, message: Any) -> None:
+        stamp_ns = message.header.stamp.sec * 10**9 + message.header.stamp.nanosec
+        now = time.perf_counter()
+        if stamp_ns in self._sent:
+            self.heard.append((now, now - self._sent[stamp_ns], len(message.poses)))
+
+
+def measure(camera: Camera, objects: Sequence[str]) -> dict[str, float]:
+    """Figures of one node with ``objects``."""
+    told = [
+        f"models:={results.ROOT / 'models'}",
+        f"objects:=[{', '.join(objects)}]",
+        "input:=depth",
+        f"fixed_frame:={FRAME_ID}",
+    ]
+    command = [sys.executable, "-m", "pose_node.node", "--ros-args", *(word for one in told for word in ("-p", one))]
+    camera.heard.clear()
+    with tempfile.TemporaryFile() as log:
+        node = subprocess.Popen(command, cwd=results.ROOT, stdout=log, stderr=log)
+        try:
+            camera.run(WARM_S, enough=len(objects))
+            processes = [psutil.Process(node.pid), *psutil.Process(node.pid).children(recursive=True)]
+            before = sum(sum(p.cpu_times()[:2]) for p in processes)
+            camera.heard.clear()
+            camera.run(MEASURED_S)
+            heard = [one for one in camera.heard if one[2] >= len(objects)]
+            after = sum(sum(p.cpu_times()[:2]) for p in processes)
+            memory = [p.memory_info().rss / 2**20 for p in processes]
+        finally:
+            node.terminate()
+            node.wait(30)
+    delays_ms = [1000.0 * delay for _, delay, _ in heard]
+    return {
+        "hz": len(heard) / MEASURED_S,
+        "latency_ms_p50": results.percentile(delays_ms, 50),
+        "latency_ms_p99": results.percentile(delays_ms, 99),
+        "cores": (after - before) / MEASURED_S,
+        "resident_mb": memory[0],
+        "detector_mb": sum(memory[1:]),
+    }
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--output", type=Path, default=results.FOLDER)
+    options = parser.parse_args(arguments)
+    camera = Camera()
+    figures: dict[str, float] = {"sent_hz": RATE_HZ}
+    for name, objects in (("one", OBJECTS[:1]), ("five", OBJECTS)):
+        figures.update({f"{name}_{key}": value for key, value in measure(camera, objects).items()})
+    for key, value in figures.items():
+        print(f"{key}: {value:.4g}")
+    results.write_result("node_rate", "python -m benchmarks.node_rate", figures, options.output)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,145 @@
+"""The node with a fixed frame: /tf in, steady tracks out; the same tracks as of the recording; and what TF can do wrong."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+pytest.importorskip("rclpy", reason="ROS 2 is not installed")
+pytest.importorskip("rosbags", reason="the evaluation side is not installed")
+pytest.importorskip("tf2_msgs", reason="neither a ROS installation nor script/setup has made tf2_msgs")
+
+from rclpy.serialization import deserialize_message
+from ros_testing import MODELS, OBJECT, node_arguments
+from rosbags.highlevel import AnyReader
+from sensor_msgs.msg import CameraInfo, Image
+from std_srvs.srv import Trigger
+from tf2_msgs.msg import TFMessage
+
+from benchmarks.labelled_bag import rendered_frames, write_labelled_bag
+from pose_node.evaluation.bag_run import evaluate_bag
+from pose_node.evaluation.poses_mcap import POSES_FILE
+from pose_node.evaluation.recordings import Recording
+
+ID = 5
+TOPICS = {
+    "/tf_static": ("/tf_static", TFMessage),
+    "/tf": ("/tf", TFMessage),
+    "/camera/mask": ("mask", Image),
+    "/camera/depth/camera_info": ("depth/camera_info", CameraInfo),
+    "/camera/depth/image_rect": ("depth/image_rect", Image),
+}
+SETTINGS = "track: {detect_period_s: 0.4, detect_lag_s: 0.2, detect_beside: false}\n"
+TOLD = {"track.detect_period_s": "0.4", "track.detect_lag_s": "0.2", "track.detect_beside": "false"}
+
+
+@pytest.fixture(scope="module")
+def recorded(shipped, tmp_path_factory):
+    """A bag of a moving camera, and its messages by topic: [(topic of the node, kind, message), ...] a frame."""
+    frames = [replace(f, mask=np.where(f.mask == ID, f.mask, 0)) for f in rendered_frames(MODELS, 6, 0)]
+    bag = write_labelled_bag(tmp_path_factory.mktemp("bag") / "drive", frames)
+    by_stamp: dict[int, list] = {}
+    with AnyReader([bag]) as reader:
+        for connection, stamp, data in reader.messages([c for c in reader.connections if c.topic in TOPICS]):
+            topic, kind = TOPICS[connection.topic]
+            by_stamp.setdefault(stamp, []).append((topic, kind, deserialize_message(bytes(data), kind)))
+    return bag, list(by_stamp.values())
+
+
+@pytest.fixture
+def tracking(start, shipped, peer):
+    """The node that tracks in the frame world, active."""
+    process = start("pose_node.node", *node_arguments(fixed_frame="world", tf_wait_s="0.5", **TOLD))
+    process.wait_for("active")
+    peer.forget()
+    return process
+
+
+def settle(peer, frames):
+    peer.settle(peer.publisher(topic, kind) for topic, kind, _ in frames[0])
+
+
+def send(peer, parts, without=()):
+    """Publish one frame, its transforms first; return its stamp."""
+    for topic, kind, message in sorted(parts, key=lambda part: list(t for t, _ in TOPICS.values()).index(part[0])):
+        if topic not in without:
+            peer.publisher(topic, kind).publish(message)
+    return next(message.header.stamp for topic, _, message in parts if topic == "depth/image_rect")
+
+
+def numbers(pose) -> list[float]:
+    p, q = pose.position, pose.orientation
+    return [p.x, p.y, p.z, q.x, q.y, q.z, q.w]
+
+
+def test_tracks_over_dds_are_those_of_the_recording_to_the_last_bit(tracking, peer, recorded, tmp_path):
+    bag, frames = recorded
+    (tmp_path / "config.yaml").write_text(SETTINGS)
+    config = tmp_path / "config.yaml"
+    evaluate_bag(bag, tmp_path / "run", MODELS, config, names=[OBJECT], labels={ID: OBJECT}, track=True)
+    with Recording(tmp_path / "run" / POSES_FILE) as recording:
+        offline = [m.message for m in recording.messages(["/pose_node/poses"])]
+    settle(peer, frames)
+    online = [peer.wait(send(peer, parts)) for parts in frames]
+    assert len(online) == len(offline) == 6 and all(len(message.poses) == 1 for message in offline)
+    for said, written in zip(online, offline):
+        assert [numbers(pose) for pose in said.poses] == [numbers(pose) for pose in written.poses]
+    values = peer.until(lambda: v if (v := peer.values()).get("tracks.confirmed") == "1" else None)
+    assert values["fixed_frame"] == "world"
+    assert values[f"track.1.{OBJECT}"].startswith("confirmed")
+
+
+def test_without_the_cameras_pose_a_frame_is_refused_and_the_next_ones_work(tracking, peer, recorded):
+    _, frames = recorded
+    settle(peer, frames)
+    peer.wait(send(peer, frames[0]))
+    send(peer, frames[1], without=("/tf",))
+    values = peer.until(lambda: v if (v := peer.values()).get("refused.tf_late") else None)
+    assert "after the last sample" in values["last_refusal"]
+    assert peer.wait(send(peer, frames[2])).poses
+
+
+def test_tracks_are_forgotten_and_a_detection_is_made_when_asked(tracking, peer, recorded):
+    _, frames = recorded
+    settle(peer, frames)
+    peer.wait(send(peer, frames[0]))
+    for name in ("reset_tracks", "detect"):
+        client = peer.node.create_client(Trigger, f"/pose_node/{name}")
+        peer.until(client.service_is_ready)
+        answer = client.call_async(Trigger.Request())
+        peer.until(answer.done)
+        assert answer.result().success
+        peer.node.destroy_client(client)
+    peer.wait(send(peer, frames[1]))
+    values = peer.until(lambda: v if f"track.2.{OBJECT}" in (v := peer.values()) else None)
+    assert f"track.1.{OBJECT}" not in values
+
+
+def test_without_a_fixed_frame_there_is_nothing_to_reset(node, peer):
+    client = peer.node.create_client(Trigger, "/pose_node/reset_tracks")
+    peer.until(client.service_is_ready)
+    answer = client.call_async(Trigger.Request())
+    peer.until(answer.done)
+    assert not answer.result().success
+    assert "fixed_frame" in answer.result().message
+    peer.node.destroy_client(client)
+
+
+def test_a_detector_that_is_killed_is_started_again(start, shipped, peer, recorded):
+    import psutil
+
+    _, frames = recorded
+    process = start("pose_node.node", *node_arguments(fixed_frame="world", **{"track.detect_period_s": "0.1"}))
+    process.wait_for("active")
+    peer.forget()
+    settle(peer, frames)
+    peer.wait(send(peer, frames[0]))
+    children = psutil.Process(process.popen.pid).children(recursive=True)
+    assert children
+    for child in children:
+        child.kill()
+    for parts in frames[1:]:
+        assert peer.wait(send(peer, parts)).poses
+    assert process.popen.poll() is None
