@@ -118,7 +118,8 @@ class TrackConfig:
         0.5, 0.0, 60.0, "a detection beside running tracks is taken in by the first frame this much later"
     )
     detect_beside: bool = plain(
-        True, "the node detects in a process of its own, so that following goes on; off: frames wait, and memory is saved"
+        True,
+        "the node detects in a process of its own, so that following goes on; off: frames wait, and memory is saved",
     )
     confirm: int = bounded(2, 1, 100, "a track is confirmed when it has been seen in so many frames")
     lost_after_s: float = bounded(0.5, 0.0, 3600.0, "a track that was not seen for so long is lost")

@@ -21,6 +21,8 @@ _BAND_REL = 0.08  # of the diameter: points nearer to the predicted surface may 
 _SIGMAS = 3.0  # of the prediction, by which the band is wider
 _WIDEST_REL = 0.25
 _POINTS = 400  # that normals are estimated at, and that are fitted
+_ENOUGH = 2500  # pixels of an object: a finer image of it is thinned, for it says little more
+_STEP_REL = 1e-4  # of the last step: what is measured again in the next frame need not be exact to rounding
 _SAMPLES = 1024  # of the surface that are compared with the measurement
 _GONE = 0.5  # share of the surface that stands in measured free space: nothing is there
 _FAR_REL = 0.5  # a fit this many diameters from the prediction is of something else
@@ -48,7 +50,8 @@ class Follower:
         A refusal's code is out_of_view, hidden, gone or low_score.
         """
         card, refiner = self._judge.cards[name], self._judge.refiners[name]
-        near = _near(cloud, T_camera_object[:3, :3] @ card.centre_m + T_camera_object[:3, 3], card.diameter_m)
+        centre_m = T_camera_object[:3, :3] @ card.centre_m + T_camera_object[:3, 3]
+        near = _near(cloud, centre_m, card.diameter_m)
         around = replace(cloud, points_m=cloud.points_m[near], source_index=cloud.source_index[near])
         if mask is None:
             sigma_m = np.sqrt(np.trace(covariance[:3, :3]) / 3.0)
@@ -65,7 +68,7 @@ class Follower:
         T = T_camera_object
         if moving:
             T = refiner.coarse_poses(T[None], view)[0]
-        refined = refiner.fine(Hypothesis(name, T, segment, "expected"), scene, looks=1)
+        refined = refiner.fine(Hypothesis(name, T, segment, "expected"), scene, looks=1, step_rel=_STEP_REL)
         T = refined.T_camera_object
         scores = self._judge.visibility[name].score(T[None], view, _SAMPLES, len(view.points_m), exact=True)[0]
         score = float(scores.score)
@@ -94,16 +97,40 @@ class Follower:
 
 
 def _near(cloud: Cloud, centre_m: Array, diameter_m: float) -> Indices:
-    """Rows of the cloud around the object, and before it: in the cone from the viewpoint, not far behind."""
+    """Rows of the cloud around the object, and before it: in the cone from the viewpoint, not far behind.
+
+    Of an image that shows the object large, every so many rows and columns.
+    """
     reach_m = _AROUND_REL * diameter_m
     away = centre_m - cloud.viewpoint_m
     range_m = float(np.linalg.norm(away))
     if range_m <= reach_m:
         return np.arange(len(cloud))
-    relative = cloud.points_m - cloud.viewpoint_m
+    index = np.arange(len(cloud)) if cloud.K is None else _in_window(cloud, cloud.K, centre_m, reach_m, diameter_m)
+    relative = cloud.points_m[index] - cloud.viewpoint_m
     along = relative @ (away / range_m)
     across2 = np.einsum("ni,ni->n", relative, relative) - along * along
-    return np.flatnonzero((along > 0.0) & (across2 < np.square(reach_m / range_m * along)))
+    return index[(along > 0.0) & (across2 < np.square(reach_m / range_m * along))]
+
+
+def _in_window(cloud: Cloud, K: Array, centre_m: Array, reach_m: float, diameter_m: float) -> Indices:
+    """Rows of a depth image's cloud in the pixels that a sphere about ``centre_m`` can touch, thinned where they are many."""
+    height, width = cloud.shape
+    z = float(centre_m[2])
+    if z <= reach_m:
+        return np.arange(len(cloud))
+    # A little wider than the sphere: its outline is an ellipse, longest away from the optical axis.
+    slant = 1.0 + float(np.linalg.norm(centre_m[:2])) / z
+    half = slant * reach_m / (z - reach_m) * max(K[0, 0], K[1, 1])
+    u, v = (K @ (centre_m / z))[:2]
+    top, bottom = np.clip([v - half, v + half + 1.0], 0, height).astype(int)
+    start, stop = np.searchsorted(cloud.source_index, (top * width, bottom * width))
+    row, column = np.divmod(cloud.source_index[start:stop].astype(np.int32), np.int32(width))
+    inside = np.abs(column - u) < half
+    stride = int(np.sqrt(np.pi / 4.0 * (diameter_m / z * K[0, 0]) ** 2 / 2.0 / _ENOUGH))  # it fills half of its circle
+    if stride > 1:
+        inside &= (row % stride == 0) & (column % stride == 0)
+    return start + np.flatnonzero(inside)
 
 
 def _why_no_points(name: str, around: Cloud, T: Array, least: int) -> tuple[str, str]:

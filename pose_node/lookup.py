@@ -73,20 +73,23 @@ class Lookup:
 
         Right to about a table cell; beyond the table's box its border answers.
         """
-        cell = ((x - self._low) * (1.0 / self._cell_m)).astype(np.int64)
-        np.clip(cell, 0, self._shape - 1, out=cell)
         layer = np.abs(normal).argmax(axis=-1)
         layer = layer + 3 * (np.take_along_axis(normal, layer[..., None], axis=-1)[..., 0] < 0)
-        flat = ((layer * self._shape[0] + cell[..., 0]) * self._shape[1] + cell[..., 1]) * self._shape[2] + cell[..., 2]
-        return self._table[flat].astype(np.intp)
+        return self._table[layer * int(np.prod(self._shape)) + self._cells(x)].astype(np.intp)
+
+    def _cells(self, x: Array) -> Indices:
+        """Cells [...] of the table for places x [..., 3], those of its border for what lies beyond."""
+        cell = ((x - self._low) * (1.0 / self._cell_m)).astype(np.int64)
+        np.clip(cell, 0, self._shape - 1, out=cell)
+        return (cell[..., 0] * self._shape[1] + cell[..., 1]) * self._shape[2] + cell[..., 2]
 
     def distance_bound(self, x: Array) -> Array:
         """Distance [N] in metres from ``x`` [N, 3] to the surface, at most ``table_error_m`` too large within the table's box."""
-        best = np.full(len(x), np.inf)
-        for direction in _DIRECTIONS:
-            near = self.points_m[self.nearest(x, np.broadcast_to(direction, x.shape))]
-            np.minimum(best, np.linalg.norm(x - near, axis=1), out=best)
-        return best
+        cells, best = self._cells(x), np.full(len(x), np.inf)
+        for layer in self._table.reshape(len(_DIRECTIONS), -1):
+            off = x - self.points_m[layer[cells].astype(np.intp)]
+            np.minimum(best, np.einsum("ni,ni->n", off, off), out=best)
+        return np.sqrt(best)
 
     def surface(self, x: Array, normal: Array, near: Indices | None = None) -> tuple[Array, Array, Array, Indices]:
         """Signed distance [N], its gradient [N, 3] and offset from the surface [N, 3] at ``x`` [N, 3].

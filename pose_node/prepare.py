@@ -74,14 +74,14 @@ class Drawn:
         )
 
 
-def draw(points_m: Array, viewpoint_m: Array, count: int = POINTS) -> Drawn:
-    """Draw ``count`` from the points [M >= 1, 3] of a segment seen from ``viewpoint_m`` [3]."""
+def draw(points_m: Array, viewpoint_m: Array, count: int = POINTS, centres: int = CENTRES) -> Drawn:
+    """Draw ``count`` from the points [M >= 1, 3] of a segment seen from ``viewpoint_m`` [3], and ``centres`` of these."""
     pool = even_subset(points_m, _POOL)
     sample = pool[every(len(pool), count)]
     centre_m = sample.mean(axis=0)
     normals = estimate_normals(pool, sample, viewpoint_m, noise_radius(float(np.linalg.norm(centre_m - viewpoint_m))))
     points = sample - centre_m
-    return Drawn(points, normals, viewpoint_m - centre_m, farthest_points(points, CENTRES), centre_m)
+    return Drawn(points, normals, viewpoint_m - centre_m, farthest_points(points, centres), centre_m)
 
 
 def prepare(points_m: Array, viewpoint_m: Array, diameter_m: float) -> Prepared:

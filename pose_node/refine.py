@@ -120,10 +120,13 @@ class Refiner:
         """Hypotheses of one segment, near enough to be compared: one look at the outline each. For the winner there is ``fine``."""
         return [self.fine(h, scene, looks=1 if len(hypotheses) > 1 else _OUTLINE_LOOKS) for h in hypotheses]
 
-    def fine(self, hypothesis: Hypothesis, scene: Scene, looks: int = _OUTLINE_LOOKS) -> Refined:
+    def fine(
+        self, hypothesis: Hypothesis, scene: Scene, looks: int = _OUTLINE_LOOKS, step_rel: float = _STEP_REL
+    ) -> Refined:
         """One hypothesis to convergence: the fixed point does not depend on where nearby it started.
 
-        looks: how often the outline is measured afresh, in a segment that has one.
+        looks: how often the outline is measured afresh, in a segment that has one. step_rel: converged when steps are below
+        this, in diameters and radians.
         """
         view = scene.view(hypothesis.segment)
         pick = every(len(view.points_m), self.config.points)
@@ -139,8 +142,8 @@ class Refiner:
             every_other = 2 if left else 1
             p, n = points[::every_other], normals[::every_other]
             edges = None if outline is None else _Edges(outline, self._information(fit, len(p), view))
-            step_rel, most = (_NEAR_REL, _BETWEEN_LOOKS) if left else (_STEP_REL, self.config.max_iterations)
-            T, fit, more, converged = self._descend(T, p, n, reach_m, step_rel, most, edges)
+            least, most = (_NEAR_REL, _BETWEEN_LOOKS) if left else (step_rel, self.config.max_iterations)
+            T, fit, more, converged = self._descend(T, p, n, reach_m, least, most, edges)
             steps += more
         T = transform(project_so3(T[:3, :3]), T[:3, 3])
         residual, weight = fit.residual[0, : len(points)], fit.weight[0, : len(points)]

@@ -16,7 +16,7 @@ from scipy.spatial import cKDTree
 
 from pose_node.card import ObjectCard
 from pose_node.cloud import Cloud
-from pose_node.prepare import POINTS, Drawn, draw, even_subset
+from pose_node.prepare import CENTRES, POINTS, Drawn, draw, even_subset
 from pose_node.types import Array, Indices, Segment
 
 _OWN_POINTS = 800  # of a segment that nobody vouches for, of which a pose must hold the surface around it
@@ -127,7 +127,8 @@ class Scene:
         """The even sample of ``segment`` that the network and the view share."""
         kept = self._drawn.get(id(segment))
         if kept is None:
-            drawn = draw(self.cloud.points_m[segment.indices], self.cloud.viewpoint_m, self._points)
+            centres = CENTRES if self._points == POINTS else 0  # the network's alone
+            drawn = draw(self.cloud.points_m[segment.indices], self.cloud.viewpoint_m, self._points, centres)
             kept = self._drawn[id(segment)] = (segment, drawn)
         return kept[1]
 

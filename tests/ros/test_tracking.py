@@ -63,7 +63,8 @@ def settle(peer, frames):
 
 def send(peer, parts, without=()):
     """Publish one frame, its transforms first; return its stamp."""
-    for topic, kind, message in sorted(parts, key=lambda part: list(t for t, _ in TOPICS.values()).index(part[0])):
+    order = [topic for topic, _ in TOPICS.values()]
+    for topic, kind, message in sorted(parts, key=lambda part: order.index(part[0])):
         if topic not in without:
             peer.publisher(topic, kind).publish(message)
     return next(message.header.stamp for topic, _, message in parts if topic == "depth/image_rect")
