@@ -130,14 +130,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
             found = figures_of(watched(bag, Path(place) / way, words), options.frames)
             if way == "ray":  # its own processes hold what they please
                 found = {"frames_per_s": found["frames_per_s"]}
-            figures.update({f"{way}_{key}": value for key, value in found.items()})
             content = without_times(Path(place) / way)
             whole = whole or content
             if way != "jobs_1":
-                figures[f"{way}_same_bytes"] = int(content == whole)
+                found["same_bytes"] = int(content == whole)
+            for key, value in found.items():
+                print(f"{way}_{key}: {value:.4g}", flush=True)
+                figures[f"{way}_{key}"] = value
     figures["jobs_2_times_faster"] = figures["jobs_2_frames_per_s"] / figures["jobs_1_frames_per_s"]
-    for key, value in figures.items():
-        print(f"{key}: {value:.4g}")
+    print(f"jobs_2_times_faster: {figures['jobs_2_times_faster']:.4g}")
     if options.frames == FRAMES_ALL:
         results.write_result("long_bag", "python -m benchmarks.long_bag", figures)
     else:
