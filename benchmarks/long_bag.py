@@ -69,7 +69,7 @@ def watched(bag: Path, out: Path, words: Sequence[str]) -> list[Sample]:
 
 
 def _samples(running: Any, written: Path) -> Iterator[Sample]:
-    process, known = psutil.Process(running.pid), {running.pid: psutil.Process(running.pid)}
+    process = psutil.Process(running.pid)
     frames = position = 0
     while running.poll() is None:
         time.sleep(_EVERY_S)
@@ -78,14 +78,16 @@ def _samples(running: Any, written: Path) -> Iterator[Sample]:
                 file.seek(position)
                 new = file.read()
             position, frames = position + len(new), frames + new.count(b"\n")
+        cpu_s, resident_mb = 0.0, {}
         try:
-            known.update({p.pid: known.get(p.pid, p) for p in process.children(recursive=True)})
-            times = [p.cpu_times() for p in known.values()]
-            resident_mb = {pid: p.memory_info().rss / 2**20 for pid, p in known.items()}
-        except psutil.Error:
-            continue  # one of them is ending
+            for one in (process, *process.children(recursive=True)):
+                times = one.cpu_times()
+                cpu_s += times.user + times.system
+                resident_mb[one.pid] = one.memory_info().rss / 2**20
+        except psutil.NoSuchProcess:
+            continue  # one of them ended while it was looked at
         cores = [(sum(c) - c.idle - c.iowait, sum(c)) for c in psutil.cpu_times(percpu=True)]
-        yield Sample(frames, time.perf_counter(), sum(t.user + t.system for t in times), resident_mb, cores)
+        yield Sample(frames, time.perf_counter(), cpu_s, resident_mb, cores)
 
 
 def figures_of(samples: Sequence[Sample], frames: int) -> dict[str, float]:
@@ -128,14 +130,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
             found = figures_of(watched(bag, Path(place) / way, words), options.frames)
             if way == "ray":  # its own processes hold what they please
                 found = {"frames_per_s": found["frames_per_s"]}
-            figures.update({f"{way}_{key}": value for key, value in found.items()})
             content = without_times(Path(place) / way)
             whole = whole or content
             if way != "jobs_1":
-                figures[f"{way}_same_bytes"] = int(content == whole)
+                found["same_bytes"] = int(content == whole)
+            for key, value in found.items():
+                print(f"{way}_{key}: {value:.4g}", flush=True)
+                figures[f"{way}_{key}"] = value
     figures["jobs_2_times_faster"] = figures["jobs_2_frames_per_s"] / figures["jobs_1_frames_per_s"]
-    for key, value in figures.items():
-        print(f"{key}: {value:.4g}")
+    print(f"jobs_2_times_faster: {figures['jobs_2_times_faster']:.4g}")
     if options.frames == FRAMES_ALL:
         results.write_result("long_bag", "python -m benchmarks.long_bag", figures)
     else:

@@ -69,7 +69,8 @@ class Cluster:
         try:
             _knock(self._address)
             self._ray.init(address=self._address, log_to_driver=False, logging_level="ERROR", **own)
-        except (ConnectionError, ValueError, OSError, RuntimeError, self._ray.exceptions.RayError) as error:
+        except Exception as error:  # Ray says so by many kinds, among them plain Exception
+            self._ray.shutdown()
             raise WorkerError(
                 f"--ray {self._address}: found no cluster there ({_reason(error)}), expected the address of one, or local."
             ) from None

@@ -57,7 +57,7 @@ class Worker:
         """The answer to one item; an error is an answer, too."""
         try:
             if self._call is None:
-                self._call = pickle.loads(self._packed)
+                self._call, self._packed = pickle.loads(self._packed), b""
                 threadpool_limits(limits=1)  # after unpacking, which has loaded all libraries
             return Done(number, self._call(item))
         except Exception as error:
