@@ -47,6 +47,7 @@ th:first-child, td:first-child, .words { text-align: left; } td:first-child { ov
 td:first-child { font-weight: 600; }
 tr:last-child td { border-bottom: 0; }
 .interval { display: block; font-size: 12px; font-weight: 400; white-space: nowrap; }
+.many .interval { white-space: normal; }
 .better { color: var(--c2); font-weight: 600; } .worse { color: var(--c1); font-weight: 600; }
 .level { display: block; height: 9px; margin-top: 6px; background: var(--c0); border-radius: 2px; min-width: 1px; }
 .words { width: 55%; }

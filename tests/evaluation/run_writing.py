@@ -42,7 +42,7 @@ def estimate_of(name, score, T=None) -> EstimateRecord:
     return EstimateRecord(name, np.eye(4) if T is None else T, score, np.eye(6))
 
 
-def write_labelled(folder: Path, seed=0, spoilt=0.15, scenes=4, frames=5, objects=OBJECTS, **changes) -> Path:
+def write_labelled(folder: Path, seed=0, spoilt=0.15, scenes=4, frames=5, objects=OBJECTS, slow=1.0, **changes) -> Path:
     """Every object in every frame; a share ``spoilt`` is found wrongly or not at all; scores follow the errors loosely.
 
     Errors of one seed are the same for any ``spoilt``, but where that spoils them.
@@ -63,7 +63,7 @@ def write_labelled(folder: Path, seed=0, spoilt=0.15, scenes=4, frames=5, object
                 score = float(np.clip((0.4 if draw < spoilt else 0.8) + wobble, 0.0, 1.0))
                 labels.append(label_of(name, error, scene, frame, estimate=len(estimates), score=score))
                 estimates.append(estimate_of(name, score, labels[-1].T_camera_object))
-            stages = {stage: s * (1 + 0.2 * rng.random()) for stage, s in STAGES.items()}
+            stages = {stage: slow * s * (1 + 0.2 * rng.random()) for stage, s in STAGES.items()}
             rejected = {"low_score": int(rng.integers(0, 3))}
             records.append(
                 FrameRecord(scene, frame, 0, None, stages, sum(stages.values()), rejected, 0, tuple(estimates))
