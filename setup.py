@@ -64,7 +64,7 @@ ros = [
     "ros-lifecycle-msgs==2.0.3",
 ]
 test = ["pytest"]  # colcon test runs no test where this extra is missing
-bench = ["opencv-contrib-python-headless>=4.11,<5", "psutil"]
+bench = ["opencv-contrib-python-headless>=4.11,<5", "kiss-matcher>=1.0.2", "psutil"]
 dev = [*test, "pytest-cov", "hypothesis", "ruff", "mypy", "pre-commit", *bench]
 
 setup(

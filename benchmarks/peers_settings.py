@@ -14,6 +14,7 @@ Figures, for each peer and setting: recall, median ms, time-outs, trainings that
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import os
 import sys
@@ -31,7 +32,7 @@ from benchmarks.peers import PEERS
 from benchmarks.peers.worker import Worker
 from benchmarks.set_objects import card_name, label_counts
 from benchmarks.speed import THREADS
-from pose_node.card import ObjectCard, load_card
+from pose_node.card import SURFACE_FILE, ObjectCard, load_card
 from pose_node.config import PipelineConfig
 from pose_node.refine import Refiner
 
@@ -122,12 +123,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     found: dict[tuple[str, str], list[rows.Row]] = {}
     settings: dict[str, Any] = {}
     here = Path(__file__).parent
+    # What the refinement knows of the objects: their networks take no part here.
+    surfaces = [hashlib.sha256((card.folder / SURFACE_FILE).read_bytes()).hexdigest() for card in cards.values()]
     try:
         for peer in options.peers:
             code = [here / "methods.py", here / "crops.py", here / "peers" / "clouds.py", here / "peers" / f"{peer}.py"]
             for setting, values in PEERS[peer].settings.items():
-                folders = [card.folder for card in cards.values()]
-                mark = rows.fingerprint(folders, None, peer, setting, values, code=code)
+                mark = rows.fingerprint([], None, peer, setting, values, surfaces, code=code)
                 keys = [f"{peer} {setting} {crop.key}" for group in dev.values() for crop in group]
                 name = f"peers_settings/{peer}-{setting}-{mark}"
                 found[peer, setting] = rows.measure(name, keys, trials.run, lambda: None, (), jobs=1)

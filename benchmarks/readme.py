@@ -68,8 +68,8 @@ def _real(f: dict[str, Any]) -> str:
 
 def _of_sets(sets: dict[str, Any]) -> dict[str, Any]:
     names = table.ranked(sets)
-    out = sum(int(count) for *_, count, _ in table.left_out(sets))
-    return {**table.of_sets(sets, names), "sets": len(names), "left_out": out, "below": table.below(sets)[0]}
+    left_out = table.missing(sets, names)
+    return {**table.of_sets(sets, names), "sets": len(names), "left_out": left_out, "below": table.below(sets)[0]}
 
 
 def _sets(f: dict[str, Any]) -> str:
@@ -79,8 +79,8 @@ def _sets(f: dict[str, Any]) -> str:
     )
     return (
         f"{f['labels']} labels of {f['sets']} ranked sets, true masks, one thread, the same refinement for all: {each}; below "
-        f"the best peer by more than the interval on {', '.join(f['below']) or 'none'}. {f['left_out']} labels left out for "
-        "want of a network, each named in [the table](docs/results.md)"
+        f"the best peer by more than the interval on {', '.join(f['below']) or 'none'}. {f['left_out']} of their labels left out "
+        "for want of a network, all named in [the table](docs/results.md)"
     )
 
 

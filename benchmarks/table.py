@@ -18,7 +18,7 @@ import numpy as np
 from benchmarks import results
 from benchmarks.methods import hit
 from benchmarks.set_objects import SETS
-from pose_node.evaluation.intervals import mean_interval
+from pose_node.evaluation.intervals import FEWEST, mean_interval
 from pose_node.evaluation.paired import mean_difference
 
 RANKED = 10
@@ -26,6 +26,7 @@ TITLES = {"ours": "ours", "ppf": "PPF", "ransac": "FPFH+RANSAC", "fgr": "FPFH+FG
 PEERS = tuple(TITLES)[1:]
 OUTCOMES = {"timed_out": "timed out", "untrained": "untrained", "failed": "failed"}
 KINDS = {"masked": "", "clusters": "clusters_"}
+SAME_SCENES = {"ycbv_demo": "ycbv"}  # other frames of the same sequences: the same placements
 DOCS = results.ROOT / "docs"
 COLOURS = {"ours": "#c0392b", "ppf": "#2c5f8a", "ransac": "#3d8f5f", "fgr": "#8a6d2c", "kiss": "#6b4a8c"}
 
@@ -51,8 +52,8 @@ def ranked(loaded: Mapping[str, Content], kind: str = "masked") -> list[str]:
 
 def pooled(rows: Sequence[Any]) -> dict[str, float]:
     """Recall, median ms and outcomes of every method over labels of several sets, and ours minus each peer's."""
-    out: dict[str, float] = {"labels": len(rows), "placements": len({row["placement"] for row in rows})}
-    places = [row["placement"] for row in rows]
+    places = [_place(row) for row in rows]
+    out: dict[str, float] = {"labels": len(rows), "placements": len(set(places))}
     hits = {method: [hit(row[method]) for row in rows] for method in TITLES}
     for method in TITLES:
         out[f"{method}_mssd_depth"] = results.share(hits[method])
@@ -76,9 +77,11 @@ def best_peer(figures: Mapping[str, Any], prefix: str = "") -> str:
     return min(PEERS, key=lambda p: (-figures[f"{prefix}{p}_mssd_depth"], figures[f"{prefix}{p}_ms_p50"] or 0.0))
 
 
-def row(title: str, figures: Mapping[str, Any], prefix: str = "") -> list[str]:
-    """One line of the table."""
-    count = f"{figures[f'{prefix}labels']} ({figures[f'{prefix}placements']})"
+def row(title: str, figures: Mapping[str, Any], prefix: str = "", missing: int = 0) -> list[str]:
+    """One line of the table. missing: labels that were left out."""
+    count = f"{figures[f'{prefix}labels']} ({figures[f'{prefix}placements']})" + (
+        f"; {missing} left out" if missing else ""
+    )
     return [title, count, *(_cell(figures, f"{prefix}{m}") for m in TITLES), _difference(figures, prefix)]
 
 
@@ -92,6 +95,11 @@ def left_out(loaded: Mapping[str, Content]) -> list[list[str]]:
         for key, count in content["figures"].items()
         if key.startswith(prefix)
     ]
+
+
+def missing(loaded: Mapping[str, Content], names: Sequence[str]) -> int:
+    """How many labels of these sets were left out."""
+    return sum(int(count) for name, _, count, _ in left_out(loaded) if name in names)
 
 
 def below(loaded: Mapping[str, Content]) -> tuple[list[str], list[str]]:
@@ -121,27 +129,26 @@ def page(loaded: Mapping[str, Content]) -> str:
         "[benchmarks/README.md](../benchmarks/README.md). A cell: labels within 10 % of the diameter (`mssd_depth`), median "
         "milliseconds of the",
         "processor on one thread. All methods get the same masks, points and refinement. The interval is a paired bootstrap over "
-        "placements, 95 %.",
+        "placements, 95 %;",
+        "frames of one scene that are neighbours show one placement, and `ycbv_demo` shows those of `ycbv` again.",
         "",
         "![Accuracy against time](accuracy_time.png)",
         "",
         f"## Ranked: {RANKED} labels or more",
-        *_table(head, [row(name, loaded[name]["figures"]) for name in high] + _pooled_row("all ranked", loaded, high)),
+        *_table(head, [_line(name, loaded, len(head)) for name in high] + _pooled_row("all ranked", loaded, high)),
         "",
         f"Ours is below the best peer by more than the interval on: {', '.join(surely) or 'none'}."
         + (f" Below, with too few placements for an interval: {', '.join(perhaps)}." if perhaps else ""),
         "",
         f"## Listed, not ranked: fewer than {RANKED} labels",
-        *_table(head, [_listed(name, loaded, len(head)) for name in low]),
+        *_table(head, [_line(name, loaded, len(head)) for name in low]),
         "",
         "## All labels of all sets",
-        *_table(head, _pooled_row("all", loaded, [n for n in loaded if labels(loaded[n])])),
+        *_table(head, _pooled_row("all", loaded, list(loaded))),
         "",
         "## No masks: the frame's clusters, the same for all",
-        *_table(
-            head,
-            [row(name, c["figures"], KINDS["clusters"]) for name, c in loaded.items() if labels(c, "clusters")],
-        ),
+        "Of a method's poses the one that our judge scores best is its answer.",
+        *_without_masks(head, loaded),
         "",
         "## Left out",
         "Labels that no method was asked for; no figure above holds them.",
@@ -156,6 +163,7 @@ def page(loaded: Mapping[str, Content]) -> str:
 def draw(loaded: Mapping[str, Content], path: Path) -> None:
     """Recall against median time: small, each set with its labels as size; large, pooled over the ranked sets with its interval."""
     import matplotlib
+    import matplotlib.ticker
 
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
@@ -166,12 +174,12 @@ def draw(loaded: Mapping[str, Content], path: Path) -> None:
     for method, title in TITLES.items():
         for name in names:
             f = loaded[name]["figures"]
-            size = 3.0 + f["labels"] / 2.0
+            size = 12.0 + f["labels"]
             axes.scatter(
                 f[f"{method}_ms_p50"], 100 * f[f"{method}_mssd_depth"], s=size, color=COLOURS[method], alpha=0.35, lw=0
             )
         hits = np.array([hit(r[method]) for r in rows], float)
-        low, high = mean_interval(hits, [r["placement"] for r in rows])
+        low, high = mean_interval(hits, [_place(r) for r in rows])
         middle, ms = hits.mean(), results.percentile([r[method]["ms"] for r in rows], 50)
         reach = np.nan_to_num([[middle - low], [high - middle]])
         axes.errorbar(
@@ -185,8 +193,10 @@ def draw(loaded: Mapping[str, Content], path: Path) -> None:
             label=title,
         )
     axes.set_xscale("log")
+    axes.xaxis.set_major_formatter(matplotlib.ticker.ScalarFormatter())
+    axes.xaxis.set_minor_formatter(matplotlib.ticker.NullFormatter())
     axes.set_ylim(-3, 103)
-    axes.set_xlabel("median time for one crop, one thread (ms)")
+    axes.set_xlabel("median time of the processor for one crop (ms)")
     axes.set_ylabel("labels within 10 % of the diameter (%)")
     axes.set_title(f"{len(rows)} labels of {len(names)} sets: pooled (large), each set (small)", fontsize=10)
     axes.grid(True, which="major", alpha=0.3)
@@ -217,20 +227,36 @@ def _difference(figures: Mapping[str, Any], prefix: str) -> str:
     text = f"{100 * figures[key]:+.0f} ({TITLES[peer]}"
     low, high = figures[f"{key}_low"], figures[f"{key}_high"]
     if low is None or not np.isfinite(low):
-        return f"{text}; no interval of {figures[f'{prefix}placements']} placements)"
+        return f"{text}; no interval: fewer than {FEWEST} placements)"
     return f"{text}; {100 * low:+.0f} to {100 * high:+.0f})"
 
 
 def _pooled_row(title: str, loaded: Mapping[str, Content], names: Sequence[str]) -> list[list[str]]:
-    return [[f"**{cell}**" for cell in row(title, of_sets(loaded, names))]] if names else []
+    if not names:
+        return []
+    return [[f"**{cell}**" for cell in row(title, of_sets(loaded, names), missing=missing(loaded, names))]]
 
 
-def _listed(name: str, loaded: Mapping[str, Content], width: int) -> list[str]:
+def _place(row: Any) -> str:
+    first, slash, rest = str(row["placement"]).partition("/")
+    return SAME_SCENES.get(first, first) + slash + rest
+
+
+def _line(name: str, loaded: Mapping[str, Content], width: int) -> list[str]:
     if name in loaded and labels(loaded[name]):
-        return row(name, loaded[name]["figures"])
+        return row(name, loaded[name]["figures"], missing=missing(loaded, [name]))
     if name in loaded:
         return [name, "0", *[f"no network for its {loaded[name]['figures']['set_labels']} labels"] * (width - 2)]
     return [name, "0", *["not run yet"] * (width - 2)]
+
+
+def _without_masks(head: Sequence[str], loaded: Mapping[str, Content]) -> list[str]:
+    lines = [
+        row(n, c["figures"], KINDS["clusters"], missing(loaded, [n]))
+        for n, c in loaded.items()
+        if labels(c, "clusters")
+    ]
+    return _table(head, lines) if lines else ["", "Not run yet."]
 
 
 def _by_object(loaded: Mapping[str, Content]) -> list[list[str]]:

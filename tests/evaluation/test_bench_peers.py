@@ -6,8 +6,11 @@ import numpy as np
 import pytest
 
 from benchmarks import peers
+from benchmarks.peers.clouds import model_cloud
 from pose_node import metrics, se3
 from pose_node.types import Array
+
+DIAMETER_M = 0.13
 
 pytestmark = pytest.mark.learning
 
@@ -28,20 +31,32 @@ def part() -> tuple[Array, Array]:
     return np.asarray(mesh.vertices), np.asarray(mesh.faces)
 
 
-@pytest.mark.parametrize("method", ["ppf7", "ransac"])
-def test_a_peer_finds_the_part(part: tuple[Array, Array], method: str) -> None:
-    if method == "ppf7":
-        pytest.importorskip("cv2")
-    vertices, faces = part
+def seen(part: tuple[Array, Array], viewpoint_m: Array) -> tuple[Array, Array]:
+    """T_camera_object [4, 4], and the part's points [N, 3] that face the viewpoint."""
     T = se3.transform(se3.exp_so3(np.array([0.4, -0.9, 0.3])), np.array([0.05, -0.02, 0.8]))
-    cloud = peers.model_cloud(vertices, faces, 0.13, 0.015)
-    points, normals = np.asarray(cloud.points), np.asarray(cloud.normals)
-    at_camera = se3.apply(T, points)
-    facing = np.einsum("ni,ni->n", normals @ T[:3, :3].T, at_camera) < 0.0
-    poses = peers.make(method, vertices, faces, 0.13).poses(at_camera[facing], np.zeros(3))
-    assert 1 <= len(poses) <= peers.KEPT
+    T = se3.transform(np.eye(3), viewpoint_m) @ T
+    cloud = model_cloud(*part, DIAMETER_M, 0.015)
+    at_camera = se3.apply(T, np.asarray(cloud.points))
+    facing = np.einsum("ni,ni->n", np.asarray(cloud.normals) @ T[:3, :3].T, at_camera - viewpoint_m) < 0.0
+    return T, at_camera[facing]
+
+
+@pytest.mark.parametrize(
+    "peer, setting",
+    [("ppf", "step7"), ("ransac", "iterations_100k"), ("fgr", "fine_10_starts"), ("kiss", "views14_voxel20_wide")],
+)
+def test_a_peer_finds_the_part_from_any_viewpoint(part: tuple[Array, Array], peer: str, setting: str) -> None:
+    pytest.importorskip({"ppf": "cv2", "kiss": "kiss_matcher"}.get(peer, "open3d"))
+    viewpoint = np.array([0.3, -2.0, 0.5])
+    T, points = seen(part, viewpoint)
+    poses = peers.make(peer, setting, *part, DIAMETER_M).poses(points, viewpoint)
+    assert len(poses) >= 1
     for pose in poses:
         np.testing.assert_allclose(pose[:3, :3] @ pose[:3, :3].T, np.eye(3), atol=1e-6)
         assert np.linalg.det(pose[:3, :3]) > 0
-        assert np.linalg.norm(pose[:3, 3] - T[:3, 3]) < 0.15
-    assert min(metrics.add(vertices, pose, T) for pose in poses) < 0.02
+    assert min(metrics.add(part[0], pose, T) for pose in poses) < 0.03
+
+
+def test_settings_are_few_and_named_for_every_peer() -> None:
+    for kind in peers.PEERS.values():
+        assert 1 <= len(kind.settings) <= peers.MOST_SETTINGS
