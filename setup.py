@@ -44,9 +44,9 @@ def shared_data() -> list[tuple[str, list[str]]]:
     return [(target, files) for target, files in data + sorted(below.items()) if files]
 
 
-def demo_data() -> list[str]:
-    """The demo's recording, relative to the package (its Python files are found as packages are)."""
-    return [os.path.relpath(p, NAME) for p in files_below(os.path.join(NAME, "demo")) if not p.endswith(".py")]
+def package_files(folder: str) -> list[str]:
+    """The data in a folder of the package, relative to the package (its Python files are found as packages are)."""
+    return [os.path.relpath(p, NAME) for p in files_below(os.path.join(NAME, folder)) if not p.endswith(".py")]
 
 
 learn = ["torch>=2.3", "escnn>=1.0.11", "onnx", "onnxscript", "open3d>=0.18", "trimesh", "tqdm", "matplotlib"]
@@ -77,7 +77,7 @@ setup(
     maintainer_email="pose_node@example.com",
     python_requires=">=3.10",
     packages=find_packages(include=[NAME, f"{NAME}.*"]),
-    package_data={NAME: ["py.typed", *demo_data()]},
+    package_data={NAME: ["py.typed", *package_files("demo"), *package_files("interfaces")]},
     data_files=shared_data(),
     install_requires=["numpy>=1.21,<3", "scipy>=1.8", "pyyaml", "onnxruntime", "pillow"],
     extras_require={

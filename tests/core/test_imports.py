@@ -43,7 +43,7 @@ def side_of(module: str) -> str:
         return inner[0]
     if inner[0] == "__main__":
         return "cli"
-    return "ros" if inner[0] == "node" or inner[0].startswith("ros_") else "core"
+    return "ros" if inner[0] in ("node", "interfaces") or inner[0].startswith("ros_") else "core"
 
 
 def module_name(path: Path) -> str:
@@ -121,6 +121,7 @@ def test_ros_side_knows_core_and_ros(path):
             assert path.name == "node.py" or side_of(module_name(path)) == "demo", f"{path.name} imports rclpy"
         else:
             allowed = is_standard(top) or top in CORE_PACKAGES | ROS_PACKAGES | {"PIL"}
+            allowed |= top.startswith("rosidl_") and side_of(module_name(path)) == "ros"
             assert allowed, f"{path.name} imports {name}"
 
 

@@ -1,0 +1,156 @@
+"""``.msg`` files -> an importable package, by the generators that come with rclpy's wheels, and a C++ compiler.
+
+The libraries lie inside the package and are loaded with its Python extension, so no library path needs to name them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import io
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+import tempfile
+from importlib.metadata import distributions
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+
+from pose_node.errors import PoseNodeError
+
+DEFINITIONS = Path(__file__).parent
+PACKAGES = tuple(sorted(folder.name for folder in DEFINITIONS.iterdir() if any(folder.glob("*.msg"))))
+USED = ("builtin_interfaces", "std_msgs", "geometry_msgs")  # packages whose messages are fields of ours
+_SUPPORTS = ("rosidl_typesupport_fastrtps_c", "rosidl_typesupport_introspection_c")  # rmw_fastrtps asks for both
+_STAMP = ".built-from"
+
+
+class BuildError(PoseNodeError, RuntimeError):
+    """A package cannot be generated or compiled here."""
+
+
+def build(out: Path) -> tuple[str, ...]:
+    """Make the packages below ``out``, a folder for PYTHONPATH; what was made from the same sources is left alone.
+
+    Packages that are installed elsewhere are not made, so they are never shadowed. Returns the names of those made anew.
+    Raises BuildError without the wheels or a compiler.
+    """
+    made = []
+    for package in PACKAGES:
+        here, made_from = out / package, _made_from(package)
+        if _is_elsewhere(package, out):
+            shutil.rmtree(here, ignore_errors=True)
+        elif not (here / _STAMP).is_file() or (here / _STAMP).read_text() != made_from:
+            with tempfile.TemporaryDirectory() as folder:
+                scratch = Path(folder).resolve()
+                _compile(package, generate(package, scratch), scratch)
+                (scratch / package / _STAMP).write_text(made_from)
+                shutil.rmtree(here, ignore_errors=True)
+                shutil.copytree(scratch / package, here, ignore=_needless)
+            made.append(package)
+    return tuple(made)
+
+
+def generate(package: str, scratch: Path) -> dict[str, list[Path]]:
+    """Write the Python and C sources of ``package`` to scratch/package; returns those to compile, library by library.
+
+    Beside each message lies its description with the type hash, msg/<name>.json. Raises BuildError without the wheels.
+    """
+    os.environ.setdefault("AMENT_PREFIX_PATH", sys.prefix)  # where the generators look for their templates
+    try:
+        from ament_index_python import get_package_share_directory
+        from rosidl_adapter import convert_to_idl
+        from rosidl_generator_c.cli import GenerateC
+        from rosidl_generator_py.cli import GeneratePython
+        from rosidl_generator_type_description.cli import HashTypeDescription
+        from rosidl_typesupport_c.cli import GenerateCTypesupport
+        from rosidl_typesupport_fastrtps_c.cli import GenerateFastRTPSCTypesupport
+        from rosidl_typesupport_introspection_c.cli import GenerateIntrospectionCTypesupport
+    except ImportError as error:
+        raise BuildError(f"{package}: found no {error.name}, expected ROS 2 as wheels (pip's extra 'ros').") from error
+    out = scratch / package
+    definitions = sorted((DEFINITIONS / package).glob("*.msg"))
+    with contextlib.redirect_stdout(io.StringIO()):  # the adapter tells of each file
+        for path in definitions:
+            convert_to_idl(path.parent, package, Path(path.name), out)
+        told = {
+            "package_name": package,
+            "interface_files": [f"{out}:msg/{path.stem}.idl" for path in definitions],
+            "include_paths": [get_package_share_directory(name) for name in USED],
+        }
+        here = {**told, "output_path": out}
+        # In a folder of its own: some of its files are named like the C generator's.
+        there = {**told, "output_path": scratch / "introspection" / package}
+        hashed = HashTypeDescription("type_description").generate_type_hashes(**here)
+        plain = GenerateC("c").generate(**here, type_description_files=hashed)
+        fast = GenerateFastRTPSCTypesupport("fastrtps_c").generate(**here)
+        introspection = GenerateIntrospectionCTypesupport("introspection_c").generate(**there)
+        general = GenerateCTypesupport("c", typesupport_implementations=list(_SUPPORTS)).generate(**here)
+        python = GeneratePython("py", typesupport_implementations=["rosidl_typesupport_c"]).generate(**here)
+    (out / "__init__.py").touch()
+    extension = f"{package}_s__rosidl_typesupport_c{sysconfig.get_config_var('EXT_SUFFIX')}"
+    files = dict(zip(_libraries(package), ([*plain, *fast], introspection))) | {extension: [*general, *python]}
+    return {name: [p for p in map(Path, paths) if p.suffix in (".c", ".cpp")] for name, paths in files.items()}
+
+
+def _libraries(package: str) -> list[str]:
+    """The names by which the general type support asks for the particular ones."""
+    return [f"lib{package}__{support}.so" for support in _SUPPORTS]
+
+
+def _compile(package: str, sources: dict[str, list[Path]], scratch: Path) -> None:
+    """Sources -> libraries in scratch/package, each linked to those before it; the Python extension is the last."""
+    for tool in ("gcc", "g++"):
+        if shutil.which(tool) is None:
+            raise BuildError(f"{package}: found no {tool} on the PATH, expected one to compile the messages with.")
+    headers = Path(sysconfig.get_paths()["include"])
+    if not (headers / "Python.h").is_file():
+        raise BuildError(f"{package}: found no {headers / 'Python.h'}, expected Python's headers (python3-dev).")
+    prefix = Path(sys.prefix)
+    folders = [scratch, scratch / "introspection", headers, np.get_include(), prefix / "include"]
+    folders += (prefix / "include").iterdir()
+    options = ["-shared", "-fPIC", "-O1", "-w", *(f"-I{folder}" for folder in folders)]
+    kinds = ("generator_c", "generator_py", "typesupport_c", *(name.removeprefix("rosidl_") for name in _SUPPORTS))
+    linked = [f"-L{prefix / 'lib'}", f"-Wl,-rpath,$ORIGIN:{prefix / 'lib'}"]
+    linked += [f"-l{name}__rosidl_{kind}" for name in USED for kind in kinds]
+    linked += ["-lrosidl_runtime_c", "-lrosidl_typesupport_c", *(f"-l{name}" for name in _SUPPORTS)]
+    linked += ["-lrosidl_typesupport_fastrtps_cpp", "-lfastcdr", "-lrmw", "-lrcutils", "-lstdc++"]
+    linked += ["-Wl,--no-as-needed"]  # ours are needed although nothing in the extension calls them by name
+    for name, paths in sources.items():
+        # The C++ files as one: reading Fast CDR's headers is most of the work.
+        joined = scratch / "joined.cpp"
+        joined.write_text("".join(f'#include "{path}"\n' for path in paths if path.suffix == ".cpp"))
+        inputs = [joined, *(path for path in paths if path.suffix == ".c")]
+        target = scratch / package / name
+        done = subprocess.run(
+            ["gcc", *options, *inputs, *linked, f"-Wl,-soname,{name}", "-o", target], capture_output=True, text=True
+        )
+        if done.returncode:
+            raise BuildError(f"{package}: gcc failed:\n{done.stderr.strip()}")
+        linked.append(str(target))
+
+
+def _is_elsewhere(package: str, out: Path) -> bool:
+    spec = find_spec(package)
+    return spec is not None and spec.origin is not None and not Path(spec.origin).is_relative_to(out.resolve())
+
+
+def _needless(_: str, names: list[str]) -> list[str]:
+    """What a finished package can do without: all but Python, libraries, and the descriptions with the hashes."""
+    return [n for n in names if not (n in ("msg", _STAMP) or n.endswith((".py", ".so", ".json")))]
+
+
+def _made_from(package: str) -> str:
+    """A hash of all that the result depends on."""
+    told = hashlib.sha256(f"{sys.version} {sys.prefix} {np.__version__}".encode())
+    wheels = sorted(
+        f"{d.name} {d.version}" for d in distributions() if d.name.startswith(("ros-rosidl", "ros-geometry"))
+    )
+    told.update(" ".join(wheels).encode())
+    for path in [Path(__file__), *sorted((DEFINITIONS / package).glob("*.msg"))]:
+        told.update(path.read_bytes())
+    return told.hexdigest()
