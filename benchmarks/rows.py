@@ -23,17 +23,24 @@ from pose_node.card import load_card
 
 Row = dict[str, Any]
 _NOT_THE_CHAIN = (
+    "beside",
     "cli",
     "compressed_depth",
     "convert",
     "drawing",
+    "follow",
     "frames",
+    "fusion",
     "jsonfile",
     "metrics",
     "node",
     "objects",
     "ros_messages",
     "ros_parameters",
+    "stream",
+    "tf_buffer",
+    "timing",
+    "track",
     "transforms",
     "__main__",
 )
