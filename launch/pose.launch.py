@@ -11,6 +11,7 @@ ARGUMENTS = {
         PathJoinSubstitution([FindPackageShare("pose_node"), "config", "pose.yaml"]),
         "YAML file of parameters; copy config/pose.yaml and change what you need",
     ),
+    "fixed_frame": ("", "frame of /tf in which objects are tracked; empty: every frame stands alone"),
     "namespace": ("", "namespace of the node and of its relative topics"),
     "depth": ("depth/image_rect", "topic of the rectified depth image, 16UC1 in mm or 32FC1 in m"),
     "camera_info": ("depth/camera_info", "topic of the depth image's camera info"),
@@ -27,7 +28,7 @@ def generate_launch_description() -> LaunchDescription:
         executable="pose_node",
         name="pose_node",
         namespace=LaunchConfiguration("namespace"),
-        parameters=[LaunchConfiguration("params_file")],
+        parameters=[LaunchConfiguration("params_file"), {"fixed_frame": LaunchConfiguration("fixed_frame")}],
         remappings=[
             ("depth/image_rect", LaunchConfiguration("depth")),
             ("depth/camera_info", LaunchConfiguration("camera_info")),

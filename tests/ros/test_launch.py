@@ -1,4 +1,4 @@
-"""The launch file: it cannot run without a ROS install, so stand-ins of launch and launch_ros take down what it says."""
+"""The launch files: they cannot run without a ROS install, so stand-ins of launch and launch_ros take down what they say."""
 
 from __future__ import annotations
 
@@ -9,8 +9,12 @@ from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
 import pytest
+import yaml
 
 REPOSITORY = Path(__file__).resolve().parents[2]
+FILES = sorted(path.name for path in (REPOSITORY / "launch").glob("*.launch.py"))
+NODE = (REPOSITORY / "pose_node" / "node.py").read_text()
+SUBSCRIBED = set(re.findall(r'_Input\(self, \w+, "(\w[\w/]+)"', NODE))  # relative ones: /tf is everybody's
 
 
 def recorder(kind: str):
@@ -18,11 +22,12 @@ def recorder(kind: str):
 
 
 @pytest.fixture
-def described(monkeypatch):
-    """The actions that the launch file returns."""
+def describe(monkeypatch):
+    """The actions that a launch file returns."""
     for module, names in {
         "launch": ["LaunchDescription"],
-        "launch.actions": ["DeclareLaunchArgument"],
+        "launch.actions": ["DeclareLaunchArgument", "ExecuteProcess"],
+        "launch.conditions": ["IfCondition"],
         "launch.substitutions": ["LaunchConfiguration", "PathJoinSubstitution"],
         "launch_ros": [],
         "launch_ros.actions": ["Node"],
@@ -32,33 +37,79 @@ def described(monkeypatch):
         for name in names:
             setattr(stub, name, recorder(name))
         monkeypatch.setitem(sys.modules, module, stub)
-    told = runpy.run_path(str(REPOSITORY / "launch" / "pose.launch.py"))
-    (actions,) = told["generate_launch_description"]().args
-    return actions
+
+    def run(name):
+        told = runpy.run_path(str(REPOSITORY / "launch" / name))
+        (actions,) = told["generate_launch_description"]().args
+        return actions
+
+    return run
 
 
-def test_it_starts_our_executable_under_our_name_from_a_file_that_exists(described):
-    (node,) = [action for action in described if action.kind == "Node"]
-    assert (node.package, node.executable, node.name) == ("pose_node", "pose_node", "pose_node")
+def ours(actions):
+    return [action for action in actions if action.kind == "Node" and action.package == "pose_node"]
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_it_starts_our_executable_under_our_name(describe, name):
+    nodes = ours(describe(name))
+    assert nodes
+    for node in nodes:
+        assert (node.executable, node.name) == ("pose_node", "pose_node")
     assert '"console_scripts": [f"{NAME} = {NAME}.cli:main"]' in (REPOSITORY / "setup.py").read_text()
-    (params,) = [a for a in described if a.kind == "DeclareLaunchArgument" and a.args == ("params_file",)]
-    share, *path = params.default_value.args[0]
-    assert (share.kind, share.args) == ("FindPackageShare", ("pose_node",))
-    assert REPOSITORY.joinpath(*path).is_file()
-    assert node.parameters[0].args == ("params_file",)
 
 
-def test_every_argument_is_described_used_and_declared(described):
-    declared = {a.args[0] for a in described if a.kind == "DeclareLaunchArgument"}
-    assert all(a.description for a in described if a.kind == "DeclareLaunchArgument")
-    source = (REPOSITORY / "launch" / "pose.launch.py").read_text()
+@pytest.mark.parametrize("name", FILES)
+def test_files_that_it_names_exist(describe, name):
+    source = (REPOSITORY / "launch" / name).read_text()
+    named = re.findall(r'"config", "([\w.]+)"', source)
+    assert "pose.yaml" in named
+    for file in named:
+        assert (REPOSITORY / "config" / file).is_file()
+    for module in re.findall(r'"-m", "([\w.]+)"', source):
+        assert (REPOSITORY / f"{module.replace('.', '/')}.py").is_file()
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_every_argument_is_described_used_and_declared(describe, name):
+    actions = describe(name)
+    declared = {a.args[0] for a in actions if a.kind == "DeclareLaunchArgument"}
+    assert all(a.description for a in actions if a.kind == "DeclareLaunchArgument")
+    source = (REPOSITORY / "launch" / name).read_text()
     assert set(re.findall(r'LaunchConfiguration\("(\w+)"\)', source)) == declared
 
 
-def test_it_remaps_the_topics_that_the_node_subscribes_to(described):
-    (node,) = [action for action in described if action.kind == "Node"]
-    source = (REPOSITORY / "pose_node" / "node.py").read_text()
-    assert {inner for inner, _ in node.remappings} == set(re.findall(r'_Input\(self, \w+, "([\w/]+)"', source))
-    declared = {a.args[0]: a for a in described if a.kind == "DeclareLaunchArgument"}
+@pytest.mark.parametrize("name", FILES)
+def test_parameters_and_remaps_are_those_of_the_node(describe, name):
+    told = yaml.safe_load((REPOSITORY / "config" / "pose.yaml").read_text())
+    known = set(told["/**"]["ros__parameters"])
+    for node in ours(describe(name)):
+        assert {inner for inner, _ in getattr(node, "remappings", [])} <= SUBSCRIBED
+        for parameters in node.parameters:
+            if isinstance(parameters, dict):
+                assert set(parameters) <= known
+
+
+def test_the_plain_launch_remaps_all_that_the_node_subscribes_to(describe):
+    actions = describe("pose.launch.py")
+    (node,) = ours(actions)
+    assert {inner for inner, _ in node.remappings} == SUBSCRIBED
+    declared = {a.args[0]: a for a in actions if a.kind == "DeclareLaunchArgument"}
     for inner, outer in node.remappings:
         assert declared[outer.args[0]].default_value == inner
+
+
+def test_two_cameras_stay_apart(describe):
+    nodes = ours(describe("two_cameras.launch.py"))
+    assert len({node.namespace for node in nodes}) == len(nodes) == 2
+    for node in nodes:
+        assert all(outer.startswith("/") for _, outer in node.remappings)
+
+
+def test_rviz_shows_topics_that_the_node_offers():
+    shown = (REPOSITORY / "config" / "pose.rviz").read_text()
+    topics = re.findall(r"Value: (/\S+)", shown)
+    assert yaml.safe_load(shown)["Visualization Manager"]["Displays"]
+    for topic in topics:
+        inside = topic.removeprefix("/pose_node/")
+        assert f'"~/{inside}"' in NODE or topic.removeprefix("/") in SUBSCRIBED

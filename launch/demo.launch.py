@@ -1,0 +1,47 @@
+"""See it without a camera: the demo's recording, the node and RViz:  ros2 launch pose_node demo.launch.py"""
+
+import sys
+
+from launch import LaunchDescription
+from launch.actions import DeclareLaunchArgument, ExecuteProcess
+from launch.conditions import IfCondition
+from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
+from launch_ros.actions import Node
+from launch_ros.substitutions import FindPackageShare
+
+ARGUMENTS = {
+    "objects": ("[mustard_bottle]", "names of the objects to look for, as a YAML list; [''] for all"),
+    "rate": ("5.0", "frames that the recording sends a second"),
+    "rviz": ("true", "true or false: show RViz"),
+}
+
+
+def generate_launch_description() -> LaunchDescription:
+    """Player, node and RViz; the recording's camera stands still in each scene, so its frame is the fixed one."""
+    share = FindPackageShare("pose_node")
+    player = ExecuteProcess(
+        cmd=[sys.executable, "-m", "pose_node.demo.player", "--rate", LaunchConfiguration("rate")], output="log"
+    )
+    node = Node(
+        package="pose_node",
+        executable="pose_node",
+        name="pose_node",
+        parameters=[
+            PathJoinSubstitution([share, "config", "pose.yaml"]),
+            {"objects": LaunchConfiguration("objects"), "input": "depth", "fixed_frame": "camera_depth_optical_frame"},
+        ],
+        output="screen",
+    )
+    rviz = Node(
+        package="rviz2",
+        executable="rviz2",
+        name="rviz2",
+        arguments=["-d", PathJoinSubstitution([share, "config", "pose.rviz"])],
+        condition=IfCondition(LaunchConfiguration("rviz")),
+        output="log",
+    )
+    arguments = [
+        DeclareLaunchArgument(name, default_value=default, description=description)
+        for name, (default, description) in ARGUMENTS.items()
+    ]
+    return LaunchDescription([*arguments, player, node, rviz])

@@ -1,0 +1,52 @@
+"""Two cameras, two nodes: an example of namespaces, and of the topics that two makes of camera publish.
+
+ros2 launch pose_node two_cameras.launch.py fixed_frame:=world
+"""
+
+from launch import LaunchDescription
+from launch.actions import DeclareLaunchArgument
+from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
+from launch_ros.actions import Node
+from launch_ros.substitutions import FindPackageShare
+
+# namespace: topics of its driver. Both publish 16UC1 millimetres that are rectified already.
+CAMERAS = {
+    "realsense": {  # realsense2_camera with its default camera_namespace and camera_name
+        "depth/image_rect": "/camera/camera/depth/image_rect_raw",
+        "depth/camera_info": "/camera/camera/depth/camera_info",
+        "points": "/camera/camera/depth/color/points",
+    },
+    "orbbec": {  # orbbec_camera with its default camera_name
+        "depth/image_rect": "/camera/depth/image_raw",
+        "depth/camera_info": "/camera/depth/camera_info",
+        "points": "/camera/depth/points",
+    },
+}
+ARGUMENTS = {
+    "params_file": (
+        PathJoinSubstitution([FindPackageShare("pose_node"), "config", "pose.yaml"]),
+        "YAML file of parameters for both nodes",
+    ),
+    "fixed_frame": ("world", "frame of /tf in which objects are tracked, the same for both cameras"),
+}
+
+
+def generate_launch_description() -> LaunchDescription:
+    """A node for each camera, whose outputs lie in its namespace: /realsense/pose_node/poses, /orbbec/pose_node/poses."""
+    nodes = [
+        Node(
+            package="pose_node",
+            executable="pose_node",
+            name="pose_node",
+            namespace=camera,
+            parameters=[LaunchConfiguration("params_file"), {"fixed_frame": LaunchConfiguration("fixed_frame")}],
+            remappings=list(topics.items()),
+            output="screen",
+        )
+        for camera, topics in CAMERAS.items()
+    ]
+    arguments = [
+        DeclareLaunchArgument(name, default_value=default, description=description)
+        for name, (default, description) in ARGUMENTS.items()
+    ]
+    return LaunchDescription([*arguments, *nodes])
