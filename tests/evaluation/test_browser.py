@@ -75,7 +75,7 @@ def pages(tmp_path_factory):
     b = write_labelled(folder / "b", objects=LONG, spoilt=0.5, whose="set")
     return {
         "labelled": write_report(a),
-        "own": write_report(write_labelled(folder / "own", whose="card", scenes=3, slow=200.0)),
+        "own": write_report(write_labelled(folder / "own", objects=LONG, whose="card", spoilt=0.06, slow=200.0)),
         "alarms": write_report(write_false_alarms(folder / "alarms"), round_scenery()),
         "few": write_report(write_labelled(folder / "few", objects=LONG, scenes=1, spoilt=0.6), round_scenery()),
         "unlabelled": write_report(write_unlabelled(folder / "bag")),
