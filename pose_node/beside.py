@@ -6,7 +6,7 @@ A process and not a thread: the chain is many short steps in Python, which two t
 from __future__ import annotations
 
 import multiprocessing
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
@@ -28,13 +28,13 @@ class Beside:
         self._running: Future[Result] | None = None
         self._pool.submit(_ready)  # loads while the parent goes on
 
-    def begin(self, cloud: Cloud, masks: Masks | None) -> None:
+    def begin(self, cloud: Cloud, masks: Masks | None, objects: Collection[str] | None) -> None:
         """Begin a detection; the result of the one before is dropped."""
         try:
-            self._running = self._pool.submit(_detect, cloud, masks)
+            self._running = self._pool.submit(_detect, cloud, masks, objects)
         except BrokenProcessPool:
             self._pool = self._start()
-            self._running = self._pool.submit(_detect, cloud, masks)
+            self._running = self._pool.submit(_detect, cloud, masks, objects)
 
     def take(self) -> Result | None:
         """The result of the one begun last, or None while it runs. What went wrong in the child is a refusal."""
@@ -75,7 +75,7 @@ def _ready() -> None:
     """Something to do, so that the child starts."""
 
 
-def _detect(cloud: Cloud, masks: Masks | None) -> Result:
-    result: Result = _pipeline.estimate(cloud, masks=masks)
+def _detect(cloud: Cloud, masks: Masks | None, objects: Collection[str] | None) -> Result:
+    result: Result = _pipeline.estimate(cloud, masks=masks, objects=objects)
     # What the chain saw on the way is large and of no use to the parent.
     return Result(result.estimates, result.rejected, stage_s=dict(result.stage_s))

@@ -14,6 +14,7 @@ import time
 import traceback
 from collections import Counter
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import rclpy
@@ -26,7 +27,7 @@ from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPo
 from rclpy.signals import SignalHandlerOptions
 from rclpy.utilities import remove_ros_args
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2
-from std_srvs.srv import Trigger
+from std_srvs.srv import SetBool, Trigger
 from visualization_msgs.msg import MarkerArray
 
 from pose_node import convert, ros_messages, ros_parameters
@@ -64,6 +65,7 @@ class PoseNode(LifecycleNode):
         self._beside: Any = None
         self._tf: TfBuffer | None = None
         self._wanted: Counter[str] = Counter()  # asked for by services, done by the worker
+        self._active: frozenset[str] = frozenset()
         self._status = _Status()
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
         self._timers_own = [
@@ -97,12 +99,10 @@ class PoseNode(LifecycleNode):
         self._mailbox = Mailbox()
         self._tf = TfBuffer() if self._tracks() else None
         self._pipeline.reset()
+        self._active = frozenset(self._pipeline.cards)
         self._worker = threading.Thread(target=self._work, args=(self._mailbox,), name="estimate", daemon=True)
         self._worker.start()
-        self._services = [
-            self.create_service(Trigger, "~/detect", lambda _, answer: self._ask("detect", answer)),
-            self.create_service(Trigger, "~/reset_tracks", lambda _, answer: self._ask("reset", answer)),
-        ]
+        self._services = self._serve()
         self._inputs = self._subscribe()
         return super().on_activate(state)
 
@@ -250,6 +250,22 @@ class PoseNode(LifecycleNode):
             self._pairing.add_mask(message)
             self._hand_over()
 
+    def _serve(self) -> list[Any]:
+        offered = [
+            self.create_service(Trigger, "~/detect", lambda _, answer: self._ask("detect", answer)),
+            self.create_service(Trigger, "~/reset_tracks", lambda _, answer: self._ask("reset", answer)),
+        ]
+        for name in self._pipeline.cards:
+            offered.append(self.create_service(SetBool, f"~/{name}/set_active", partial(self._set_active, name)))
+        return offered
+
+    def _set_active(self, name: str, request: Any, answer: Any) -> Any:
+        """Look for an object from the next frame on, or no longer."""
+        self._active = self._active | {name} if request.data else self._active - {name}
+        answer.success, answer.message = True, f"looking for {', '.join(sorted(self._active)) or 'nothing'}."
+        self._status.facts["active"] = " ".join(sorted(self._active))
+        return answer
+
     def _ask(self, what: str, answer: Any) -> Any:
         """A service's wish, which the worker fulfils with the next frame: only it touches the tracks."""
         answer.success = self._tf is not None
@@ -316,7 +332,7 @@ class PoseNode(LifecycleNode):
                 (),
             )
         if self._tf is None:
-            result = pipeline.estimate(cloud, masks=masks)
+            result = pipeline.estimate(cloud, masks=masks, objects=self._active)
             return result, result.estimates, ()
         from pose_node.stream import shown
 
@@ -326,6 +342,7 @@ class PoseNode(LifecycleNode):
             pipeline.reset()
         if self._wanted.pop("detect", 0):
             pipeline.stream.detect_soon()
+        pipeline.stream.look_for(self._active)
         step = pipeline.step(cloud, T_fixed_camera, masks)
         return step.result, shown(step.tracks, T_fixed_camera), step.tracks
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
-from pose_node.card import load_card
+from pose_node.card import ObjectCard, load_card
 from pose_node.cloud import Cloud
 from pose_node.config import PipelineConfig, load
 from pose_node.errors import InputError
@@ -30,7 +30,7 @@ class Pipeline:
         self.refiners = {name: Refiner(card, config.refine) for name, card in self.cards.items()}
         self.judge = Judge(self.cards, config.judge, self.refiners)
         self.provider = networks[0].provider
-        self.stream = Stream(self.judge, config, self.estimate)
+        self.stream = Stream(self.judge, config, lambda c, m, names: self.estimate(c, m, objects=names))
 
     @classmethod
     def load(cls, folders: Sequence[str | Path], config: str | Path | PipelineConfig | None = None) -> Pipeline:
@@ -51,21 +51,29 @@ class Pipeline:
         masks: Masks | None = None,
         boxes: Masks | None = None,
         expected: Sequence[Hypothesis] = (),
+        objects: Collection[str] | None = None,
     ) -> Result:
         """Estimates of all objects in the cloud, best first, and what was refused and why.
 
         masks: {object name: [bool over the cloud's source shape, ...]}, one instance each; boxes: the same, when what is
         marked holds background too. With neither, the cloud is segmented. expected: hypotheses from elsewhere, judged like the others.
+        objects: only these are looked for, by default all; masks and boxes of others are left alone.
         Raises InputError for masks or boxes that do not fit the cloud or name an unknown object.
         """
         clock: dict[str, float] = {}
-        scene = Scene(cloud, self.cards)
+        wanted = {name: card for name, card in self.cards.items() if objects is None or name in objects}
+        given = (masks, boxes)
+        masks, boxes = (_of(wanted, self.cards, marked) for marked in given)
+        if not wanted or (any(given) and not masks and not boxes):
+            return Result((), (Rejected("not_wanted", "the frame has nothing of an object that is looked for."),))
+        scene = Scene(cloud, wanted)
         with timed("segment", clock):
-            found, rejected = segments(cloud, masks, self.cards, self.config.segment, boxes)
+            found, rejected = segments(cloud, masks, wanted, self.config.segment, boxes)
         hypotheses = list(expected)
         with timed("infer", clock):
             clusters = [s for s in found if s.source == "cluster"]
-            guessed, overlooked = prospects(self.networks, scene, clusters, self.config.infer)
+            networks = {name: self.networks[name] for name in wanted}
+            guessed, overlooked = prospects(networks, scene, clusters, self.config.infer)
             rejected += overlooked
             asked = [
                 self.networks[s.object_name].propose(s, scene) for s in found if s.object_name and s.source != "cluster"
@@ -96,3 +104,10 @@ class Pipeline:
     def reset(self) -> None:
         """Forget all tracks; identities are not used again."""
         self.stream.reset()
+
+
+def _of(wanted: Mapping[str, ObjectCard], known: Mapping[str, ObjectCard], marked: Masks | None) -> Masks | None:
+    """The masks of what is looked for; those of objects that nobody knows stay, to be refused."""
+    if marked is None:
+        return None
+    return {name: each for name, each in marked.items() if name in wanted or name not in known}

@@ -7,7 +7,7 @@ there is nothing to hold up, and the detection is the frame's own answer.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -25,14 +25,14 @@ from pose_node.types import Array, Estimate, Indices, Masks, Rejected, Result, S
 
 _JUMP_BACK_NS = 1_000_000_000  # a clock that goes back farther than this was set, or the recording began anew
 
-Detect = Callable[[Cloud, Masks | None], Result]
+Detect = Callable[[Cloud, Masks | None, Collection[str] | None], Result]
 
 
 class Detections(Protocol):
     """Where detections run: at most one at a time."""
 
-    def begin(self, cloud: Cloud, masks: Masks | None) -> None:
-        """Begin one; the one before it has been taken or is dropped."""
+    def begin(self, cloud: Cloud, masks: Masks | None, objects: Collection[str] | None) -> None:
+        """Begin one, of these objects or all; the one before it has been taken or is dropped."""
 
     def take(self) -> Result | None:
         """The result of the one begun last, or None while it is not ready."""
@@ -45,8 +45,8 @@ class Inline:
         self._detect = detect
         self._result: Result | None = None
 
-    def begin(self, cloud: Cloud, masks: Masks | None) -> None:
-        self._result = self._detect(cloud, masks)
+    def begin(self, cloud: Cloud, masks: Masks | None, objects: Collection[str] | None) -> None:
+        self._result = self._detect(cloud, masks, objects)
 
     def take(self) -> Result | None:
         return self._result
@@ -69,6 +69,7 @@ class Stream:
         self.detections: Detections = detections or Inline(detect)
         self.tracker = Tracker(judge.cards, config.track)
         self._follower = Follower(judge, config)
+        self._objects: frozenset[str] | None = None
         self._pending: _Pending | None = None
         self._next_ns: int | None = None
         self._last_ns: int | None = None
@@ -77,6 +78,12 @@ class Stream:
         """Forget the tracks and the clock."""
         self.tracker.reset()
         self._pending = self._next_ns = self._last_ns = None
+
+    def look_for(self, objects: Collection[str] | None) -> None:
+        """From the next frame on look for these objects alone, or for all; tracks of others are forgotten."""
+        self._objects = None if objects is None else frozenset(objects)
+        if self._objects is not None:
+            self.tracker.keep(self._objects)
 
     def detect_soon(self) -> None:
         """Let the next frame be detected, whenever the last one was."""
@@ -106,17 +113,18 @@ class Stream:
             if self._pending is not None and now_ns >= self._pending.due_ns:
                 late = self.detections.take()
                 if late is not None:
-                    self.tracker.detected(late.estimates, self._pending.camera, now_ns)
+                    of_interest = [e for e in late.estimates if self._objects is None or e.object_name in self._objects]
+                    self.tracker.detected(of_interest, self._pending.camera, now_ns)
                     result = replace(result, rejected=(*result.rejected, *late.rejected))
                     self._pending = None
             if self._pending is None and (self._next_ns is None or now_ns >= self._next_ns):
                 with timed("detect", clock):
-                    self.detections.begin(cloud, masks)
+                    self.detections.begin(cloud, masks, self._objects)
                 self._pending = _Pending(camera, now_ns + int(self._config.track.detect_lag_s * 1e9))
                 self._next_ns = now_ns + int(self._config.track.detect_period_s * 1e9)
         else:
             self._pending = None  # what it would say of an older frame, this one says now
-            result = self._detect(cloud, masks)
+            result = self._detect(cloud, masks, self._objects)
             self.tracker.expected(camera)
             self.tracker.detected(result.estimates, camera, now_ns)
             self._next_ns = now_ns + int(self._config.track.detect_period_s * 1e9)

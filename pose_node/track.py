@@ -10,7 +10,7 @@ Gaussian sum approximations", 1972.)
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -88,6 +88,10 @@ class Tracker:
     def reset(self) -> None:
         """Forget all tracks."""
         self._records = []
+
+    def keep(self, names: Collection[str]) -> None:
+        """Forget the tracks of all other objects."""
+        self._records = [record for record in self._records if record.object_name in names]
 
     @property
     def following(self) -> bool:

@@ -61,9 +61,9 @@ class Counting(Inline):
         super().__init__(detect)
         self.begun, self.ready = 0, True
 
-    def begin(self, cloud, masks):
+    def begin(self, cloud, masks, objects):
         self.begun += 1
-        super().begin(cloud, masks)
+        super().begin(cloud, masks, objects)
 
     def take(self):
         return super().take() if self.ready else None
@@ -72,7 +72,7 @@ class Counting(Inline):
 def test_detections_come_at_their_own_rate_and_a_late_one_holds_nothing_up(block, pose):
     track = TrackConfig(detect_period_s=0.3, detect_lag_s=0.1)
     pipeline = pipeline_for(block, pose, track)
-    counting = pipeline.stream.detections = Counting(pipeline.estimate)
+    counting = pipeline.stream.detections = Counting(lambda c, m, names: pipeline.estimate(c, m, objects=names))
     counting.ready = False
     for i in range(10):
         cloud, masks = frame(block, pose, 0.1 * i)
@@ -113,4 +113,18 @@ def test_a_clock_that_jumps_back_begins_anew_and_a_late_frame_is_refused(block, 
         pipeline.step(cloud, np.eye(4), masks)
     assert refused.value.code == "out_of_order"
     cloud, masks = frame(block, pose, 10.0)
+    assert pipeline.step(cloud, np.eye(4), masks).tracks[0].track_id == 2
+
+
+def test_what_nobody_looks_for_any_more_is_forgotten(block, pose):
+    pipeline = pipeline_for(block, pose)
+    cloud, masks = frame(block, pose, 0.0)
+    assert pipeline.step(cloud, np.eye(4), masks).tracks
+    pipeline.stream.look_for([])
+    cloud, masks = frame(block, pose, 0.1)
+    step = pipeline.step(cloud, np.eye(4), masks)
+    assert step.tracks == ()
+    assert [r.code for r in step.result.rejected] == ["not_wanted"]
+    pipeline.stream.look_for(["block"])
+    cloud, masks = frame(block, pose, 0.2)
     assert pipeline.step(cloud, np.eye(4), masks).tracks[0].track_id == 2

@@ -15,7 +15,7 @@ from rclpy.serialization import deserialize_message
 from ros_testing import MODELS, OBJECT, node_arguments
 from rosbags.highlevel import AnyReader
 from sensor_msgs.msg import CameraInfo, Image
-from std_srvs.srv import Trigger
+from std_srvs.srv import SetBool, Trigger
 from tf2_msgs.msg import TFMessage
 
 from benchmarks.labelled_bag import rendered_frames, write_labelled_bag
@@ -107,25 +107,35 @@ def test_tracks_are_forgotten_and_a_detection_is_made_when_asked(tracking, peer,
     settle(peer, frames)
     peer.wait(send(peer, frames[0]))
     for name in ("reset_tracks", "detect"):
-        client = peer.node.create_client(Trigger, f"/pose_node/{name}")
-        peer.until(client.service_is_ready)
-        answer = client.call_async(Trigger.Request())
-        peer.until(answer.done)
-        assert answer.result().success
-        peer.node.destroy_client(client)
+        assert call(peer, Trigger, name, Trigger.Request()).success
     peer.wait(send(peer, frames[1]))
     values = peer.until(lambda: v if f"track.2.{OBJECT}" in (v := peer.values()) else None)
     assert f"track.1.{OBJECT}" not in values
 
 
-def test_without_a_fixed_frame_there_is_nothing_to_reset(node, peer):
-    client = peer.node.create_client(Trigger, "/pose_node/reset_tracks")
+def call(peer, kind, name, request):
+    client = peer.node.create_client(kind, f"/pose_node/{name}")
     peer.until(client.service_is_ready)
-    answer = client.call_async(Trigger.Request())
+    answer = client.call_async(request)
     peer.until(answer.done)
-    assert not answer.result().success
-    assert "fixed_frame" in answer.result().message
     peer.node.destroy_client(client)
+    return answer.result()
+
+
+def test_an_object_is_looked_for_no_longer_and_again(tracking, peer, recorded):
+    _, frames = recorded
+    settle(peer, frames)
+    assert peer.wait(send(peer, frames[0])).poses
+    assert call(peer, SetBool, f"{OBJECT}/set_active", SetBool.Request(data=False)).success
+    assert not peer.wait(send(peer, frames[1])).poses
+    assert call(peer, SetBool, f"{OBJECT}/set_active", SetBool.Request(data=True)).success
+    assert peer.wait(send(peer, frames[2])).poses
+
+
+def test_without_a_fixed_frame_there_is_nothing_to_reset(node, peer):
+    answer = call(peer, Trigger, "reset_tracks", Trigger.Request())
+    assert not answer.success
+    assert "fixed_frame" in answer.message
 
 
 def test_a_detector_that_is_killed_is_started_again(start, shipped, peer, recorded):
