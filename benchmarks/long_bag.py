@@ -92,11 +92,9 @@ def _samples(running: Any, written: Path) -> Iterator[Sample]:
 
 def figures_of(samples: Sequence[Sample], frames: int) -> dict[str, float]:
     """frames_per_s, cpu_share (of all cores, by the command's own processes), core_busy_min (by whomever), resident_mb,
-    memory_growth and memory_growth_max, from the tenth part of the frames to the last. Raises ValueError where nobody looked
+    memory_growth and memory_growth_max, from the tenth part of the frames until the last is to come. Raises ValueError where nobody looked
     in between."""
-    window = [s for s in samples if s.frames >= frames // 10]
-    last = next((i for i, s in enumerate(window) if s.frames == frames), len(window) - 1)
-    window = window[: last + 1]
+    window = [s for s in samples if frames // 10 <= s.frames < frames]  # at the last frame workers may be gone already
     if len(window) < 2:
         raise ValueError(f"found {len(window)} looks at the command, expected more frames than {frames}.")
     first, end = window[0], window[-1]
