@@ -58,7 +58,11 @@ def tracking(start, shipped, peer):
 
 
 def settle(peer, frames):
-    peer.settle(peer.publisher(topic, kind) for topic, kind, _ in frames[0])
+    """Wait until this node, and not the one of the test before, hears all that is sent."""
+    publishers = [peer.publisher(topic, kind) for topic, kind, _ in frames[0]]
+    heard = [f"publishers.{topic}" for topic, _, _ in frames[0]]
+    peer.until(lambda: all(int(peer.values().get(key, 0)) for key in heard))
+    peer.settle(publishers)
 
 
 def send(peer, parts, without=()):
