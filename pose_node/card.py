@@ -53,6 +53,11 @@ class Surface:
     view_directions: Array
     visible: Any
 
+    @property
+    def box_m(self) -> Array:
+        """[2, 3] the lowest and the highest corner of the samples' box along the object frame's axes."""
+        return np.stack([self.points_m.min(axis=0), self.points_m.max(axis=0)])
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Symmetry:

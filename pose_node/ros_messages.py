@@ -1,4 +1,8 @@
-"""Results -> ROS messages. The header of each is the measurement's own, so stamps and frames pass through untouched."""
+"""Results -> ROS messages. The header of each is the measurement's own, so stamps and frames pass through untouched.
+
+Of tracks it is the fixed frame's. ``tf2_msgs`` and ``vision_msgs`` are None where they are not installed, and named in
+``MISSING``; all else works without them.
+"""
 
 from __future__ import annotations
 
@@ -8,19 +12,40 @@ from typing import Any
 import numpy as np
 from builtin_interfaces.msg import Duration
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
-from geometry_msgs.msg import Point, Pose, PoseArray, PoseStamped, PoseWithCovarianceStamped, Quaternion, Vector3
+from geometry_msgs.msg import (
+    Point,
+    Pose,
+    PoseArray,
+    PoseStamped,
+    PoseWithCovarianceStamped,
+    Quaternion,
+    Transform,
+    TransformStamped,
+    Vector3,
+)
 from scipy.spatial.transform import Rotation
 from std_msgs.msg import ColorRGBA
 from visualization_msgs.msg import Marker, MarkerArray
 
-from pose_node.types import Array, Estimate
+from pose_node import se3
+from pose_node.types import Array, Estimate, Track
 
+try:
+    import tf2_msgs.msg
+except ImportError:
+    tf2_msgs = None
+try:
+    import vision_msgs.msg
+except ImportError:
+    vision_msgs = None
+
+MISSING = tuple(n for n, package in (("tf2_msgs", tf2_msgs), ("vision_msgs", vision_msgs)) if package is None)
 _MARKER_LIFE = Duration(sec=2)  # a silent node leaves no poses standing in the picture
 
 
-def is_publishable(estimate: Estimate) -> bool:
+def is_publishable(seen: Estimate | Track) -> bool:
     """True when every number is finite: what is not never leaves the node."""
-    return bool(np.isfinite(estimate.T_camera_object).all() and np.isfinite(estimate.covariance).all())
+    return bool(np.isfinite(_place(seen)).all() and np.isfinite(seen.covariance).all())
 
 
 def pose(T_camera_object: Array) -> Pose:
@@ -47,6 +72,38 @@ def pose_with_covariance(header: Any, estimate: Estimate) -> PoseWithCovarianceS
     message.pose.pose = pose(estimate.T_camera_object)
     message.pose.covariance = estimate.covariance.astype(np.float64).ravel()
     return message
+
+
+def tf_message(header: Any, child_frame: str, T_header_child: Array) -> Any:
+    """One edge of the tree of frames, as a TFMessage. Needs tf2_msgs."""
+    place = pose(T_header_child)
+    at = place.position
+    transform = Transform(translation=Vector3(x=at.x, y=at.y, z=at.z), rotation=place.orientation)
+    edge = TransformStamped(header=header, child_frame_id=child_frame, transform=transform)
+    return tf2_msgs.msg.TFMessage(transforms=[edge])
+
+
+def detections(header: Any, seen: Sequence[Estimate | Track], boxes_m: Mapping[str, Array]) -> Any:
+    """Objects with their boxes as a Detection3DArray; a track's id is its number, an estimate has none. Needs vision_msgs.
+
+    header:  of the frame that the poses are in: the camera's for estimates, the fixed one for tracks.
+    boxes_m: object name -> [2, 3] corners of its box in the object frame, ``Surface.box_m``.
+    """
+    array = vision_msgs.msg.Detection3DArray(header=header)
+    for one in seen:
+        T = _place(one)
+        low, high = boxes_m[one.object_name]
+        result = vision_msgs.msg.ObjectHypothesisWithPose()
+        result.hypothesis.class_id = one.object_name
+        result.hypothesis.score = float(one.score)
+        result.pose.pose = pose(T)
+        result.pose.covariance = one.covariance.astype(np.float64).ravel()
+        middle = se3.transform(np.eye(3), (low + high) / 2)
+        x, y, z = (float(edge) for edge in high - low)
+        box = vision_msgs.msg.BoundingBox3D(center=pose(T @ middle), size=Vector3(x=x, y=y, z=z))
+        number = str(one.track_id) if isinstance(one, Track) else ""
+        array.detections.append(vision_msgs.msg.Detection3D(header=header, results=[result], bbox=box, id=number))
+    return array
 
 
 def markers(header: Any, estimates: Sequence[Estimate], meshes: Mapping[str, str]) -> MarkerArray:
@@ -93,6 +150,10 @@ def diagnostics(stamp: Any, name: str, level: bytes, summary: str, values: Mappi
     array = DiagnosticArray(status=[status])
     array.header.stamp = stamp
     return array
+
+
+def _place(seen: Estimate | Track) -> Array:
+    return seen.T_fixed_object if isinstance(seen, Track) else seen.T_camera_object
 
 
 def _colour(score: float) -> ColorRGBA:

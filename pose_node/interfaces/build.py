@@ -14,7 +14,7 @@ import subprocess
 import sys
 import sysconfig
 import tempfile
-from importlib.metadata import distributions
+from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -27,6 +27,7 @@ PACKAGES = tuple(sorted(folder.name for folder in DEFINITIONS.iterdir() if any(f
 USED = ("builtin_interfaces", "std_msgs", "geometry_msgs")  # packages whose messages are fields of ours
 _SUPPORTS = ("rosidl_typesupport_fastrtps_c", "rosidl_typesupport_introspection_c")  # rmw_fastrtps asks for both
 _STAMP = ".built-from"
+_EXPECTED = "expected ROS 2 as wheels (pip's extra 'ros')"
 
 
 class BuildError(PoseNodeError, RuntimeError):
@@ -41,16 +42,18 @@ def build(out: Path) -> tuple[str, ...]:
     """
     made = []
     for package in PACKAGES:
-        here, made_from = out / package, _made_from(package)
+        here = out / package
         if _is_elsewhere(package, out):
             shutil.rmtree(here, ignore_errors=True)
-        elif not (here / _STAMP).is_file() or (here / _STAMP).read_text() != made_from:
+            continue
+        made_from, stamp = _made_from(package), here / _STAMP
+        if not stamp.is_file() or stamp.read_text() != made_from:
             with tempfile.TemporaryDirectory() as folder:
                 scratch = Path(folder).resolve()
-                _compile(package, generate(package, scratch), scratch)
-                (scratch / package / _STAMP).write_text(made_from)
+                link(package, generate(package, scratch), scratch)
                 shutil.rmtree(here, ignore_errors=True)
                 shutil.copytree(scratch / package, here, ignore=_needless)
+            stamp.write_text(made_from)
             made.append(package)
     return tuple(made)
 
@@ -71,7 +74,7 @@ def generate(package: str, scratch: Path) -> dict[str, list[Path]]:
         from rosidl_typesupport_fastrtps_c.cli import GenerateFastRTPSCTypesupport
         from rosidl_typesupport_introspection_c.cli import GenerateIntrospectionCTypesupport
     except ImportError as error:
-        raise BuildError(f"{package}: found no {error.name}, expected ROS 2 as wheels (pip's extra 'ros').") from error
+        raise BuildError(f"{package}: found no {error.name}, {_EXPECTED}.") from error
     out = scratch / package
     definitions = sorted((DEFINITIONS / package).glob("*.msg"))
     with contextlib.redirect_stdout(io.StringIO()):  # the adapter tells of each file
@@ -92,18 +95,19 @@ def generate(package: str, scratch: Path) -> dict[str, list[Path]]:
         general = GenerateCTypesupport("c", typesupport_implementations=list(_SUPPORTS)).generate(**here)
         python = GeneratePython("py", typesupport_implementations=["rosidl_typesupport_c"]).generate(**here)
     (out / "__init__.py").touch()
-    extension = f"{package}_s__rosidl_typesupport_c{sysconfig.get_config_var('EXT_SUFFIX')}"
-    files = dict(zip(_libraries(package), ([*plain, *fast], introspection))) | {extension: [*general, *python]}
+    files = {
+        f"lib{package}__{_SUPPORTS[0]}.so": [*plain, *fast],
+        f"lib{package}__{_SUPPORTS[1]}.so": introspection,
+        f"{package}_s__rosidl_typesupport_c{sysconfig.get_config_var('EXT_SUFFIX')}": [*general, *python],
+    }
     return {name: [p for p in map(Path, paths) if p.suffix in (".c", ".cpp")] for name, paths in files.items()}
 
 
-def _libraries(package: str) -> list[str]:
-    """The names by which the general type support asks for the particular ones."""
-    return [f"lib{package}__{support}.so" for support in _SUPPORTS]
+def link(package: str, sources: dict[str, list[Path]], scratch: Path) -> None:
+    """What ``generate`` left in ``scratch`` -> libraries in scratch/package, each linked to those before it.
 
-
-def _compile(package: str, sources: dict[str, list[Path]], scratch: Path) -> None:
-    """Sources -> libraries in scratch/package, each linked to those before it; the Python extension is the last."""
+    Raises BuildError without a compiler or Python's headers.
+    """
     for tool in ("gcc", "g++"):
         if shutil.which(tool) is None:
             raise BuildError(f"{package}: found no {tool} on the PATH, expected one to compile the messages with.")
@@ -136,21 +140,23 @@ def _compile(package: str, sources: dict[str, list[Path]], scratch: Path) -> Non
 
 def _is_elsewhere(package: str, out: Path) -> bool:
     spec = find_spec(package)
-    return spec is not None and spec.origin is not None and not Path(spec.origin).is_relative_to(out.resolve())
+    if spec is None or spec.origin is None:  # without __init__.py it is a folder that happens to have the name
+        return False
+    return not Path(spec.origin).resolve().is_relative_to(out.resolve())
 
 
 def _needless(_: str, names: list[str]) -> list[str]:
     """What a finished package can do without: all but Python, libraries, and the descriptions with the hashes."""
-    return [n for n in names if not (n in ("msg", _STAMP) or n.endswith((".py", ".so", ".json")))]
+    return [n for n in names if not (n == "msg" or n.endswith((".py", ".so", ".json")))]
 
 
 def _made_from(package: str) -> str:
-    """A hash of all that the result depends on."""
-    told = hashlib.sha256(f"{sys.version} {sys.prefix} {np.__version__}".encode())
-    wheels = sorted(
-        f"{d.name} {d.version}" for d in distributions() if d.name.startswith(("ros-rosidl", "ros-geometry"))
-    )
-    told.update(" ".join(wheels).encode())
+    """A hash of all that the result depends on. Raises BuildError without the wheels."""
+    try:
+        wheels = [version(name) for name in ("ros-rosidl-generator-py", "ros-rmw-fastrtps-cpp", "ros-geometry-msgs")]
+    except PackageNotFoundError as error:
+        raise BuildError(f"{package}: found no {error.name}, {_EXPECTED}.") from error
+    told = hashlib.sha256(repr((wheels, sys.version, sys.prefix, np.__version__)).encode())
     for path in [Path(__file__), *sorted((DEFINITIONS / package).glob("*.msg"))]:
         told.update(path.read_bytes())
     return told.hexdigest()

@@ -231,3 +231,10 @@ def test_other_names_are_refused_with_one_that_goes(name, suggestion):
     with pytest.raises(CardError, match=f"for example '{suggestion}'"):
         check_name(name)
     assert check_name(suggestion) == suggestion
+
+
+def test_the_box_of_a_surface_is_the_smallest_along_the_axes(card):
+    points = card.surface.points_m
+    low, high = card.surface.box_m
+    assert (points >= low).all() and (points <= high).all()
+    assert all(np.isclose(points, corner).any(axis=0).all() for corner in (low, high))

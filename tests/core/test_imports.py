@@ -194,6 +194,12 @@ def test_ros_side_imports_without_learning_and_evaluation():
     import_without(LEARNING_PACKAGES | EVALUATION_PACKAGES | {"cv2", "pandas"}, names("core", "cli", "ros", "demo"))
 
 
+@pytest.mark.ros
+def test_ros_side_imports_without_the_messages_that_only_ros_has():
+    need("rclpy")
+    import_without({"tf2_msgs", "vision_msgs"}, names("ros", "demo"))
+
+
 @pytest.mark.learning
 def test_learning_imports_without_ros_and_evaluation():
     need("torch")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib.util
+
 import numpy as np
 import pytest
 
@@ -13,7 +15,7 @@ from std_msgs.msg import Header
 from visualization_msgs.msg import Marker
 
 from pose_node import ros_messages, se3
-from pose_node.types import Estimate, Evidence, Segment
+from pose_node.types import Estimate, Evidence, Segment, Track
 
 HEADER = Header(stamp=Time(sec=12, nanosec=34), frame_id="camera")
 
@@ -59,6 +61,72 @@ def test_markers_clear_what_was_before_and_show_mesh_and_name():
     keys = [(m.ns, m.id) for m in array.markers[1:]]
     assert len(set(keys)) == len(keys)
     assert all(m.header == HEADER for m in array.markers)
+
+
+def track(number: int = 7, name: str = "mug", seed: int = 0) -> Track:
+    seen = estimate(name, seed=seed)
+    return Track(
+        number, name, "confirmed", seen.T_camera_object, seen.covariance, np.zeros(6), seen.score, 12, estimate=seen
+    )
+
+
+def as_matrix(pose) -> np.ndarray:
+    q = [getattr(pose.orientation, axis) for axis in "xyzw"]
+    return se3.transform(Rotation.from_quat(q).as_matrix(), np.array([getattr(pose.position, axis) for axis in "xyz"]))
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_transform_is_the_same_motion(seed):
+    pytest.importorskip("tf2_msgs", reason="tf2_msgs is not installed")
+    one = estimate(seed=seed)
+    (edge,) = ros_messages.tf_message(HEADER, "mug", one.T_camera_object).transforms
+    assert (edge.header, edge.child_frame_id) == (HEADER, "mug")
+    assert edge.transform.rotation == ros_messages.pose(one.T_camera_object).orientation
+    at = edge.transform.translation
+    assert [at.x, at.y, at.z] == one.T_camera_object[:3, 3].tolist()
+
+
+BOXES = {"mug": np.array([[-0.05, -0.04, 0.0], [0.07, 0.04, 0.1]]), "bowl": np.array([[-1.0] * 3, [1.0] * 3])}
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_detection_holds_pose_covariance_and_the_box_of_the_object(seed):
+    pytest.importorskip("vision_msgs", reason="vision_msgs is not installed")
+    one = estimate(seed=seed)
+    array = ros_messages.detections(HEADER, [one], BOXES)
+    (detection,) = array.detections
+    (result,) = detection.results
+    assert array.header == detection.header == HEADER
+    assert (result.hypothesis.class_id, result.hypothesis.score, detection.id) == ("mug", 0.8, "")
+    assert result.pose.pose == ros_messages.pose(one.T_camera_object)
+    np.testing.assert_array_equal(np.reshape(result.pose.covariance, (6, 6)), one.covariance)
+    # The message's box has the corners of the object's.
+    size = np.array([getattr(detection.bbox.size, axis) for axis in "xyz"])
+    low, high = (as_matrix(detection.bbox.center) @ [*(sign * size / 2), 1.0] for sign in (-1, 1))
+    np.testing.assert_allclose(low, one.T_camera_object @ [*BOXES["mug"][0], 1.0], atol=1e-12)
+    np.testing.assert_allclose(high, one.T_camera_object @ [*BOXES["mug"][1], 1.0], atol=1e-12)
+
+
+def test_tracks_keep_their_order_and_have_their_numbers_as_ids():
+    pytest.importorskip("vision_msgs", reason="vision_msgs is not installed")
+    tracks = [track(7, "mug", 1), track(12, "bowl", 2)]
+    array = ros_messages.detections(HEADER, tracks, BOXES)
+    assert [d.id for d in array.detections] == ["7", "12"]
+    assert [d.results[0].hypothesis.class_id for d in array.detections] == ["mug", "bowl"]
+    assert [d.results[0].pose.pose for d in array.detections] == [ros_messages.pose(t.T_fixed_object) for t in tracks]
+    assert ros_messages.detections(HEADER, [], BOXES).detections == []
+
+
+def test_missing_messages_are_named():
+    for name in ("tf2_msgs", "vision_msgs"):
+        assert (importlib.util.find_spec(name) is None) == (name in ros_messages.MISSING)
+
+
+def test_a_track_that_is_not_finite_is_not_publishable():
+    one = track()
+    assert ros_messages.is_publishable(one)
+    one.T_fixed_object[0, 3] = np.nan
+    assert not ros_messages.is_publishable(one)
 
 
 @pytest.mark.parametrize("field", ["T_camera_object", "covariance"])
