@@ -144,8 +144,8 @@ class Turns:
         best = max(result.estimates, key=lambda e: e.score, default=None)
         if best is not None:
             return {"outcome": "answered", **error_row(crop, best.T_camera_object, ms)}
-        why = max(result.rejected, key=lambda r: r.score or 0.0)
-        return {"outcome": "refused", "why": why.code, **error_row(crop, None, ms)}
+        why = max(result.rejected, key=lambda r: r.score or 0.0, default=None)
+        return {"outcome": "refused", "why": why.code if why else "silent", **error_row(crop, None, ms)}
 
     def _peer_on_clusters(self, peer: Any, crop: Crop, masks: Sequence[Any]) -> rows.Row:
         """The pose that our judge scores best, of the first ones of all clusters and of all poses of all clusters."""
