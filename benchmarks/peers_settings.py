@@ -27,7 +27,7 @@ import numpy as np
 
 from benchmarks import data, results, rows
 from benchmarks.crops import Crop, crops
-from benchmarks.methods import better_variant, hit, peer_row, segment_of, worker
+from benchmarks.methods import better_variant, hit, median_ms, peer_row, segment_of, worker
 from benchmarks.peers import PEERS
 from benchmarks.peers.worker import Worker
 from benchmarks.set_objects import card_name, label_counts
@@ -95,14 +95,14 @@ def figures_of(found: dict[tuple[str, str], list[rows.Row]]) -> tuple[dict[str, 
     for (peer, setting), trials in found.items():
         variant = better_variant(trials)
         recall = results.share([hit(t[variant]) for t in trials])
-        ms = results.percentile([t[variant]["ms"] for t in trials], 50)
+        ms = median_ms([t[variant] for t in trials])
         figures[f"{peer}_{setting}_mssd_depth"] = recall
         figures[f"{peer}_{setting}_ms_p50"] = ms
         for outcome in ("timed_out", "untrained", "failed"):
             count = sum(t["outcome"] == outcome for t in trials)
             if count or outcome == "timed_out":
                 figures[f"{peer}_{setting}_{outcome}"] = count
-        best[peer] = min(best.get(peer, (np.inf, np.inf, "")), (-recall, ms, setting))
+        best[peer] = min(best.get(peer, (np.inf, np.inf, "")), (-recall, float(np.nan_to_num(ms)), setting))
     return figures, {peer: setting for peer, (_, _, setting) in best.items()}
 
 

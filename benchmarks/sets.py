@@ -37,7 +37,18 @@ import numpy as np
 
 from benchmarks import data, results, rows
 from benchmarks.crops import Crop, crops
-from benchmarks.methods import ERRORS, VARIANTS, ask, better_variant, error_row, hit, peer_row, segment_of, worker
+from benchmarks.methods import (
+    ERRORS,
+    VARIANTS,
+    ask,
+    better_variant,
+    error_row,
+    hit,
+    median_ms,
+    peer_row,
+    segment_of,
+    worker,
+)
 from benchmarks.peers import PEERS
 from benchmarks.peers_settings import chosen
 from benchmarks.set_objects import SETS, card_name, label_counts, networks_folder
@@ -126,21 +137,21 @@ class Turns:
 
     def _ours(self, crop: Crop, masks: Sequence[Any]) -> rows.Row:
         if not len(masks):
-            return {"outcome": "no_cluster", **error_row(crop, None, 0.0)}
+            return {"outcome": "no_cluster", **error_row(crop, None, float("nan"))}
         start = time.process_time()
         result = self.pipeline.estimate(crop.cloud, masks={crop.name: list(masks)})
         ms = 1000.0 * (time.process_time() - start)
         best = max(result.estimates, key=lambda e: e.score, default=None)
         if best is not None:
             return {"outcome": "answered", **error_row(crop, best.T_camera_object, ms)}
-        why = max(result.rejected, key=lambda r: r.score or 0.0)
-        return {"outcome": "refused", "why": why.code, **error_row(crop, None, ms)}
+        why = max(result.rejected, key=lambda r: r.score or 0.0, default=None)
+        return {"outcome": "refused", "why": why.code if why else "silent", **error_row(crop, None, ms)}
 
     def _peer_on_clusters(self, peer: Any, crop: Crop, masks: Sequence[Any]) -> rows.Row:
         """The pose that our judge scores best, of the first ones of all clusters and of all poses of all clusters."""
         found, _ = segments(crop.cloud, {crop.name: list(masks)}, {crop.name: self.card}, self.pipeline.config.segment)
         if not masks or not found:
-            return {"outcome": "no_cluster", **{v: error_row(crop, None, 0.0) for v in VARIANTS}}
+            return {"outcome": "no_cluster", **{v: error_row(crop, None, float("nan")) for v in VARIANTS}}
         scene = Scene(crop.cloud, {crop.name: self.card})
         judge = self.pipeline.judge.visibility[crop.name]
         best: dict[str, tuple[float, Array | None]] = dict.fromkeys(VARIANTS, (-np.inf, None))
@@ -211,10 +222,19 @@ def with_better_variant(found: Sequence[rows.Row]) -> tuple[list[rows.Row], dict
     return out, variants
 
 
+def timed_in_one_run(found: Sequence[rows.Row]) -> list[rows.Row]:
+    """Rows whose times are null where they are not of the run that measured most of them."""
+    run, _ = Counter(row["run"] for row in found).most_common(1)[0]
+    return [
+        row if row["run"] == run else {**row, **{method: {**row[method], "ms": None} for method in METHODS}}
+        for row in found
+    ]
+
+
 def figures_of(found: Sequence[rows.Row], prefix: str = "") -> dict[str, float]:
     """Figures of one set: each method's, and ours against each peer's. ``found``: of ``with_better_variant``."""
     places = [row["placement"] for row in found]
-    run, timed = Counter(row["run"] for row in found).most_common(1)[0]
+    timed = sum(row["ours"]["ms"] is not None for row in found)
     out: dict[str, float] = {"labels": len(found), "placements": len(set(places)), "timed_labels": timed}
     names = list(dict.fromkeys(row["object"] for row in found))
     for name in names:
@@ -226,7 +246,7 @@ def figures_of(found: Sequence[rows.Row], prefix: str = "") -> dict[str, float]:
         for error in ERRORS[3:]:
             out[f"{method}_{error}"] = results.percentile([m[error] for m in mine if m[error] is not None], 50)
         out[f"{method}_answered"] = results.share([m["mssd"] is not None for m in mine])
-        out[f"{method}_ms_p50"] = results.percentile([row[method]["ms"] for row in found if row["run"] == run], 50)
+        out[f"{method}_ms_p50"] = median_ms(mine)
         for outcome in ("timed_out", "untrained", "failed"):
             out[f"{method}_{outcome}"] = sum(m["outcome"] == outcome for m in mine)
         for name in names:
@@ -261,6 +281,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         kinds = [*(["masked"] if cards else []), *(["clusters"] if cards and set_name in WITHOUT_MASKS else [])]
         for kind, found in measure(set_name, cards, settings, options.labels, kinds).items():
             labels, more["variants"][kind] = with_better_variant(found)
+            labels = timed_in_one_run(labels)
             figures.update(figures_of(labels, "" if kind == "masked" else f"{kind}_"))
             more[f"{kind}_labels"] = labels
         print(set_name)

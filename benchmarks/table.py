@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks import results
-from benchmarks.methods import hit
+from benchmarks.methods import hit, median_ms
 from benchmarks.set_objects import SETS
 from pose_node.evaluation.intervals import FEWEST, mean_interval
 from pose_node.evaluation.paired import mean_difference
@@ -57,7 +57,7 @@ def pooled(rows: Sequence[Any]) -> dict[str, float]:
     hits = {method: [hit(row[method]) for row in rows] for method in TITLES}
     for method in TITLES:
         out[f"{method}_mssd_depth"] = results.share(hits[method])
-        out[f"{method}_ms_p50"] = results.percentile([row[method]["ms"] for row in rows], 50)
+        out[f"{method}_ms_p50"] = median_ms([row[method] for row in rows])
         for outcome in OUTCOMES:
             out[f"{method}_{outcome}"] = sum(row[method]["outcome"] == outcome for row in rows)
     for peer in PEERS:
@@ -74,7 +74,7 @@ def of_sets(loaded: Mapping[str, Content], names: Sequence[str], kind: str = "ma
 
 def best_peer(figures: Mapping[str, Any], prefix: str = "") -> str:
     """The peer of highest recall, the faster one of two."""
-    return min(PEERS, key=lambda p: (-figures[f"{prefix}{p}_mssd_depth"], figures[f"{prefix}{p}_ms_p50"] or 0.0))
+    return min(PEERS, key=lambda p: (-figures[f"{prefix}{p}_mssd_depth"], figures[f"{prefix}{p}_ms_p50"] or np.inf))
 
 
 def row(title: str, figures: Mapping[str, Any], prefix: str = "", missing: int = 0) -> list[str]:
@@ -176,11 +176,16 @@ def draw(loaded: Mapping[str, Content], path: Path) -> None:
             f = loaded[name]["figures"]
             size = 12.0 + f["labels"]
             axes.scatter(
-                f[f"{method}_ms_p50"], 100 * f[f"{method}_mssd_depth"], s=size, color=COLOURS[method], alpha=0.35, lw=0
+                f[f"{method}_ms_p50"] or np.nan,
+                100 * f[f"{method}_mssd_depth"],
+                s=size,
+                color=COLOURS[method],
+                alpha=0.35,
+                lw=0,
             )
         hits = np.array([hit(r[method]) for r in rows], float)
         low, high = mean_interval(hits, [_place(r) for r in rows])
-        middle, ms = hits.mean(), results.percentile([r[method]["ms"] for r in rows], 50)
+        middle, ms = hits.mean(), median_ms([r[method] for r in rows])
         reach = np.nan_to_num([[middle - low], [high - middle]])
         axes.errorbar(
             ms,
@@ -216,7 +221,8 @@ def main() -> None:
 
 def _cell(figures: Mapping[str, Any], key: str) -> str:
     ms = figures[f"{key}_ms_p50"]
-    text = f"{100 * figures[f'{key}_mssd_depth']:.0f} % ({ms:.0f} ms)"
+    time = "never asked" if ms is None or not np.isfinite(ms) else f"{ms:.0f} ms"
+    text = f"{100 * figures[f'{key}_mssd_depth']:.0f} % ({time})"
     notes = [f"{figures[f'{key}_{o}']} {words}" for o, words in OUTCOMES.items() if figures[f"{key}_{o}"]]
     return "; ".join([text, *notes])
 

@@ -36,9 +36,9 @@ class Ppf:
 
     settings: ClassVar[dict[str, Setting]] = {
         "step7": Setting(0.07, 0.05),
-        "step7_merging_less": Setting(0.07, 0.05, scale=2.0),
-        "step7_fewer_votes": Setting(0.07, 0.05, every=10),
         "step10": Setting(0.10, 0.05),
+        "step10_merging_less": Setting(0.10, 0.05, scale=2.0),
+        "step10_fine_crop": Setting(0.10, 0.03),
     }
 
     def __init__(self, vertices_m: Array, faces: Any, diameter_m: float, setting: Setting):

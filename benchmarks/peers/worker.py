@@ -30,7 +30,7 @@ Outcome = Literal["answered", "timed_out", "failed", "untrained"]
 
 @dataclass(frozen=True, eq=False)
 class Answer:
-    """What one call gave. ``seconds``: inside the process, ``CALL_S`` where it was killed, 0 where it was not asked.
+    """What one call gave. ``seconds``: inside the process, ``CALL_S`` where it was killed, NaN where it was not asked or died.
 
     outcome: "answered" (perhaps with no pose), "timed_out", "failed" (it raised, or its process died) or "untrained" (its
     training failed or did not end in time); why: the last two in words.
@@ -65,7 +65,7 @@ class Worker:
         if self._process is None and not self.untrained:
             self._start()
         if self.untrained or self._pipe is None:
-            return Answer([], 0.0, "untrained", self.untrained)
+            return Answer([], float("nan"), "untrained", self.untrained)
         try:
             self._pipe.send((points_m, viewpoint_m))
             if not self._answers_within(self.call_s):
@@ -74,7 +74,7 @@ class Worker:
             told = self._pipe.recv()
         except (EOFError, OSError):
             self.close()
-            return Answer([], 0.0, "failed", "its process died")
+            return Answer([], float("nan"), "failed", "its process died")
         found, seconds, why = told
         return Answer(found, seconds, "failed" if why else "answered", why)
 

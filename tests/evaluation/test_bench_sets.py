@@ -15,7 +15,7 @@ MISS = {"mssd_depth": None, "mssd": None, "add_s": None, "translation_mm": None,
 HIT = {"mssd_depth": 0.02, "mssd": 0.02, "add_s": 0.01, "translation_mm": 1.0, "rotation_deg": 2.0}
 
 
-def answer(found: bool, ms: float, outcome: str = "answered") -> dict[str, Any]:
+def answer(found: bool, ms: float | None, outcome: str = "answered") -> dict[str, Any]:
     return {"outcome": outcome, **(HIT if found else MISS), "ms": ms}
 
 
@@ -67,8 +67,19 @@ def test_figures_count_hits_and_pair_methods() -> None:
 def test_times_are_of_one_run_alone() -> None:
     rows = [label(0, 0, run=1), label(1, 1, run=2), label(2, 2, run=2)]
     rows[0]["ours"]["ms"] = 9000.0
-    figures = sets.figures_of(rows, "clusters_")
+    figures = sets.figures_of(sets.timed_in_one_run(rows), "clusters_")
+    assert figures["clusters_ours_mssd_depth"] == 1.0
     assert figures["clusters_timed_labels"] == 2 and figures["clusters_ours_ms_p50"] == 100.0
+
+
+def test_who_was_never_asked_has_no_time(loaded: dict[str, Any]) -> None:
+    rows = [label(i, i) for i in range(4)]
+    for row in rows:
+        row["ppf"] = answer(False, None, "untrained")
+    rows[0]["ransac"] = answer(False, None, "failed")
+    figures = sets.figures_of(rows)
+    assert figures["ppf_untrained"] == 4 and figures["ransac_ms_p50"] == 201.0
+    assert "| 0 % (never asked); 4 untrained |" in " | ".join(table.row("ycbv", figures)) + " |"
 
 
 def test_the_better_variant_hits_more_and_of_equals_is_faster() -> None:
