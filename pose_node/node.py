@@ -14,9 +14,11 @@ import time
 import traceback
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+import numpy as np
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from geometry_msgs.msg import PoseArray, PoseStamped, PoseWithCovarianceStamped
@@ -27,6 +29,7 @@ from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPo
 from rclpy.signals import SignalHandlerOptions
 from rclpy.utilities import remove_ros_args
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2
+from std_msgs.msg import Header
 from std_srvs.srv import SetBool, Trigger
 from visualization_msgs.msg import MarkerArray
 
@@ -36,7 +39,7 @@ from pose_node.errors import ConfigError, InputError, PoseNodeError
 from pose_node.frames import Frame, Mailbox, Pairing
 from pose_node.objects import object_folders
 from pose_node.tf_buffer import TfBuffer
-from pose_node.types import Estimate, Rejected, Result, Track
+from pose_node.types import Estimate, Rejected, Result, Step, Track
 
 _HOUSEKEEPING_S = 0.1
 _SOURCE_SILENT_S = 1.0  # with input "auto", the other source may take over after this silence
@@ -54,6 +57,7 @@ class PoseNode(LifecycleNode):
         self.add_on_set_parameters_callback(self._on_set_parameters)
         self._pipeline: Any = None
         self._meshes: dict[str, str] = {}
+        self._boxes_m: dict[str, Any] = {}
         self._labels: dict[int, str] = {}
         self._outputs: dict[str, Any] = {}
         self._inputs: list[_Input] = []
@@ -149,6 +153,13 @@ class PoseNode(LifecycleNode):
         self._meshes = {name: card.mesh_path.resolve().as_uri() for name, card in self._pipeline.cards.items()}
         self._offer("~/poses", PoseArray)
         self._offer("~/markers", MarkerArray)
+        self._boxes_m = {name: card.surface.box_m for name, card in self._pipeline.cards.items()}
+        if ros_messages.vision_msgs is None:
+            self.get_logger().warning("vision_msgs is not installed: ~/detections is left out.")
+        else:
+            self._offer("~/detections", ros_messages.vision_msgs.msg.Detection3DArray)
+        if self._tracks() and node.publish_tf:
+            self._offer("/tf", ros_messages.tf2_msgs.msg.TFMessage)
         for name in self._pipeline.cards:
             self._offer(f"~/{name}/pose", PoseStamped)
             self._offer(f"~/{name}/pose_with_covariance", PoseWithCovarianceStamped)
@@ -214,8 +225,7 @@ class PoseNode(LifecycleNode):
             sources.append(_Input(self, PointCloud2, "points", 2, lambda m: self._on_measurement("points", m)))
         sources.append(_Input(self, Image, "mask", 5, self._on_mask))
         if self._tf is not None:
-            from tf2_msgs.msg import TFMessage
-
+            TFMessage = ros_messages.tf2_msgs.msg.TFMessage
             sources.append(_Input(self, TFMessage, "/tf", 100, lambda m: self._on_tf(m, False)))
             sources.append(_Input(self, TFMessage, "/tf_static", 100, lambda m: self._on_tf(m, True)))
         return sources
@@ -307,10 +317,14 @@ class PoseNode(LifecycleNode):
         started_s = time.monotonic()
         cloud = frame.cloud(self.settings.node.rectified)
         converted_s = time.monotonic()
-        result, found, tracks = self._estimate(pipeline, frame, cloud)
-        estimates = [estimate for estimate in found if ros_messages.is_publishable(estimate)]
-        self._publish(frame.message.header, estimates)
-        self._status.tracked(tracks)
+        answer = self._estimate(pipeline, frame, cloud)
+        result, found = answer.result, answer.estimates
+        good = [i for i, estimate in enumerate(found) if ros_messages.is_publishable(estimate)]
+        estimates = [found[i] for i in good]
+        self._publish(frame.message.header, estimates, answer.ids and [answer.ids[i] for i in good])
+        if answer.step is not None:
+            self._status.tracked(answer.step.tracks)
+            self._publish_tf(frame.message.header.stamp, answer.step.tracks)
         done_s = time.monotonic()
         stages = {"convert": converted_s - started_s, **result.stage_s}
         rejected = [r.code for r in result.rejected]
@@ -318,22 +332,17 @@ class PoseNode(LifecycleNode):
         self._status.answered(len(estimates), rejected, stages, done_s - started_s, done_s - frame.arrived_s)
         self._warn_of_header(frame.message.header)
 
-    def _estimate(
-        self, pipeline: Any, frame: Frame, cloud: Cloud
-    ) -> tuple[Result, Sequence[Estimate], Sequence[Track]]:
-        """What the chain made of the frame, the estimates to publish, and the tracks."""
+    def _estimate(self, pipeline: Any, frame: Frame, cloud: Cloud) -> _Answer:
         if not len(cloud):
-            return Result((), (Rejected("no_points", "the measurement holds no reading."),)), (), ()
+            return _Answer(Result((), (Rejected("no_points", "the measurement holds no reading."),)))
         masks = frame.masks(cloud, self._labels, tuple(pipeline.cards))
         if masks is not None and not masks:
-            return (
-                Result((), (Rejected("no_labels", "the mask holds none of the labels that name an object."),)),
-                (),
-                (),
+            return _Answer(
+                Result((), (Rejected("no_labels", "the mask holds none of the labels that name an object."),))
             )
         if self._tf is None:
             result = pipeline.estimate(cloud, masks=masks, objects=self._active)
-            return result, result.estimates, ()
+            return _Answer(result, result.estimates)
         from pose_node.stream import shown
 
         node = self.settings.node
@@ -344,15 +353,26 @@ class PoseNode(LifecycleNode):
             pipeline.stream.detect_soon()
         pipeline.stream.look_for(self._active)
         step = pipeline.step(cloud, T_fixed_camera, masks)
-        return step.result, shown(step.tracks, T_fixed_camera), step.tracks
+        pairs = shown(step.tracks, T_fixed_camera)
+        return _Answer(step.result, tuple(e for _, e in pairs), [_name(track) for track, _ in pairs], step)
 
-    def _publish(self, header: Any, estimates: Sequence[Any]) -> None:
+    def _publish(self, header: Any, estimates: Sequence[Estimate], ids: Sequence[str] | None) -> None:
         self._send("~/poses", ros_messages.pose_array(header, estimates))
+        if "~/detections" in self._outputs:
+            self._send("~/detections", ros_messages.detections(header, estimates, self._boxes_m, ids))
         self._send("~/markers", ros_messages.markers(header, estimates, self._meshes))
         best = {estimate.object_name: estimate for estimate in reversed(estimates)}
         for name, estimate in best.items():
             self._send(f"~/{name}/pose", ros_messages.pose_stamped(header, estimate))
             self._send(f"~/{name}/pose_with_covariance", ros_messages.pose_with_covariance(header, estimate))
+
+    def _publish_tf(self, stamp: Any, tracks: Sequence[Track]) -> None:
+        """A frame for each track that is not lost, below the fixed one."""
+        if "/tf" in self._outputs:
+            header = Header(stamp=stamp, frame_id=self.settings.node.fixed_frame)
+            for track in tracks:
+                if track.state != "lost" and np.isfinite(track.T_fixed_object).all():
+                    self._send("/tf", ros_messages.tf_message(header, _name(track), track.T_fixed_object))
 
     def _send(self, topic: str, message: Any) -> None:
         publisher = self._outputs.get(topic)
@@ -387,6 +407,16 @@ class PoseNode(LifecycleNode):
         """Stop the worker and give back all that ROS lent."""
         self._stop()
         self.destroy_node()
+
+
+@dataclass(frozen=True)
+class _Answer:
+    """What the chain made of a frame: the estimates to publish, and with tracks the names of theirs and all there are."""
+
+    result: Result
+    estimates: Sequence[Estimate] = ()
+    ids: Sequence[str] | None = None
+    step: Step | None = None
 
 
 class _Input:
@@ -528,13 +558,16 @@ class _Status:
 
 
 def _need_tf_messages(fixed_frame: str) -> None:
-    try:
-        import tf2_msgs.msg  # noqa: F401 - is it there?
-    except ImportError as error:
+    if ros_messages.tf2_msgs is None:
         raise ConfigError(
             f"parameter fixed_frame: found {fixed_frame!r} and no package tf2_msgs, which /tf needs: install it (a ROS "
             "installation has it, script/setup makes it), or leave the parameter empty."
-        ) from error
+        )
+
+
+def _name(track: Track) -> str:
+    """The track's name: its id in detections, its frame on /tf."""
+    return f"{track.object_name}_{track.track_id}"
 
 
 def _code(error: Exception) -> str:

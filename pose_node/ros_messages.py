@@ -1,6 +1,6 @@
 """Results -> ROS messages. The header of each is the measurement's own, so stamps and frames pass through untouched.
 
-Of tracks it is the fixed frame's. ``tf2_msgs`` and ``vision_msgs`` are None where they are not installed, and named in
+``tf2_msgs`` and ``vision_msgs`` are None where they are not installed, and named in
 ``MISSING``; all else works without them.
 """
 
@@ -28,7 +28,7 @@ from std_msgs.msg import ColorRGBA
 from visualization_msgs.msg import Marker, MarkerArray
 
 from pose_node import se3
-from pose_node.types import Array, Estimate, Track
+from pose_node.types import Array, Estimate
 
 try:
     import tf2_msgs.msg
@@ -43,9 +43,9 @@ MISSING = tuple(n for n, package in (("tf2_msgs", tf2_msgs), ("vision_msgs", vis
 _MARKER_LIFE = Duration(sec=2)  # a silent node leaves no poses standing in the picture
 
 
-def is_publishable(seen: Estimate | Track) -> bool:
+def is_publishable(estimate: Estimate) -> bool:
     """True when every number is finite: what is not never leaves the node."""
-    return bool(np.isfinite(_place(seen)).all() and np.isfinite(seen.covariance).all())
+    return bool(np.isfinite(estimate.T_camera_object).all() and np.isfinite(estimate.covariance).all())
 
 
 def pose(T_camera_object: Array) -> Pose:
@@ -83,15 +83,17 @@ def tf_message(header: Any, child_frame: str, T_header_child: Array) -> Any:
     return tf2_msgs.msg.TFMessage(transforms=[edge])
 
 
-def detections(header: Any, seen: Sequence[Estimate | Track], boxes_m: Mapping[str, Array]) -> Any:
-    """Objects with their boxes as a Detection3DArray; a track's id is its number, an estimate has none. Needs vision_msgs.
+def detections(
+    header: Any, estimates: Sequence[Estimate], boxes_m: Mapping[str, Array], ids: Sequence[str] | None = None
+) -> Any:
+    """Objects with their boxes as a Detection3DArray. Needs vision_msgs.
 
-    header:  of the frame that the poses are in: the camera's for estimates, the fixed one for tracks.
-    boxes_m: object name -> [2, 3] corners of its box in the object frame, ``Surface.box_m``.
+    boxes_m: object name -> [2, 3] corners of its box in the object frame, ``Surface.box_m``. ids: of their tracks, one each;
+    None where nothing is tracked.
     """
     array = vision_msgs.msg.Detection3DArray(header=header)
-    for one in seen:
-        T = _place(one)
+    for i, one in enumerate(estimates):
+        T = one.T_camera_object
         low, high = boxes_m[one.object_name]
         result = vision_msgs.msg.ObjectHypothesisWithPose()
         result.hypothesis.class_id = one.object_name
@@ -101,8 +103,8 @@ def detections(header: Any, seen: Sequence[Estimate | Track], boxes_m: Mapping[s
         middle = se3.transform(np.eye(3), (low + high) / 2)
         x, y, z = (float(edge) for edge in high - low)
         box = vision_msgs.msg.BoundingBox3D(center=pose(T @ middle), size=Vector3(x=x, y=y, z=z))
-        number = str(one.track_id) if isinstance(one, Track) else ""
-        array.detections.append(vision_msgs.msg.Detection3D(header=header, results=[result], bbox=box, id=number))
+        name = "" if ids is None else ids[i]
+        array.detections.append(vision_msgs.msg.Detection3D(header=header, results=[result], bbox=box, id=name))
     return array
 
 
@@ -150,10 +152,6 @@ def diagnostics(stamp: Any, name: str, level: bytes, summary: str, values: Mappi
     array = DiagnosticArray(status=[status])
     array.header.stamp = stamp
     return array
-
-
-def _place(seen: Estimate | Track) -> Array:
-    return seen.T_fixed_object if isinstance(seen, Track) else seen.T_camera_object
 
 
 def _colour(score: float) -> ColorRGBA:

@@ -144,24 +144,21 @@ class Stream:
         return Result(tuple(sorted(estimates, key=lambda e: -e.score)), rejected, stage_s=clock)
 
 
-def shown(tracks: Sequence[Track], T_fixed_camera: Array) -> tuple[Estimate, ...]:
-    """The tracks that this frame shows, as estimates in the camera's frame, best first."""
-    seen = (in_camera(track, T_fixed_camera) for track in tracks)
-    return tuple(sorted((e for e in seen if e is not None), key=lambda e: -e.score))
-
-
-def in_camera(track: Track, T_fixed_camera: Array) -> Estimate | None:
-    """The track's pose as an estimate in the camera's frame, or None where this frame does not show it."""
-    if track.estimate is None:
-        return None
+def shown(tracks: Sequence[Track], T_fixed_camera: Array) -> tuple[tuple[Track, Estimate], ...]:
+    """The tracks that this frame shows, best first, each with its pose as an estimate in the camera's frame."""
     T_camera_fixed = se3.invert(T_fixed_camera)
-    return replace(
-        track.estimate,
-        T_camera_object=T_camera_fixed @ track.T_fixed_object,
-        score=track.score,
-        covariance=se3.rotate_covariance(T_camera_fixed[:3, :3], track.covariance),
-        alternatives=tuple((T_camera_fixed @ T, weight) for T, weight in track.alternatives),
-    )
+    found = []
+    for track in tracks:
+        if track.estimate is not None:
+            seen = replace(
+                track.estimate,
+                T_camera_object=T_camera_fixed @ track.T_fixed_object,
+                score=track.score,
+                covariance=se3.rotate_covariance(T_camera_fixed[:3, :3], track.covariance),
+                alternatives=tuple((T_camera_fixed @ T, weight) for T, weight in track.alternatives),
+            )
+            found.append((track, seen))
+    return tuple(sorted(found, key=lambda pair: -pair[1].score))
 
 
 def _mask_of(expected: Expected, cloud: Cloud, masks: Masks | None) -> Indices | None:

@@ -149,7 +149,7 @@ def _step(pipeline: Pipeline, frame: BagFrame, still: bool) -> Outcome:
     if T_fixed_camera is None:
         raise InputError("tf: found no pose of the camera at the measurement's stamp, expected one.", "tf_missing")
     step = pipeline.step(frame.cloud, T_fixed_camera, frame.masks)
-    estimates = shown(step.tracks, T_fixed_camera)
+    estimates = tuple(estimate for _, estimate in shown(step.tracks, T_fixed_camera))
     return replace(step.result, estimates=estimates), tuple(TrackRecord.of(track) for track in step.tracks)
 
 

@@ -11,7 +11,7 @@ from pose_node import se3
 from pose_node.config import PipelineConfig, TrackConfig
 from pose_node.errors import InputError
 from pose_node.pipeline import Pipeline
-from pose_node.stream import Inline, in_camera
+from pose_node.stream import Inline, shown
 
 SECOND = 1_000_000_000
 
@@ -50,7 +50,8 @@ def test_a_moved_camera_sees_the_same_track(block, pose):
         (track,) = step.tracks
         assert track.track_id == 1
         assert np.linalg.norm(se3.local(pose, track.T_fixed_object)[:3]) < 0.003
-        inside = in_camera(track, T_fixed_camera)
+        ((same, inside),) = shown(step.tracks, T_fixed_camera)
+        assert same is track
         assert np.allclose(inside.T_camera_object, se3.invert(T_fixed_camera) @ track.T_fixed_object)
 
 

@@ -107,26 +107,18 @@ def test_a_detection_holds_pose_covariance_and_the_box_of_the_object(seed):
     np.testing.assert_allclose(high, one.T_camera_object @ [*BOXES["mug"][1], 1.0], atol=1e-12)
 
 
-def test_tracks_keep_their_order_and_have_their_numbers_as_ids():
+def test_tracks_have_their_names_as_ids():
     pytest.importorskip("vision_msgs", reason="vision_msgs is not installed")
-    tracks = [track(7, "mug", 1), track(12, "bowl", 2)]
-    array = ros_messages.detections(HEADER, tracks, BOXES)
-    assert [d.id for d in array.detections] == ["7", "12"]
-    assert [d.results[0].hypothesis.class_id for d in array.detections] == ["mug", "bowl"]
-    assert [d.results[0].pose.pose for d in array.detections] == [ros_messages.pose(t.T_fixed_object) for t in tracks]
-    assert ros_messages.detections(HEADER, [], BOXES).detections == []
+    found = [estimate(seed=1), estimate(seed=2)]
+    array = ros_messages.detections(HEADER, found, BOXES, ["mug_7", "mug_12"])
+    assert [d.id for d in array.detections] == ["mug_7", "mug_12"]
+    assert [d.results[0].pose.pose for d in array.detections] == [ros_messages.pose(e.T_camera_object) for e in found]
+    assert ros_messages.detections(HEADER, [], BOXES, []).detections == []
 
 
 def test_missing_messages_are_named():
     for name in ("tf2_msgs", "vision_msgs"):
         assert (importlib.util.find_spec(name) is None) == (name in ros_messages.MISSING)
-
-
-def test_a_track_that_is_not_finite_is_not_publishable():
-    one = track()
-    assert ros_messages.is_publishable(one)
-    one.T_fixed_object[0, 3] = np.nan
-    assert not ros_messages.is_publishable(one)
 
 
 @pytest.mark.parametrize("field", ["T_camera_object", "covariance"])

@@ -136,6 +136,27 @@ def test_an_object_is_looked_for_no_longer_and_again(tracking, peer, recorded):
     assert peer.wait(send(peer, frames[2])).poses
 
 
+def test_tracks_are_frames_and_detections_with_their_names(start, shipped, peer, recorded):
+    messages = pytest.importorskip("vision_msgs.msg", reason="vision_msgs is not installed")
+    _, frames = recorded
+    process = start("pose_node.node", *node_arguments(fixed_frame="world", publish_tf="true", **TOLD))
+    process.wait_for("active")
+    heard = {"/tf": [], "/pose_node/detections": []}
+    for topic, kind in (("/tf", TFMessage), ("/pose_node/detections", messages.Detection3DArray)):
+        peer.node.create_subscription(kind, topic, heard[topic].append, 100)
+    peer.forget()
+    settle(peer, frames)
+    stamp = send(peer, frames[0])
+    (pose,) = peer.wait(stamp).poses
+    (detection,) = peer.until(lambda: [m for m in heard["/pose_node/detections"] if m.header.stamp == stamp])[
+        0
+    ].detections
+    assert (detection.id, detection.results[0].hypothesis.class_id) == (f"{OBJECT}_1", OBJECT)
+    assert detection.results[0].pose.pose == pose
+    edges = peer.until(lambda: [t for m in heard["/tf"] for t in m.transforms if t.child_frame_id == f"{OBJECT}_1"])
+    assert (edges[0].header.frame_id, edges[0].header.stamp) == ("world", stamp)
+
+
 def test_without_a_fixed_frame_there_is_nothing_to_reset(node, peer):
     answer = call(peer, Trigger, "reset_tracks", Trigger.Request())
     assert not answer.success
