@@ -2,10 +2,9 @@
 
     python -m benchmarks.peers_settings            -> results/peers_settings.json (some 20 minutes on one core)
 
-Instances: of every placement in ycbv's dev frames (12 objects, 13 placements) the first and the last frame, with the true
-mask. Every pose goes through our own refinement. Recall is that of MSSD-depth at 10 % of the diameter (``benchmarks.real``), of
+Instances: of every placement in ycbv's dev frames (12 objects, 13 placements) the first frame, with the true mask. Every pose goes through our own refinement. Recall is that of MSSD-depth at 10 % of the diameter (``benchmarks.real``), of
 the better of the peer's first pose and of its best fitting one; of two settings with equal recall the faster one is chosen. A
-call is killed after 30 s, a training after 300 s; both count as misses.
+call is killed after 30 s, a training after 120 s; both count as misses.
 
 Figures, for each peer and setting: recall, median ms, time-outs, trainings that did not end. ``chosen`` names the setting that
 ``benchmarks.sets`` takes. A killed run goes on where it stopped.
@@ -42,14 +41,13 @@ RESULT = results.FOLDER / "peers_settings.json"
 
 
 def instances() -> dict[str, list[Crop]]:
-    """Object name -> the first and the last crop of each of its placements."""
+    """Object name -> the first crop of each of its placements."""
     found: dict[str, list[Crop]] = {}
     for object_id in label_counts(SET):
         placements: dict[str, list[Crop]] = {}
         for crop in crops(SET, object_id):
             placements.setdefault(crop.placement, []).append(crop)
-        ends = [[group[0], group[-1]] if len(group) > 1 else group for group in placements.values()]
-        found[card_name(SET, object_id)] = [crop for group in ends for crop in group]
+        found[card_name(SET, object_id)] = [group[0] for group in placements.values()]
     if sum(map(len, found.values())) > MOST_INSTANCES:
         raise ValueError(f"{SET}: found more than {MOST_INSTANCES} dev instances, expected at most as many.")
     return found

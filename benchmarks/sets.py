@@ -10,7 +10,7 @@ the others are left out by name (``left_out_<object>``: their labels). Ours is `
 the true mask. A peer (setting: peers_settings.json) gets what our own chain makes of that mask, and its poses go through our
 coarse and fine refinement: "first" its first pose, "best_fit" the one of all with most points on it; the better of the two on
 a set is its figure there. Time is the processor's, on one thread, without training and loading; a call ends after 30 s, a
-training after 300 s, and what comes of neither is a miss with its name. Methods take turns crop by crop.
+training after 120 s, and what comes of neither is a miss with its name. Methods take turns crop by crop.
 
 ``clusters_*`` (ycbv, ycbv_demo): no masks. The frame's clusters (``pose_node.segment``, table removed) that have the object's
 size, the likeliest ``MOST_CLUSTERS``, are given to all methods as masks; of a method's poses the one that our judge scores

@@ -36,7 +36,6 @@ class Ppf:
 
     settings: ClassVar[dict[str, Setting]] = {
         "step7": Setting(0.07, 0.05),
-        "step8": Setting(0.08, 0.05),
         "step10": Setting(0.10, 0.05),
         "step10_merging_less": Setting(0.10, 0.05, scale=2.0),
         "step10_fine_crop": Setting(0.10, 0.03),
