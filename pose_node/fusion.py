@@ -19,6 +19,7 @@ from pose_node.types import Array
 
 _SIDE_COS = np.cos(np.deg2rad(10.0))  # looks from nearer directions than this are of one side
 _MOST_SIDES = 32
+_CERTAIN = 0.8  # of the floor is surely in each look: their ranges, and so their floors, differ a little
 _STEPS = 3  # of Gauss-Newton over the sides, which agree within a few degrees
 _START_M_S, _START_RAD_S = 0.3, 1.0  # standard deviation of the velocity of an object of which one look is known
 
@@ -69,7 +70,7 @@ class StaticPose:
 
     def add(self, look: Look) -> None:
         """Take one more look; the nearest of symmetric poses must have been chosen."""
-        whole = look.covariance - look.floor
+        whole = look.covariance - _CERTAIN * look.floor
         new = (1.0 - self._config.common) * whole
         side = next((s for s in self._sides if s.towards @ look.towards > _SIDE_COS), None)
         if side is None:
@@ -97,7 +98,7 @@ class StaticPose:
             pull = np.sum([P @ se3.local(T, s.T) for P, s in zip(precisions, self._sides)], axis=0)
             T = se3.retract(T, np.linalg.solve(total, pull))
         self.T_fixed_object = se3.transform(se3.project_so3(T[:3, :3]), T[:3, 3])
-        self.covariance = _symmetric(np.linalg.inv(total)) + floor
+        self.covariance = _symmetric(np.linalg.inv(total)) + _CERTAIN * floor
 
 
 class MovingPose:

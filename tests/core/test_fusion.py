@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pose_node import se3
 from pose_node.config import TrackConfig
 from pose_node.covariance import floor
-from pose_node.fusion import Look, MovingPose, StaticPose
+from pose_node.fusion import _CERTAIN, Look, MovingPose, StaticPose
 
 TRUTH = se3.transform(se3.exp_so3(np.array([0.3, -0.2, 0.9])), np.array([0.4, 0.1, 0.8]))
 NOISE = np.diag([0.002, 0.002, 0.004, 0.02, 0.02, 0.03]) ** 2
@@ -38,7 +38,7 @@ def test_looks_from_one_side_agree_but_never_to_less_than_what_they_share():
     for i in range(1, 200):
         pose.add(look(rng, i * SECOND // 30))
     assert np.abs(se3.local(TRUTH, pose.T_fixed_object)).max() < 0.01
-    least = CONFIG.common * NOISE + FLOOR
+    least = CONFIG.common * NOISE + _CERTAIN * FLOOR
     assert np.all(np.linalg.eigvalsh(pose.covariance - least) > -1e-12)
     assert np.trace(pose.covariance) < np.trace(NOISE + FLOOR)
 
@@ -65,13 +65,13 @@ def test_stated_covariance_holds_for_looks_with_shared_errors():
                 new = look(
                     rng, (8 * i + k) * SECOND, (np.sin(angle), 0, np.cos(angle)), shared, (1 - CONFIG.common) * NOISE
                 )
-                new = Look(new.T_fixed_object, NOISE + FLOOR, FLOOR, new.towards, new.stamp_ns)
+                new = Look(new.T_fixed_object, NOISE + _CERTAIN * FLOOR, FLOOR, new.towards, new.stamp_ns)
                 if pose is None:
                     pose = StaticPose(new, CONFIG)
                 else:
                     pose.add(new)
         off = se3.local(pose.T_fixed_object, TRUTH)
-        found.append(off @ np.linalg.solve(pose.covariance - FLOOR, off) / 6.0)
+        found.append(off @ np.linalg.solve(pose.covariance - _CERTAIN * FLOOR, off) / 6.0)
     assert 0.8 < np.mean(found) < 1.25
 
 
@@ -130,3 +130,14 @@ def test_a_late_look_is_carried_along_the_motion():
     before = pose.at(3 * SECOND)[0]
     pose.add(look(rng, 2 * SECOND, truth=se3.retract(TRUTH, velocity * 2.0), noise=noise))
     assert np.linalg.norm(pose.at(3 * SECOND)[0][:3, 3] - before[:3, 3]) < 0.005
+
+
+def test_looks_whose_own_floor_was_a_little_lower_leave_a_covariance():
+    rng = np.random.default_rng(7)
+    first = look(rng, noise=1e-10 * np.eye(6))
+    pose = StaticPose(Look(first.T_fixed_object, 0.95 * FLOOR, FLOOR, first.towards, 0), CONFIG)
+    for i in range(1, 20):
+        new = look(rng, i * SECOND // 10, noise=1e-10 * np.eye(6))
+        pose.add(Look(new.T_fixed_object, 0.95 * FLOOR, FLOOR, new.towards, new.stamp_ns))
+    assert np.all(np.linalg.eigvalsh(pose.covariance) > 0)
+    assert np.abs(se3.local(TRUTH, pose.T_fixed_object)).max() < 1e-4
