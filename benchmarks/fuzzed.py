@@ -14,8 +14,7 @@ SIDES = (0, 1, 2, 3, 7, 32, 64, 2**16, 2**32 - 1)
 
 
 class Fuzzer:
-    """Draws messages; the same seed draws the same ones. ``stamp``: the stamps are random, too, and can be told from ours by
-    their seconds, which stay below ``BELOW_S``."""
+    """Draws messages; the same seed draws the same ones. Their stamps stay below ``BELOW_S``, so that good ones can be told."""
 
     BELOW_S = 900
 
@@ -80,7 +79,9 @@ class Fuzzer:
         names = self._pick((("x", "y", "z"), ("x", "y"), (), ("x", "y", "z", "rgb"), ("z", "y", "x"), ("X", "Y", "Z")))
         offset = self._pick((0, 4, 1000, 2**31))
         cloud.fields = [
-            PointField(name=n, offset=offset + 4 * i, datatype=self._pick((7, 7, 8, 2, 0, 200)), count=self._pick((1, 1, 0, 3)))
+            PointField(
+                name=n, offset=offset + 4 * i, datatype=self._pick((7, 7, 8, 2, 0, 200)), count=self._pick((1, 1, 0, 3))
+            )
             for i, n in enumerate(names)
         ]
         cloud.point_step = self._pick((12, 16, 32, 0, 1, 2**31))

@@ -1,0 +1,54 @@
+"""Whatever comes in by DDS: the node stays up, publishes nothing that is not finite, and answers the next good frame."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+pytest.importorskip("rclpy", reason="ROS 2 is not installed")
+pytest.importorskip("tf2_msgs", reason="neither a ROS installation nor script/setup has made tf2_msgs")
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from ros_testing import OBJECT, Process, node_arguments
+
+from benchmarks.fuzzed import Fuzzer
+
+BATCH = 40
+
+
+@pytest.fixture(scope="module")
+def busy(shipped, peer, tmp_path_factory):
+    """A node that tracks in the camera's own frame, with all inputs; one for all examples."""
+    told = node_arguments(fixed_frame="camera", **{"track.detect_beside": "false"})
+    process = Process("pose_node.node", *told, log=tmp_path_factory.mktemp("node") / "node.log")
+    try:
+        process.wait_for("active")
+        peer.forget()
+        peer.settled = False
+        yield process
+        assert process.end() == 0, process.output()
+    finally:
+        process.kill()
+
+
+@settings(max_examples=4, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(seed=st.integers(0, 10**6))
+def test_the_node_outlives_anything_and_goes_on(busy, peer, camera, seed):
+    fuzzer = Fuzzer(seed)
+    for _ in range(BATCH):
+        topic, message = fuzzer.message()
+        publisher = peer.publisher(topic, type(message))
+        peer.settle([publisher])
+        publisher.publish(message)
+        peer.spin(0.005)
+    assert busy.popen.poll() is None, busy.output()
+    for message in peer.heard["poses"]:
+        for pose in message.poses:
+            p, q = pose.position, pose.orientation
+            assert np.isfinite([p.x, p.y, p.z]).all()
+            assert np.linalg.norm([q.x, q.y, q.z, q.w]) == pytest.approx(1.0, abs=1e-9)
+    peer.spin(1.2)  # a source that was silent for a second is no longer preferred to the other one
+    answer = peer.wait(camera.send(peer))
+    assert answer.header.frame_id == "camera"
+    assert len(answer.poses) == 1, f"{OBJECT} after seed {seed}: {peer.values()}"
