@@ -1,0 +1,151 @@
+"""Ten thousand messages that no camera sends, and the node after them.
+
+    python -m benchmarks.faults             -> results/faults.json (some minutes; needs the ROS side and tf2_msgs)
+
+The node tracks one object in the camera's own frame, with all its inputs connected. After every hundred fuzzed messages
+(``benchmarks.fuzzed``) comes a good frame, which must be answered with a pose, under its own stamp. Counted: crashes, numbers that are not
+finite, stamps that nobody sent, good frames without an answer, and the node's resident memory after the first tenth and at the end.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+
+from benchmarks import results
+from benchmarks.fuzzed import Fuzzer
+from benchmarks.node_rate import SCENE
+
+MESSAGES, BATCH = 10_000, 100
+OBJECT, FRAME_ID = "mustard_bottle", "camera"
+QUIET_S = 1.2  # after which the node takes to another source
+ANSWER_S = 30.0
+
+
+class Sender:
+    """Publishes anything on any topic, and keeps what the node says."""
+
+    def __init__(self) -> None:
+        import rclpy
+        from geometry_msgs.msg import PoseArray
+
+        from pose_node.demo import player, recording
+
+        rclpy.init(args=[])
+        self.node = rclpy.create_node("sender")
+        self.heard: list[Any] = []
+        self.node.create_subscription(PoseArray, "/pose_node/poses", self.heard.append, 100)
+        self._publishers: dict[str, Any] = {}
+        frame = recording.read(SCENE)[0]
+        self._good = (("depth/camera_info", player.camera_info(frame)), ("depth/image_rect", player.depth_image(frame)))
+        self._mask = self._mask_of(frame)
+        self._second = Fuzzer.BELOW_S
+
+    def publish(self, topic: str, message: Any) -> None:
+        if topic not in self._publishers:
+            self._publishers[topic] = self.node.create_publisher(type(message), topic, 20)
+            self.spin(60.0, lambda: self._publishers[topic].get_subscription_count() > 0)
+        self._publishers[topic].publish(message)
+
+    def good(self) -> Any:
+        """Send a good frame; its stamp."""
+        from builtin_interfaces.msg import Time
+
+        self._second += 1
+        stamp = Time(sec=self._second)
+        for topic, message in (("mask", self._mask), *self._good):
+            message.header.stamp, message.header.frame_id = stamp, FRAME_ID
+            self.publish(topic, message)
+        return stamp
+
+    def spin(self, seconds: float, until: Callable[[], bool] = lambda: False) -> bool:
+        import rclpy
+
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            if until():
+                return True
+            rclpy.spin_once(self.node, timeout_sec=0.005)
+        return until()
+
+    def _mask_of(self, frame: Any) -> Any:
+        from sensor_msgs.msg import Image
+
+        label = next(i for i, (bop_id, _) in enumerate(frame.labels) if bop_id == 5)
+        pixels = np.where(frame.mask(label), 5, 0).astype(np.uint8)
+        image = Image(height=pixels.shape[0], width=pixels.shape[1], encoding="mono8", step=pixels.shape[1])
+        image.data = pixels.tobytes()
+        return image
+
+
+def finite(message: Any) -> bool:
+    """Whether a PoseArray holds numbers alone, and unit quaternions."""
+    for pose in message.poses:
+        p, q = pose.position, pose.orientation
+        length = np.linalg.norm([q.x, q.y, q.z, q.w])
+        if not np.isfinite([p.x, p.y, p.z]).all() or not abs(length - 1.0) < 1e-6:
+            return False
+    return True
+
+
+def measure(messages: int) -> dict[str, float]:
+    """Figures of one node."""
+    sender, fuzzer = Sender(), Fuzzer(0)
+    told = [f"models:={results.ROOT / 'models'}", f"objects:=[{OBJECT}]", f"fixed_frame:={FRAME_ID}"]
+    command = [sys.executable, "-m", "pose_node.node", "--ros-args", *(word for one in told for word in ("-p", one))]
+    counts = {"crashes": 0, "not_finite": 0, "wrong_stamps": 0, "unanswered": 0, "good_frames": 0}
+    memory: list[float] = []
+    with tempfile.TemporaryFile() as log:
+        node = subprocess.Popen(command, cwd=results.ROOT, stdout=log, stderr=log)
+        try:
+            for number in range(messages):
+                sender.publish(*fuzzer.message())
+                sender.spin(0.002)
+                if (number + 1) % BATCH:
+                    continue
+                sender.spin(QUIET_S)
+                stamp = sender.good()
+                answered = sender.spin(ANSWER_S, lambda: any(m.header.stamp == stamp and m.poses for m in sender.heard))  # noqa: B023
+                counts["good_frames"] += 1
+                counts["unanswered"] += not answered
+                counts["not_finite"] += sum(not finite(m) for m in sender.heard)
+                later = [m for m in sender.heard if m.header.stamp.sec >= Fuzzer.BELOW_S]
+                counts["wrong_stamps"] += sum(m.header.stamp != stamp for m in later)
+                sender.heard.clear()
+                if node.poll() is not None:
+                    counts["crashes"] += 1
+                    break
+                memory.append(psutil.Process(node.pid).memory_info().rss / 2**20)
+                print(f"{number + 1} messages, {memory[-1]:.0f} MB, {counts}", flush=True)
+        finally:
+            node.terminate()
+            node.wait(30)
+    early = memory[max(len(memory) // 10 - 1, 0)]
+    return {"messages": messages, **counts, "resident_mb": memory[-1], "growth": memory[-1] / early - 1.0}
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--messages", type=int, default=MESSAGES)
+    parser.add_argument("--output", type=Path, default=results.FOLDER)
+    options = parser.parse_args(arguments)
+    figures = measure(options.messages)
+    for key, value in figures.items():
+        print(f"{key}: {value:.4g}")
+    if options.messages == MESSAGES:
+        results.write_result("faults", "python -m benchmarks.faults", figures, options.output)
+    else:
+        print("a partial run: nothing written")
+
+
+if __name__ == "__main__":
+    main()
