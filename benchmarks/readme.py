@@ -32,6 +32,10 @@ def block() -> str:
         ("speed", _speed),
         ("mesh_to_onnx", _mesh_to_onnx),
         ("node_start", _node_start),
+        ("node_rate", _node_rate),
+        ("motion", _motion),
+        ("faults", _faults),
+        ("long_bag", _long_bag),
     ):
         lines.append(f"| `{name}` | {sentence(found[name]) if name in found else 'not run yet'} |")
     dates = sorted({loaded[name]["date"][:10] for name in found if name in loaded})
@@ -135,6 +139,44 @@ def _speed(f: dict[str, Any]) -> str:
 
 def _mesh_to_onnx(f: dict[str, Any]) -> str:
     return f"from a mesh to an exported network on two cores: {f['mesh_to_onnx_minutes']:.1f} minutes"
+
+
+def _node_rate(f: dict[str, Any]) -> str:
+    each = "; ".join(
+        f"{name} tracked: {f[f'{name}_hz']:.0f} Hz, {f[f'{name}_latency_ms_p50']:.0f} ms from image to poses (p99 "
+        f"{f[f'{name}_latency_ms_p99']:.0f}), {f[f'{name}_cores']:.1f} cores, {f[f'{name}_resident_mb']:.0f} MB and "
+        f"{f[f'{name}_detector_mb']:.0f} MB for the detector"
+        for name in ("one", "five")
+    )
+    return f"640x480 depth at {f['sent_hz']:.0f} Hz over DDS, no masks: {each}"
+
+
+def _motion(f: dict[str, Any]) -> str:
+    names = [key.removesuffix("_plain_spread_mm") for key in f if key.endswith("_plain_spread_mm")]
+    each = "; ".join(
+        f"{name} {f[f'{name}_plain_spread_mm']:.2f} mm and {f[f'{name}_plain_spread_deg']:.2f} degrees (each frame alone "
+        f"{f[f'{name}_alone_spread_mm']:.2f} and {f[f'{name}_alone_spread_deg']:.2f})"
+        for name in names
+    )
+    flips = sum(int(f[key]) for key in f if key.endswith("_flips") and "_alone_" not in key)
+    return (
+        f"a camera on an arc of 60 degrees round a still object at 1 m, spread of its track in the fixed frame (95th percentile): "
+        f"{each}; {flips} flips in all conditions"
+    )
+
+
+def _faults(f: dict[str, Any]) -> str:
+    return (
+        f"{f['messages']} fuzzed messages by DDS: {f['crashes']} crashes, {f['not_finite']} poses that are no numbers, "
+        f"{f['wrong_stamps']} wrong stamps, {f['unanswered']} of {f['good_frames']} good frames without an answer"
+    )
+
+
+def _long_bag(f: dict[str, Any]) -> str:
+    return (
+        f"a bag of {f['frames']} frames: two processes are {f['jobs_2_times_faster']:.2f} times as fast as one; memory grows by "
+        f"{_percent(f['jobs_1_memory_growth'])} and {_percent(f['jobs_2_memory_growth'])}"
+    )
 
 
 def _node_start(f: dict[str, Any]) -> str:

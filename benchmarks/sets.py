@@ -12,7 +12,7 @@ coarse and fine refinement: "first" its first pose, "best_fit" the one of all wi
 a set is its figure there. Time is the processor's, on one thread, without training and loading; a call ends after 30 s, a
 training after 120 s, and what comes of neither is a miss with its name. Methods take turns crop by crop.
 
-``clusters_*`` (ycbv, ycbv_demo): no masks. The frame's clusters (``pose_node.segment``, table removed) that have the object's
+``clusters_*`` (ycbv): no masks. The frame's clusters (``pose_node.segment``, table removed) that have the object's
 size, the likeliest ``MOST_CLUSTERS``, are given to all methods as masks; of a method's poses the one that our judge scores
 best is its answer.
 
@@ -61,7 +61,7 @@ from pose_node.segment import segments
 from pose_node.types import Array
 
 METHODS = ("ours", *PEERS)
-WITHOUT_MASKS = ("ycbv", "ycbv_demo")
+WITHOUT_MASKS = ("ycbv",)
 MOST_CLUSTERS = 4
 ALIKE = (
     0.1  # a card and a model whose diameters differ by more than this share are not the same object, as in ``evaluate``
