@@ -195,6 +195,8 @@ def measure(
     out: dict[str, list[rows.Row]] = {kind: [] for kind in kinds}
     for object_id, card in cards.items():
         group = list(crops(set_name, object_id))[:most]
+        if not group:
+            continue  # the set has its model and no label of it
         turns = Turns(group, card, by_name, settings)
         try:
             for kind in kinds:
