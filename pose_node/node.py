@@ -61,7 +61,7 @@ class PoseNode(LifecycleNode):
         self._labels: dict[int, str] = {}
         self._outputs: dict[str, Any] = {}
         self._inputs: list[_Input] = []
-        self._services: list[Any] = []
+        self._own_services: list[Any] = []
         self._pairing: Pairing | None = None
         self._mailbox: Mailbox[Frame] | None = None
         self._worker: threading.Thread | None = None
@@ -106,7 +106,7 @@ class PoseNode(LifecycleNode):
         self._active = frozenset(self._pipeline.cards)
         self._worker = threading.Thread(target=self._work, args=(self._mailbox,), name="estimate", daemon=True)
         self._worker.start()
-        self._services = self._serve()
+        self._own_services = self._serve()
         self._inputs = self._subscribe()
         return super().on_activate(state)
 
@@ -192,9 +192,9 @@ class PoseNode(LifecycleNode):
         for source in self._inputs:
             source.close()
         self._inputs = []
-        for service in self._services:
+        for service in self._own_services:
             self.destroy_service(service)
-        self._services = []
+        self._own_services = []
         self._pairing = None
         if self._mailbox is not None and self._worker is not None:
             self._mailbox.close()
