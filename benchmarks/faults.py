@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -21,12 +20,12 @@ from typing import Any
 import numpy as np
 import psutil
 
-from benchmarks import results
+from benchmarks import results, ros_node
 from benchmarks.fuzzed import Fuzzer
 from benchmarks.node_rate import SCENE
 
 MESSAGES, BATCH = 10_000, 100
-OBJECT, FRAME_ID = "mustard_bottle", "camera"
+OBJECT, BOP_ID, FRAME_ID = "mustard_bottle", 5, "camera"
 QUIET_S = 1.2  # after which the node takes to another source
 ANSWER_S = 30.0
 
@@ -47,7 +46,7 @@ class Sender:
         self._publishers: dict[str, Any] = {}
         frame = recording.read(SCENE)[0]
         self._good = (("depth/camera_info", player.camera_info(frame)), ("depth/image_rect", player.depth_image(frame)))
-        self._mask = self._mask_of(frame)
+        self._mask = ros_node.mask_image(frame, (BOP_ID,))
         self._second = Fuzzer.BELOW_S
 
     def publish(self, topic: str, message: Any) -> None:
@@ -77,15 +76,6 @@ class Sender:
             rclpy.spin_once(self.node, timeout_sec=0.005)
         return until()
 
-    def _mask_of(self, frame: Any) -> Any:
-        from sensor_msgs.msg import Image
-
-        label = next(i for i, (bop_id, _) in enumerate(frame.labels) if bop_id == 5)
-        pixels = np.where(frame.mask(label), 5, 0).astype(np.uint8)
-        image = Image(height=pixels.shape[0], width=pixels.shape[1], encoding="mono8", step=pixels.shape[1])
-        image.data = pixels.tobytes()
-        return image
-
 
 def finite(message: Any) -> bool:
     """Whether a PoseArray holds numbers alone, and unit quaternions."""
@@ -100,8 +90,7 @@ def finite(message: Any) -> bool:
 def measure(messages: int) -> dict[str, float]:
     """Figures of one node."""
     sender, fuzzer = Sender(), Fuzzer(0)
-    told = [f"models:={results.ROOT / 'models'}", f"objects:=[{OBJECT}]", f"fixed_frame:={FRAME_ID}"]
-    command = [sys.executable, "-m", "pose_node.node", "--ros-args", *(word for one in told for word in ("-p", one))]
+    command = ros_node.command([OBJECT], fixed_frame=FRAME_ID)
     counts = {"crashes": 0, "not_finite": 0, "wrong_stamps": 0, "unanswered": 0, "good_frames": 0}
     memory: list[float] = []
     with tempfile.TemporaryFile() as log:

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Sequence
@@ -22,7 +21,7 @@ from typing import Any
 import numpy as np
 import psutil
 
-from benchmarks import results
+from benchmarks import results, ros_node
 
 SCENE = "000002"
 OBJECTS = {"mustard_bottle": 5, "potted_meat_can": 9, "banana": 10, "pudding_box": 7, "wood_block": 16}  # and BOP ids
@@ -49,7 +48,7 @@ class Camera:
         self._node.create_subscription(PoseArray, "/pose_node/poses", self._hear, 100)
         frames = recording.read(SCENE)
         self._messages = [(player.camera_info(frame), player.depth_image(frame)) for frame in frames]
-        self._masks = [_mask(frame) for frame in frames]
+        self._masks = [ros_node.mask_image(frame, OBJECTS.values()) for frame in frames]
         self._mask: Any = None
         self._sent: dict[int, float] = {}
         self._count = 0
@@ -103,29 +102,10 @@ class Camera:
             self.heard.append((now, now - self._sent[stamp_ns], len(message.poses)))
 
 
-def _mask(frame: Any) -> Any:
-    """The label image of a frame, whose values are the objects' BOP ids."""
-    from sensor_msgs.msg import Image
-
-    pixels = np.zeros(frame.depth_m.shape, np.uint8)
-    for label, (bop_id, _) in enumerate(frame.labels):
-        pixels[frame.mask(label)] = bop_id
-    image = Image(height=pixels.shape[0], width=pixels.shape[1], encoding="mono8", step=pixels.shape[1])
-    image.data = pixels.tobytes()
-    return image
-
-
 def measure(camera: Camera, objects: Sequence[str]) -> dict[str, float]:
     """Figures of one node with ``objects``."""
     labels = ", ".join(f"'{OBJECTS[name]}:{name}'" for name in objects)
-    told = [
-        f"models:={results.ROOT / 'models'}",
-        f"objects:=[{', '.join(objects)}]",
-        "input:=depth",
-        f"fixed_frame:={FRAME_ID}",
-        f"mask_labels:=[{labels}]",
-    ]
-    command = [sys.executable, "-m", "pose_node.node", "--ros-args", *(word for one in told for word in ("-p", one))]
+    command = ros_node.command(objects, input="depth", fixed_frame=FRAME_ID, mask_labels=f"[{labels}]")
     camera.heard.clear()
     with tempfile.TemporaryFile() as log:
         node = subprocess.Popen(command, cwd=results.ROOT, stdout=log, stderr=log)

@@ -6,11 +6,10 @@ python -m benchmarks.node_start          -> results/node_start.json (needs the R
 from __future__ import annotations
 
 import subprocess
-import sys
 import time
 from pathlib import Path
 
-from benchmarks import results
+from benchmarks import results, ros_node
 
 OBJECT = "mustard_bottle"
 STARTS = 5
@@ -18,8 +17,7 @@ STARTS = 5
 
 def start_once() -> tuple[float, float]:
     """Seconds from the start of the process to its state "active", and its resident memory in MB then."""
-    told = ["-p", f"models:={results.ROOT / 'models'}", "-p", f"objects:=[{OBJECT}]"]
-    command = [sys.executable, "-m", "pose_node.node", "--ros-args", *told]
+    command = ros_node.command([OBJECT])
     begun = time.perf_counter()
     with subprocess.Popen(
         command, cwd=results.ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True

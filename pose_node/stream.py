@@ -21,9 +21,8 @@ from pose_node.follow import Follower
 from pose_node.judge import Judge
 from pose_node.timing import timed
 from pose_node.track import Camera, Expected, Tracker
+from pose_node.transforms import CLOCK_SET_NS
 from pose_node.types import Array, Estimate, Indices, Masks, Rejected, Result, Step, Track
-
-_JUMP_BACK_NS = 1_000_000_000  # a clock that goes back farther than this was set, or the recording began anew
 
 Detect = Callable[[Cloud, Masks | None, Collection[str] | None], Result]
 
@@ -97,7 +96,7 @@ class Stream:
         """
         now_ns = cloud.stamp_ns
         if self._last_ns is not None and now_ns <= self._last_ns:
-            if self._last_ns - now_ns <= _JUMP_BACK_NS:
+            if self._last_ns - now_ns <= CLOCK_SET_NS:
                 late_s = (self._last_ns - now_ns) * 1e-9
                 raise InputError(
                     f"stamp: found one {late_s:.3f} s before the last, expected a later one.", "out_of_order"

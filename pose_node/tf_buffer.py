@@ -8,11 +8,10 @@ from typing import Any
 
 from pose_node import convert
 from pose_node.errors import InputError
-from pose_node.transforms import TransformTree
+from pose_node.transforms import CLOCK_SET_NS, TransformTree
 from pose_node.types import Array
 
 _MAY_COME = ("tf_late", "tf_unknown", "tf_apart")  # what a message that is on its way can mend
-_JUMP_BACK_NS = 1_000_000_000
 
 
 class TfBuffer:
@@ -30,7 +29,7 @@ class TfBuffer:
         """
         with self._changed:
             stamps = [] if static else [convert.stamp_ns(stamped) for stamped in message.transforms]
-            if stamps and self._newest_ns is not None and max(stamps) < self._newest_ns - _JUMP_BACK_NS:
+            if stamps and self._newest_ns is not None and max(stamps) < self._newest_ns - CLOCK_SET_NS:
                 self._tree.clear_timed()
                 self._newest_ns = None
             if stamps:

@@ -100,6 +100,7 @@ class Tracker:
 
     def expected(self, camera: Camera) -> list[Expected]:
         """Where to look in this frame: for each track, its leading mode; for lost ones now and then."""
+        T_camera_fixed = se3.invert(camera.T_fixed_camera)
         found = []
         for record in self._records:
             record.estimate, record.note = None, ""
@@ -108,7 +109,6 @@ class Tracker:
                     continue
                 record.tried_ns = camera.stamp_ns
             T, covariance = record.modes[0].pose.at(camera.stamp_ns)
-            T_camera_fixed = se3.invert(camera.T_fixed_camera)
             found.append(
                 Expected(
                     record.track_id,
@@ -172,13 +172,16 @@ class Tracker:
     def _start(self, estimate: Estimate, camera: Camera) -> _Record:
         modes = []
         for T, weight in _modes(estimate):
-            look = self._as_look(estimate, T, camera, None)
-            pose = StaticPose(look, self._config) if self._config.motion == "static" else MovingPose(look, self._config)
-            modes.append(_Mode(pose, weight, camera.stamp_ns))
+            modes.append(self._mode(self._as_look(estimate, T, camera, None), weight))
         modes = sorted(modes, key=lambda m: -m.weight)[:_MOST_MODES]
         record = _Record(self._next_id, estimate.object_name, modes, camera.stamp_ns, estimate.score, estimate=estimate)
         self._next_id += 1
         return record
+
+    def _mode(self, look: Look, weight: float) -> _Mode:
+        """A mode that one look has shown, of the kind that ``track.motion`` says."""
+        kind = StaticPose if self._config.motion == "static" else MovingPose
+        return _Mode(kind(look, self._config), weight, look.stamp_ns)
 
     def _as_look(self, estimate: Estimate, T_camera_object: Array, camera: Camera, near: Array | None) -> Look:
         """A pose of an estimate as a look in the fixed frame, in the symmetric form nearest to ``near`` [4, 4]."""
@@ -257,10 +260,9 @@ class Tracker:
                 mode.weight *= unlikely
         total = sum(mode.weight for mode in record.modes)
         for look, belief in fresh:
-            pose = StaticPose(look, self._config) if self._config.motion == "static" else MovingPose(look, self._config)
             # Against what the modes weighed before this look: it is one look, whatever it says of them.
             share = _NEW_WEIGHT / (1.0 - _NEW_WEIGHT) * belief
-            record.modes.append(_Mode(pose, share * max(total, unlikely), look.stamp_ns))
+            record.modes.append(self._mode(look, share * max(total, unlikely)))
         self._rank(record)
 
     def _rank(self, record: _Record) -> None:

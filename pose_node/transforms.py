@@ -17,6 +17,8 @@ from pose_node import convert, se3
 from pose_node.errors import InputError
 from pose_node.types import Array
 
+CLOCK_SET_NS = 1_000_000_000  # a clock that goes back farther was set, or the recording began anew; less is disorder
+
 
 @dataclass(slots=True)
 class _Edge:

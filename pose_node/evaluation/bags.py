@@ -22,12 +22,11 @@ from pose_node.evaluation.newest import newest
 from pose_node.evaluation.recordings import Message, Recording
 from pose_node.evaluation.topics import COMPRESSED, Topics, find_topics
 from pose_node.frames import Frame, Pairing
-from pose_node.transforms import TransformTree
+from pose_node.transforms import CLOCK_SET_NS, TransformTree
 from pose_node.types import Array, Masks, Rejected
 
 _WAIT_S = 0.5  # for camera info and mask, as the node's own default
 _WAIT_OTHERS_S = 1.0  # transforms and labels are published after the moment that they tell of
-_JUMP_NS = 1_000_000_000  # a source whose stamps fall back by more has a new clock, not messages out of order
 
 
 class BagFrame(NamedTuple):
@@ -285,7 +284,7 @@ class _Clock:
         jumped = False
         for child, part in stamped:
             key, stamp_ns = (message.topic, str(child)), convert.stamp_ns(part)
-            if stamp_ns < self._latest.get(key, stamp_ns) - _JUMP_NS:
+            if stamp_ns < self._latest.get(key, stamp_ns) - CLOCK_SET_NS:
                 self._latest, jumped = {}, True
             self._latest[key] = max(stamp_ns, self._latest.get(key, stamp_ns))
         return jumped

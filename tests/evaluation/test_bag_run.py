@@ -19,14 +19,6 @@ OBJECT, ID = "mustard_bottle", 5
 
 
 @pytest.fixture(scope="session")
-def models(repository):
-    """The models folder, where the network of the test's object is."""
-    if not (repository / "models" / OBJECT / "pose.onnx").is_file():
-        pytest.skip(f"models/{OBJECT} has no pose.onnx yet")
-    return repository / "models"
-
-
-@pytest.fixture(scope="session")
 def demo_bag(tmp_path_factory):
     return write_labelled_bag(tmp_path_factory.mktemp("demo") / "demo", demo_frames("000002")[:2])
 

@@ -18,13 +18,6 @@ OBJECT, ID = "mustard_bottle", 5
 
 
 @pytest.fixture(scope="module")
-def models(repository):
-    if not (repository / "models" / OBJECT / "pose.onnx").is_file():
-        pytest.skip(f"models/{OBJECT} has no pose.onnx yet")
-    return repository / "models"
-
-
-@pytest.fixture(scope="module")
 def frames(models):
     """Of a camera on an arc, with the bottle's mask alone."""
     seen = rendered_frames(models, 5, 0)

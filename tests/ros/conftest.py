@@ -12,7 +12,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))  # pytest's importlib mode leaves helpers beside the tests unfound
 
-from ros_testing import MODELS, OBJECT, Camera, Peer, Process, node_arguments
+from ros_testing import MODELS, OBJECT, Camera, Peer, Process, active_node
 
 
 def pytest_collection_modifyitems(items) -> None:
@@ -55,15 +55,8 @@ def start(tmp_path, peer) -> Iterator[Callable[..., Process]]:
 @pytest.fixture(scope="module")
 def node(shipped, peer, tmp_path_factory) -> Iterator[Process]:
     """The node with one object, active; one for all tests of a module."""
-    process = Process("pose_node.node", *node_arguments(), log=tmp_path_factory.mktemp("node") / "node.log")
-    try:
-        process.wait_for("active")
-        peer.forget()
-        peer.settled = False
+    with active_node(peer, tmp_path_factory.mktemp("node") / "node.log") as process:
         yield process
-        assert process.end() == 0, process.output()
-    finally:
-        process.kill()
 
 
 @pytest.fixture(scope="session")

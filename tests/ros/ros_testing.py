@@ -7,7 +7,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -188,6 +189,20 @@ def node_arguments(**parameters: str) -> list[str]:
     """Command line of the node with one object, and these parameters beside."""
     told = {"models": str(MODELS), "objects": f"[{OBJECT}]", "diagnostics_period_s": "0.1", **parameters}
     return ["--ros-args", *(word for name, value in told.items() for word in ("-p", f"{name}:={value}"))]
+
+
+@contextmanager
+def active_node(peer: Peer, log: Path, **parameters: str) -> Iterator[Process]:
+    """The node with one object and these parameters, active; it has to end well."""
+    process = Process("pose_node.node", *node_arguments(**parameters), log=log)
+    try:
+        process.wait_for("active")
+        peer.forget()
+        peer.settled = False
+        yield process
+        assert process.end() == 0, process.output()
+    finally:
+        process.kill()
 
 
 class Camera:

@@ -10,7 +10,7 @@ pytest.importorskip("tf2_msgs", reason="neither a ROS installation nor script/se
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from ros_testing import OBJECT, Process, node_arguments
+from ros_testing import OBJECT, active_node
 
 from benchmarks.fuzzed import Fuzzer
 
@@ -20,16 +20,9 @@ BATCH = 40
 @pytest.fixture(scope="module")
 def busy(shipped, peer, tmp_path_factory):
     """A node that tracks in the camera's own frame, with all inputs; one for all examples."""
-    told = node_arguments(fixed_frame="camera", **{"track.detect_beside": "false"})
-    process = Process("pose_node.node", *told, log=tmp_path_factory.mktemp("node") / "node.log")
-    try:
-        process.wait_for("active")
-        peer.forget()
-        peer.settled = False
+    log = tmp_path_factory.mktemp("node") / "node.log"
+    with active_node(peer, log, fixed_frame="camera", **{"track.detect_beside": "false"}) as process:
         yield process
-        assert process.end() == 0, process.output()
-    finally:
-        process.kill()
 
 
 @settings(max_examples=4, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -1,0 +1,31 @@
+"""The node and its messages, as the benchmarks of the ROS side start and feed it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Collection, Sequence
+from typing import Any
+
+import numpy as np
+
+from benchmarks import results
+
+
+def command(objects: Sequence[str], **parameters: str) -> list[str]:
+    """The command line of a node that looks for shipped ``objects``, with these parameters beside."""
+    told = {"models": str(results.ROOT / "models"), "objects": f"[{', '.join(objects)}]", **parameters}
+    words = [word for name, value in told.items() for word in ("-p", f"{name}:={value}")]
+    return [sys.executable, "-m", "pose_node.node", "--ros-args", *words]
+
+
+def mask_image(frame: Any, bop_ids: Collection[int]) -> Any:
+    """sensor_msgs/Image of labels of a frame of the demo's recording: the BOP ids of these objects, 0 elsewhere."""
+    from sensor_msgs.msg import Image
+
+    pixels = np.zeros(frame.depth_m.shape, np.uint8)
+    for label, (bop_id, _) in enumerate(frame.labels):
+        if bop_id in bop_ids:
+            pixels[frame.mask(label)] = bop_id
+    image = Image(height=pixels.shape[0], width=pixels.shape[1], encoding="mono8", step=pixels.shape[1])
+    image.data = pixels.tobytes()
+    return image
