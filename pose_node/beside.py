@@ -16,6 +16,7 @@ from pose_node.cloud import Cloud
 from pose_node.config import PipelineConfig
 from pose_node.types import Masks, Rejected, Result
 
+_NICE = 10  # a detection is late by design; a frame that is followed is not
 _pipeline: Any = None  # the child's own
 
 
@@ -62,11 +63,14 @@ class Beside:
 
 
 def _load(folders: Sequence[str], config: PipelineConfig) -> None:
+    import os
     import signal
 
     from pose_node.pipeline import Pipeline
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to answer
+    if hasattr(os, "nice"):
+        os.nice(_NICE)
     global _pipeline
     _pipeline = Pipeline.load(folders, config)
 

@@ -43,10 +43,10 @@ class Cloud:
         """
         K = checked_intrinsics(K)
         z, index, shape = _readings(depth_m)
-        v, u = np.divmod(index, shape[1])
-        y = (v - K[1, 2]) / K[1, 1]
-        x = (u - K[0, 2] - K[0, 1] * y) / K[0, 0]
-        points = np.stack([x * z, y * z, z], axis=1)
+        y = (np.arange(shape[0]) - K[1, 2]) / K[1, 1]
+        x = (np.arange(shape[1]) - K[0, 2] - K[0, 1] * y[:, None]) / K[0, 0]
+        points = np.empty((len(z), 3))
+        points[:, 0], points[:, 1], points[:, 2] = x.ravel()[index] * z, np.repeat(y, shape[1])[index] * z, z
         return cls(points, np.zeros(3), index, shape, K, int(stamp_ns), frame_id)
 
     @classmethod
@@ -117,16 +117,17 @@ def _readings(depth_m: Array) -> tuple[Array, Indices, tuple[int, int]]:
         raise InputError(f"depth image: found shape {depth.shape}, expected a non-empty (height, width).")
     if not np.issubdtype(depth.dtype, np.floating):
         raise InputError(f"depth image: found {depth.dtype}, expected floats in metres (divide 16UC1 by 1000).")
-    flat = depth.astype(np.float64).ravel()
+    flat = depth.ravel()
     with np.errstate(invalid="ignore"):
-        index = np.flatnonzero(np.isfinite(flat) & (flat > 0.0))
-    z = flat[index]
+        index = np.flatnonzero((flat > 0.0) & (flat < np.inf))
+    z = flat[index].astype(np.float64)
     _check_metres(z, "depth image")
     return z, index, (depth.shape[0], depth.shape[1])
 
 
 def _check_metres(ranges_m: Array, what: str) -> None:
-    if len(ranges_m) and (median := float(np.median(ranges_m))) > _FARTHEST_M:
+    # Counting is quicker than the median, and says the same.
+    if 2 * np.count_nonzero(ranges_m > _FARTHEST_M) > len(ranges_m):
         raise InputError(
-            f"{what}: found a median range of {median:.0f} m, expected metres (was it millimetres?).", "not_metres"
+            f"{what}: found a median range of {float(np.median(ranges_m)):.0f} m, expected metres (was it millimetres?).", "not_metres"
         )

@@ -91,11 +91,12 @@ class StaticPose:
 
     def _weigh(self, floor: Array) -> None:
         """The pose on which the sides agree best, and how well it is known."""
-        precisions = [np.linalg.inv(s.own + self._config.common * s.whole) for s in self._sides]
-        total = np.sum(precisions, axis=0)
+        seen = np.stack([s.T for s in self._sides])
+        precisions = np.linalg.inv(np.stack([s.own + self._config.common * s.whole for s in self._sides]))
+        total = precisions.sum(axis=0)
         T = self.T_fixed_object
         for _ in range(_STEPS):
-            pull = np.sum([P @ se3.local(T, s.T) for P, s in zip(precisions, self._sides)], axis=0)
+            pull = np.einsum("nij,nj->i", precisions, se3.local(T, seen))
             T = se3.retract(T, np.linalg.solve(total, pull))
         self.T_fixed_object = se3.transform(se3.project_so3(T[:3, :3]), T[:3, 3])
         self.covariance = _symmetric(np.linalg.inv(total)) + _CERTAIN * floor

@@ -13,7 +13,7 @@ import threading
 import time
 import traceback
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -357,27 +357,26 @@ class PoseNode(LifecycleNode):
         return _Answer(step.result, tuple(e for _, e in pairs), [_name(track) for track, _ in pairs], step)
 
     def _publish(self, header: Any, estimates: Sequence[Estimate], ids: Sequence[str] | None) -> None:
-        self._send("~/poses", ros_messages.pose_array(header, estimates))
-        if "~/detections" in self._outputs:
-            self._send("~/detections", ros_messages.detections(header, estimates, self._boxes_m, ids))
-        self._send("~/markers", ros_messages.markers(header, estimates, self._meshes))
+        self._send("~/poses", ros_messages.pose_array, header, estimates)
+        self._send("~/detections", ros_messages.detections, header, estimates, self._boxes_m, ids)
+        self._send("~/markers", ros_messages.markers, header, estimates, self._meshes)
         best = {estimate.object_name: estimate for estimate in reversed(estimates)}
         for name, estimate in best.items():
-            self._send(f"~/{name}/pose", ros_messages.pose_stamped(header, estimate))
-            self._send(f"~/{name}/pose_with_covariance", ros_messages.pose_with_covariance(header, estimate))
+            self._send(f"~/{name}/pose", ros_messages.pose_stamped, header, estimate)
+            self._send(f"~/{name}/pose_with_covariance", ros_messages.pose_with_covariance, header, estimate)
 
     def _publish_tf(self, stamp: Any, tracks: Sequence[Track]) -> None:
         """A frame for each track that is not lost, below the fixed one."""
-        if "/tf" in self._outputs:
-            header = Header(stamp=stamp, frame_id=self.settings.node.fixed_frame)
-            for track in tracks:
-                if track.state != "lost" and np.isfinite(track.T_fixed_object).all():
-                    self._send("/tf", ros_messages.tf_message(header, _name(track), track.T_fixed_object))
+        header = Header(stamp=stamp, frame_id=self.settings.node.fixed_frame)
+        for track in tracks:
+            if track.state != "lost" and np.isfinite(track.T_fixed_object).all():
+                self._send("/tf", ros_messages.tf_message, header, _name(track), track.T_fixed_object)
 
-    def _send(self, topic: str, message: Any) -> None:
+    def _send(self, topic: str, make: Callable[..., Any], *contents: Any) -> None:
+        """Publish the message of these contents, where the topic is offered and somebody listens: a frame's time is short."""
         publisher = self._outputs.get(topic)
-        if publisher is not None:
-            publisher.publish(message)
+        if publisher is not None and publisher.get_subscription_count():
+            publisher.publish(make(*contents))
 
     def _warn_of_header(self, header: Any) -> None:
         """A pose without a time or a frame is right, yet of little use: say so, and go on."""

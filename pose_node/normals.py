@@ -38,8 +38,16 @@ def normals(points_m: Array, query_m: Array, viewpoint_m: Array, radius_m: float
     # Where more than k points lie within the radius, the k-th one closes the neighbourhood instead.
     edge = np.where(found[:, -1], distance[:, -1], radius_m)[:, None]
     weight = np.where(found, np.square(1.0 - np.square(np.where(found, distance, 0.0) / np.maximum(edge, 1e-12))), 0.0)
-    # One coordinate after the other, [3, Q, K]: numpy is quick at long rows, not at many of three.
     offset = points.T[:, np.where(found, index, 0)] - query_m.T[..., None]
+    return plane_normals(offset, weight, to_viewpoint)
+
+
+def plane_normals(offset: Array, weight: Array, to_viewpoint: Array) -> Array:
+    """Unit normals [Q, 3] of the planes through neighbours, towards the viewpoint; ``to_viewpoint`` where there is none.
+
+    offset: [3, Q, K] of K neighbours from each query, overwritten. weight: [Q, K]. to_viewpoint: [Q, 3] unit vectors.
+    """
+    # One coordinate after the other, [3, Q, K]: numpy is quick at long rows, not at many of three.
     total = np.maximum(weight.sum(axis=1), 1e-12)
     offset -= (np.einsum("qk,iqk->iq", weight, offset) / total)[..., None]
     weighted = offset * weight

@@ -17,7 +17,7 @@ from pose_node.covariance import independent_points, noise_sigma, pose_covarianc
 from pose_node.lookup import Lookup
 from pose_node.outline import Contour, Outline, find_outline
 from pose_node.prepare import every
-from pose_node.scene import Scene, View
+from pose_node.scene import Scene, View, Views
 from pose_node.se3 import exp_so3, project_so3, transform
 from pose_node.types import Array, Hypothesis, Indices, Refined
 
@@ -121,19 +121,27 @@ class Refiner:
         return [self.fine(h, scene, looks=1 if len(hypotheses) > 1 else _OUTLINE_LOOKS) for h in hypotheses]
 
     def fine(
-        self, hypothesis: Hypothesis, scene: Scene, looks: int = _OUTLINE_LOOKS, step_rel: float = _STEP_REL
+        self,
+        hypothesis: Hypothesis,
+        scene: Views,
+        looks: int = _OUTLINE_LOOKS,
+        step_rel: float = _STEP_REL,
+        most: int | None = None,
     ) -> Refined:
         """One hypothesis to convergence: the fixed point does not depend on where nearby it started.
 
         looks: how often the outline is measured afresh, in a segment that has one. step_rel: converged when steps are below
-        this, in diameters and radians.
+        this, in diameters and radians. most: steps, of a pose that is expected to be near already; by default the
+        configuration's, and some before them to come near.
         """
+        approach = 0 if most else self.config.max_iterations // 3
+        most = most or self.config.max_iterations
         view = scene.view(hypothesis.segment)
         pick = every(len(view.points_m), self.config.points)
         points, normals = view.points_m[pick], view.normals[pick]
         reach_m = self.config.inlier_distance_rel * self.card.diameter_m
         T, fit, steps, _ = self._descend(
-            hypothesis.T_camera_object, points[::2], normals[::2], reach_m, _NEAR_REL, self.config.max_iterations // 3
+            hypothesis.T_camera_object, points[::2], normals[::2], reach_m, _NEAR_REL, approach
         )
         reach_m = self._noise_reach(fit, reach_m)
         # The borders of a segment that nobody vouches for are a guess: there the surface alone decides.
@@ -142,8 +150,8 @@ class Refiner:
             every_other = 2 if left else 1
             p, n = points[::every_other], normals[::every_other]
             edges = None if outline is None else _Edges(outline, self._information(fit, len(p), view))
-            least, most = (_NEAR_REL, _BETWEEN_LOOKS) if left else (step_rel, self.config.max_iterations)
-            T, fit, more, converged = self._descend(T, p, n, reach_m, least, most, edges)
+            least, steps_left = (_NEAR_REL, _BETWEEN_LOOKS) if left else (step_rel, most)
+            T, fit, more, converged = self._descend(T, p, n, reach_m, least, steps_left, edges)
             steps += more
         T = transform(project_so3(T[:3, :3]), T[:3, 3])
         residual, weight = fit.residual[0, : len(points)], fit.weight[0, : len(points)]

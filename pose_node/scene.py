@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from scipy.ndimage import binary_dilation, distance_transform_edt
@@ -27,7 +27,7 @@ _MOST_CELLS = 400  # a side; bounds memory when the sensor stands inside the sce
 _MARGIN_REL = 0.4  # the raster reaches so many diameters beyond the segment
 _HOLE_PITCHES = 0.8  # no reading nearer than this to a direction: there is none
 _SPARE_CELLS = 5  # about what is asked for, so that the next question finds its answer
-_BORDER_CELLS = 2  # masks are wrong by this many cells at their border
+BORDER_CELLS = 2  # masks are wrong by this many cells at their border
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -111,6 +111,16 @@ class Rays:
             )
 
 
+class Views(Protocol):
+    """What refinement asks of a frame."""
+
+    def view(self, segment: Segment) -> View:
+        """The view of ``segment``."""
+
+    def rays(self, segment: Segment) -> Rays:
+        """The rays of ``segment``'s view, for looking up directions."""
+
+
 class Scene:
     """One cloud, its views made on demand and kept while the frame is worked on."""
 
@@ -183,7 +193,7 @@ class Scene:
         shape2 = (int(shape[1]), int(shape[0]))
         occupied = np.zeros(cells, dtype=bool)
         occupied[flat[inside]] = True
-        border = binary_dilation(occupied.reshape(shape2), iterations=_BORDER_CELLS).ravel()
+        border = binary_dilation(occupied.reshape(shape2), iterations=BORDER_CELLS).ravel()
         return View(
             points_m=drawn.points + drawn.centre_m,
             normals=drawn.normals,
