@@ -20,6 +20,7 @@ from pose_node.types import Array
 _SIDE_COS = np.cos(np.deg2rad(10.0))  # looks from nearer directions than this are of one side
 _MOST_SIDES = 32
 _CERTAIN = 0.8  # of the floor is surely in each look: their ranges, and so their floors, differ a little
+_SETTLED = 1e-6  # metres and radians
 _STEPS = 3  # of Gauss-Newton over the sides, which agree within a few degrees
 _START_M_S, _START_RAD_S = 0.3, 1.0  # standard deviation of the velocity of an object of which one look is known
 
@@ -97,7 +98,10 @@ class StaticPose:
         T = self.T_fixed_object
         for _ in range(_STEPS):
             pull = np.einsum("nij,nj->i", precisions, se3.local(T, seen))
-            T = se3.retract(T, np.linalg.solve(total, pull))
+            step = np.linalg.solve(total, pull)
+            T = se3.retract(T, step)
+            if np.abs(step).max() < _SETTLED:
+                break
         self.T_fixed_object = se3.transform(se3.project_so3(T[:3, :3]), T[:3, 3])
         self.covariance = _symmetric(np.linalg.inv(total)) + _CERTAIN * floor
 

@@ -16,7 +16,8 @@ from pose_node.scene import BORDER_CELLS, Rays, View
 from pose_node.types import Array, Indices, Segment
 
 _REACH = 2  # steps on the lattice to each side, within which a normal is fitted
-_ENOUGH = 2500  # pixels of an object: a finer image of it is thinned, for it says little more
+_APART = 2.0  # readings to each side of a normal's own
+_ENOUGH = 500  # pixels of an object: a finer image of it is thinned, for it says little more
 
 
 class Lattice:
@@ -41,7 +42,9 @@ class Lattice:
         half = slant * reach_m / (z - reach_m) * max(self.K[0, 0], self.K[1, 1])
         u, v = (self.K @ (centre_m / z))[:2]
         filled = np.pi / 8.0 * (diameter_m / z * self.K[0, 0]) ** 2  # an object fills half of its circle
-        stride = max(int(np.sqrt(filled / _ENOUGH)), 1)
+        # Thinned no further than where a normal's neighbourhood holds readings enough.
+        most = noise_radius(z) / (_APART * z / self.K[0, 0])
+        stride = max(int(min(np.sqrt(filled / _ENOUGH), most)), 1)
         # Always the same pixels of the image, wherever the object is expected.
         (top, left), (bottom, right) = (
             np.ceil(np.clip(corner, 0, (height, width)) / stride).astype(int) * stride
