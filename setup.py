@@ -50,7 +50,7 @@ def package_files(folder: str) -> list[str]:
 
 
 learn = ["torch>=2.3", "escnn>=1.0.11", "onnx", "onnxscript", "open3d>=0.18", "trimesh", "tqdm", "matplotlib"]
-evaluation = ["rosbags", "matplotlib", "threadpoolctl"]
+evaluation = ["rosbags", "matplotlib"]
 ray = ["ray"]  # pose_node evaluate --ray: beside the evaluation side, on every machine of a cluster
 # Jazzy, the long-term release, as wheels (x86_64 Linux). A machine with ROS installed uses its own packages instead.
 ros = [
@@ -79,7 +79,7 @@ setup(
     packages=find_packages(include=[NAME, f"{NAME}.*"]),
     package_data={NAME: ["py.typed", *package_files("demo"), *package_files("interfaces")]},
     data_files=shared_data(),
-    install_requires=["numpy>=1.21,<3", "scipy>=1.8", "pyyaml", "onnxruntime", "pillow"],
+    install_requires=["numpy>=1.21,<3", "scipy>=1.8", "pyyaml", "onnxruntime", "pillow", "threadpoolctl"],
     extras_require={
         "learn": learn,
         "eval": evaluation,

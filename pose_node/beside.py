@@ -12,6 +12,8 @@ from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any
 
+from threadpoolctl import threadpool_limits
+
 from pose_node.cloud import Cloud
 from pose_node.config import PipelineConfig
 from pose_node.types import Masks, Rejected, Result
@@ -73,6 +75,7 @@ def _load(folders: Sequence[str], config: PipelineConfig) -> None:
         os.nice(_NICE)
     global _pipeline
     _pipeline = Pipeline.load(folders, config)
+    threadpool_limits(config.infer.threads)  # the other cores are busy following
 
 
 def _ready() -> None:

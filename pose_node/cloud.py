@@ -129,5 +129,6 @@ def _check_metres(ranges_m: Array, what: str) -> None:
     # Counting is quicker than the median, and says the same.
     if 2 * np.count_nonzero(ranges_m > _FARTHEST_M) > len(ranges_m):
         raise InputError(
-            f"{what}: found a median range of {float(np.median(ranges_m)):.0f} m, expected metres (was it millimetres?).", "not_metres"
+            f"{what}: found a median range of {float(np.median(ranges_m)):.0f} m, expected metres (was it millimetres?).",
+            "not_metres",
         )

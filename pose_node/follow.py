@@ -70,7 +70,9 @@ class Follower:
         T = T_camera_object
         if moving:
             T = refiner.coarse_poses(T[None], view)[0]
-        refined = refiner.fine(Hypothesis(name, T, segment, "expected"), around, looks=1, step_rel=_STEP_REL, most=_MOST)
+        refined = refiner.fine(
+            Hypothesis(name, T, segment, "expected"), around, looks=1, step_rel=_STEP_REL, most=_MOST
+        )
         T = refined.T_camera_object
         scores = self._judge.visibility[name].score(T[None], view, _SAMPLES, len(view.points_m), exact=True)[0]
         score = float(scores.score)
@@ -96,7 +98,6 @@ class Follower:
             refined.rms_m,
         )
         return Estimate(name, T, score, refined.covariance, evidence, found)
-
 
     def _around(self, cloud: Cloud, centre_m: Array, card: ObjectCard) -> _Cut | Patch:
         """What was measured around the object, with whatever stands before it."""

@@ -31,6 +31,7 @@ from rclpy.utilities import remove_ros_args
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 from std_msgs.msg import Header
 from std_srvs.srv import SetBool, Trigger
+from threadpoolctl import threadpool_limits
 from visualization_msgs.msg import MarkerArray
 
 from pose_node import convert, ros_messages, ros_parameters
@@ -144,6 +145,8 @@ class PoseNode(LifecycleNode):
             if name not in names:
                 raise ConfigError(f"parameter mask_labels: found object {name!r}, expected one of {', '.join(names)}.")
         self._pipeline = Pipeline.load(folders, config=self.settings.pipeline)
+        # The chain's matrices are small: more threads only wait for each other.
+        threadpool_limits(self.settings.pipeline.infer.threads)
         if self._tracks():
             _need_tf_messages(node.fixed_frame)
         if self._tracks() and self.settings.pipeline.track.detect_beside:

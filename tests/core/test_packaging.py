@@ -88,7 +88,14 @@ def test_the_demo_recording_travels_with_its_licence(told):
 
 def test_the_robot_side_needs_wheels_only_and_no_pins(told):
     needs = told["install_requires"]
-    assert {re.split(r"[<>=!~ \[]", need)[0] for need in needs} == {"numpy", "scipy", "pyyaml", "onnxruntime", "pillow"}
+    assert {re.split(r"[<>=!~ \[]", need)[0] for need in needs} == {
+        "numpy",
+        "scipy",
+        "pyyaml",
+        "onnxruntime",
+        "pillow",
+        "threadpoolctl",
+    }
     assert not any("==" in need for need in needs), "it must live beside what a ROS machine has"
     assert {"learn", "eval", "ros", "dev"} <= set(told["extras_require"])
     everything = [need for extra in told["extras_require"].values() for need in extra]
