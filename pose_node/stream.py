@@ -64,6 +64,7 @@ class Stream:
         self, judge: Judge, config: PipelineConfig, detect: Detect, detections: Detections | None = None
     ) -> None:
         self._config = config
+        self._period_ns = int(config.track.detect_period_s * 1e9)
         self._detect = detect
         self.detections: Detections = detections or Inline(detect)
         self.tracker = Tracker(judge.cards, config.track)
@@ -106,7 +107,7 @@ class Stream:
         camera = Camera(np.asarray(T_fixed_camera, float), cloud.viewpoint_m, now_ns)
         clock: dict[str, float] = {}
         result = Result((), (), stage_s=clock)
-        if self.tracker.following and self._config.track.detect_period_s > 0.0:
+        if self.tracker.following and self._period_ns:
             with timed("follow", clock):
                 result = self._follow(cloud, camera, masks, clock)
             if self._pending is not None and now_ns >= self._pending.due_ns:
@@ -116,17 +117,19 @@ class Stream:
                     self.tracker.detected(of_interest, self._pending.camera, now_ns)
                     result = replace(result, rejected=(*result.rejected, *late.rejected))
                     self._pending = None
+                    if self._next_ns is not None:  # nobody asked for one meanwhile
+                        self._next_ns = now_ns + self._period_ns
             if self._pending is None and (self._next_ns is None or now_ns >= self._next_ns):
                 with timed("detect", clock):
                     self.detections.begin(cloud, masks, self._objects)
                 self._pending = _Pending(camera, now_ns + int(self._config.track.detect_lag_s * 1e9))
-                self._next_ns = now_ns + int(self._config.track.detect_period_s * 1e9)
+                self._next_ns = now_ns + self._period_ns
         else:
             self._pending = None  # what it would say of an older frame, this one says now
             result = self._detect(cloud, masks, self._objects)
             self.tracker.expected(camera)
             self.tracker.detected(result.estimates, camera, now_ns)
-            self._next_ns = now_ns + int(self._config.track.detect_period_s * 1e9)
+            self._next_ns = now_ns + self._period_ns
         return Step(result, self.tracker.tracks(now_ns), camera.T_fixed_camera)
 
     def _follow(self, cloud: Cloud, camera: Camera, masks: Masks | None, clock: dict[str, float]) -> Result:

@@ -86,6 +86,18 @@ def test_detections_come_at_their_own_rate_and_a_late_one_holds_nothing_up(block
     assert 3 <= counting.begun <= 5
 
 
+def test_a_wish_for_a_detection_outlasts_the_one_that_runs(block, pose):
+    track = TrackConfig(detect_period_s=100.0, detect_lag_s=0.1)
+    pipeline = pipeline_for(block, pose, track)
+    counting = pipeline.stream.detections = Counting(lambda c, m, names: pipeline.estimate(c, m, objects=names))
+    for i in range(8):
+        if i in (1, 2):
+            pipeline.stream.detect_soon()
+        cloud, masks = frame(block, pose, 0.1 * i)
+        pipeline.step(cloud, np.eye(4), masks)
+    assert counting.begun == 2
+
+
 def test_every_frame_is_detected_where_the_period_is_none(block, pose):
     pipeline = pipeline_for(block, pose, TrackConfig(detect_period_s=0.0))
     for i in range(3):
