@@ -65,8 +65,8 @@ def _real(f: dict[str, Any]) -> str:
         f"{f['masked_labels']} real labels of six objects, true mask: {_percent(f['masked_mssd_depth'])} within 10 % of the "
         f"diameter (PPF {_percent(f['ppf_mssd_depth'])}, FPFH+RANSAC {_percent(f['ransac_mssd_depth'])}, each with our "
         f"refinement); the label is the estimate or an alternative in {_percent(f['masked_in_alternatives'])}; ADD(-S) "
-        f"{_percent(f['masked_adds'])}. No mask: {_percent(f['unmasked_mssd_depth'])}, and {f['unmasked_false_alarms']} "
-        f"false alarms in {f['unmasked_frames']} frames"
+        f"{_percent(f['masked_adds'])}. No mask: {_percent(f['unmasked_mssd_depth'])}; false alarms: {f['unmasked_false_alarms']} "
+        f"in {f['unmasked_frames']} frames"
     )
 
 
