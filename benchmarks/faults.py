@@ -10,7 +10,6 @@ finite, stamps that nobody sent, good frames without an answer, and the node's r
 from __future__ import annotations
 
 import argparse
-import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -39,6 +38,7 @@ class Sender:
 
         from pose_node.demo import player, recording
 
+        ros_node.be_a_driver()
         rclpy.init(args=[])
         self.node = rclpy.create_node("sender")
         self.heard: list[Any] = []
@@ -94,7 +94,7 @@ def measure(messages: int) -> dict[str, float]:
     counts = {"crashes": 0, "not_finite": 0, "wrong_stamps": 0, "unanswered": 0, "good_frames": 0}
     memory: list[float] = []
     with tempfile.TemporaryFile() as log:
-        node = subprocess.Popen(command, cwd=results.ROOT, stdout=log, stderr=log)
+        node = ros_node.start(command, log)
         try:
             for number in range(messages):
                 sender.publish(*fuzzer.message())

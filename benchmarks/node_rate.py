@@ -13,8 +13,6 @@ their resident memory.
 from __future__ import annotations
 
 import argparse
-import os
-import subprocess
 import tempfile
 import time
 from collections.abc import Sequence
@@ -29,7 +27,6 @@ from benchmarks import results, ros_node
 SCENE = "000002"
 OBJECTS = {"mustard_bottle": 5, "potted_meat_can": 9, "banana": 10, "pudding_box": 7, "wood_block": 16}  # and BOP ids
 RATE_HZ, WARM_S, MEASURED_S = 30.0, 120.0, 30.0
-PROFILES = "FASTRTPS_DEFAULT_PROFILES_FILE"
 FRAME_ID = "camera_depth_optical_frame"
 
 
@@ -37,7 +34,7 @@ class Camera:
     """Sends frames at the rate and listens to poses."""
 
     def __init__(self) -> None:
-        os.environ[PROFILES] = str(results.ROOT / "config" / "fastdds.xml")
+        ros_node.be_a_driver()
         import rclpy
         from geometry_msgs.msg import PoseArray
         from rclpy.qos import QoSProfile, ReliabilityPolicy
@@ -112,9 +109,8 @@ def measure(camera: Camera, objects: Sequence[str]) -> dict[str, float]:
     labels = ", ".join(f"'{OBJECTS[name]}:{name}'" for name in objects)
     command = ros_node.command(objects, input="depth", fixed_frame=FRAME_ID, mask_labels=f"[{labels}]")
     camera.heard.clear()
-    environment = {key: value for key, value in os.environ.items() if key != PROFILES}
     with tempfile.TemporaryFile() as log:
-        node = subprocess.Popen(command, cwd=results.ROOT, stdout=log, stderr=log, env=environment)
+        node = ros_node.start(command, log)
         try:
             camera.masked(True)
             camera.run(WARM_S, enough=len(objects))

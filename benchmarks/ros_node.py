@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
 from collections.abc import Collection, Sequence
 from typing import Any
@@ -9,6 +11,19 @@ from typing import Any
 import numpy as np
 
 from benchmarks import results
+
+_PROFILES = "FASTRTPS_DEFAULT_PROFILES_FILE"
+
+
+def be_a_driver() -> None:
+    """Let this process send large messages as ``config/fastdds.xml`` tells a camera driver to; before rclpy is first used."""
+    os.environ[_PROFILES] = str(results.ROOT / "config" / "fastdds.xml")
+
+
+def start(command: Sequence[str], log: Any) -> subprocess.Popen[bytes]:
+    """The node as a process with a robot's own settings of DDS; what it says goes to the open file ``log``."""
+    environment = {key: value for key, value in os.environ.items() if key != _PROFILES}
+    return subprocess.Popen(command, cwd=results.ROOT, stdout=log, stderr=log, env=environment)
 
 
 def command(objects: Sequence[str], **parameters: str) -> list[str]:
