@@ -33,7 +33,8 @@ FRAME_ID = "camera_depth_optical_frame"
 class Camera:
     """Sends frames at the rate and listens to poses."""
 
-    def __init__(self) -> None:
+    def __init__(self, rate_hz: float = RATE_HZ) -> None:
+        self._rate_hz = rate_hz
         ros_node.be_a_driver()
         import rclpy
         from geometry_msgs.msg import PoseArray
@@ -52,6 +53,7 @@ class Camera:
         self._messages = [(player.camera_info(frame), player.depth_image(frame)) for frame in frames]
         self._masks = [ros_node.mask_image(frame, OBJECTS.values()) for frame in frames]
         self._mask: Any = None
+        self._changes: Any = None
         self._sent: dict[int, float] = {}
         self.sent = 0
         self.heard: list[tuple[float, float, int]] = []  # when, seconds since it was sent, poses
@@ -64,6 +66,21 @@ class Camera:
             self._node.destroy_publisher(self._mask)
         self._mask = self._node.create_publisher(Image, "mask", 5) if yes else None
 
+    def change_state(self, transition: int) -> bool:
+        """Ask the node's life cycle for a transition; whether it succeeded. RuntimeError when nobody answers."""
+        import rclpy
+        from lifecycle_msgs.msg import Transition
+        from lifecycle_msgs.srv import ChangeState
+
+        if self._changes is None:
+            self._changes = self._node.create_client(ChangeState, "/pose_node/change_state")
+            self._changes.wait_for_service(30.0)
+        wish = self._changes.call_async(ChangeState.Request(transition=Transition(id=transition)))
+        rclpy.spin_until_future_complete(self._node, wish, timeout_sec=30.0)
+        if wish.result() is None:
+            raise RuntimeError(f"transition {transition}: found no answer within 30 s, expected one.")
+        return bool(wish.result().success)
+
     def run(self, seconds: float, enough: int = 0) -> None:
         """Send for ``seconds``, or until ``enough`` poses came at once; RuntimeError when they never do."""
         import rclpy
@@ -73,7 +90,7 @@ class Camera:
         while (now := time.perf_counter()) - begin < seconds:
             if now >= next_s:
                 self._send()
-                next_s = max(next_s + 1.0 / RATE_HZ, now)
+                next_s = max(next_s + 1.0 / self._rate_hz, now)
             rclpy.spin_once(self._node, timeout_sec=max(min(next_s - time.perf_counter(), 0.01), 0.0))
             if enough and self.heard and self.heard[-1][2] >= enough:
                 return
@@ -86,7 +103,7 @@ class Camera:
         from rclpy.time import Time
 
         self.sent += 1
-        stamp_ns = 10**18 + round(self.sent * 1e9 / RATE_HZ)
+        stamp_ns = 10**18 + round(self.sent * 1e9 / self._rate_hz)
         stamp = Time(nanoseconds=stamp_ns).to_msg()
         number = self.sent % len(self._messages)
         parts = list(zip((self._info, self._image), self._messages[number]))
