@@ -112,7 +112,10 @@ class TrackConfig:
     enabled: bool = plain(True, "follow objects over time; off: every frame stands alone")
     motion: str = choice("static", ("static", "moving"), "do the objects stand still in the fixed frame, or move?")
     detect_period_s: float = bounded(
-        1.0, 0.0, 3600.0, "from one detection's answer to the next detection, which may start and overrule tracks; 0: every frame"
+        1.0,
+        0.0,
+        3600.0,
+        "from one detection's answer to the next detection, which may start and overrule tracks; 0: every frame",
     )
     detect_lag_s: float = bounded(
         0.5, 0.0, 60.0, "a detection beside running tracks is taken in by the first frame this much later"

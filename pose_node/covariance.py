@@ -13,7 +13,7 @@ _CORRELATION_M = 0.006  # residuals nearer to each other than this err together 
 _ALIKE_M = 0.015  # pairs nearer than this tell how alike neighbours' errors are
 _PAIRED = 256  # points of which all pairs are looked at
 _LEAST_INDEPENDENT = 6.0
-_NORMAL_SIGMA_RAD = 0.03  # roughness of mesh and samples, which fakes curvature about a round axis
+_FAKED_RAD = (0.07, 0.1)  # a mug's body shows 0.05 about its axis, and with the handle in view 0.13
 _FLOOR_M = 0.0005  # calibration and mesh are not better than this, plus _FLOOR_PER_M a metre of range
 _FLOOR_PER_M = 0.001
 _FLOOR_RAD = 0.004
@@ -57,15 +57,42 @@ def pose_covariance(
     T: [4, 4]. x, gradient: [N, 3] points and surface normals in the object frame; weight: [N], each times
     ``point_information`` (1/m^2) what one of them tells. range_m: how far off they were seen.
     """
-    J = np.concatenate([gradient, np.cross(x, gradient)], axis=1)  # for a step of the object, up to the sign
-    information = (J * weight[:, None]).T @ J * point_information
-    # What normals that err at random would show about an axis that the shape does not fix.
-    r2 = np.einsum("n,ni,ni->", weight, x, x)
-    fake = (r2 * np.eye(3) - np.einsum("n,ni,nj->ij", weight, x, x)) * (point_information * _NORMAL_SIGMA_RAD**2)
-    known = information.copy()
-    known[3:, 3:] -= fake
+    centre = (weight @ x) / max(float(weight.sum()), 1e-12)
+    arm = (x - centre) / card.diameter_m
+    J = np.concatenate([gradient, np.cross(arm, gradient)], axis=1)  # for a step of the object, up to the sign
+    A = (J * weight[:, None]).T @ J
+    value, vector, share = real_curvature(
+        A[None], weight.sum()[None], ((arm * weight[:, None]).T @ arm)[None], _FAKED_RAD
+    )
+    # Row i of the inverse of the matrix of ``vector`` measures how much of a step lies along direction i.
+    along = np.linalg.inv(vector[0])
+    known = along.T @ ((share[0] * value[0])[:, None] * along)
+    # From turns about the points' centre, in diameters, to turns about the origin, in radians and metres.
+    x, y, z = centre
+    shift = np.array([[0.0, z, -y], [-z, 0.0, x], [y, -x, 0.0]])
+    to_centre = np.block([[np.eye(3), shift], [np.zeros((3, 3)), card.diameter_m * np.eye(3)]])
+    information, known = (point_information * to_centre.T @ M @ to_centre for M in (A, known))
     covariance = _invert(known, card) + floor(range_m)
     return rotate_covariance(T[:3, :3], information), rotate_covariance(T[:3, :3], covariance)
+
+
+def real_curvature(A: Array, total: Array, r2: Array, faked_rad: tuple[float, float]) -> tuple[Array, Array, Array]:
+    """Directions [B, 6, 6] (columns) that fits do not mix, their curvatures [B, 6], and the share [B, 6] of each that is real.
+
+    A: [B, 6, 6] normal equations of point-to-plane fits about the points' own centre. total: [B] sum of the weights;
+    r2: [B, 3, 3] weighted scatter of the points. About the axis of a bowl, or of a mug whose handle is hidden, normals that
+    err at random show some curvature: a curvature is in units of what normals would show that all point along the step, so
+    its root is the error of the normals, in radians, that would fake it. faked_rad: none of what has a smaller root than the
+    first is real, all that has a larger one than the second.
+    """
+    fake = np.zeros((len(A), 6, 6))
+    fake[:, :3, :3] = (total + 1e-12)[:, None, None] * np.eye(3)
+    fake[:, 3:, 3:] = (np.trace(r2, axis1=1, axis2=2) + 1e-12)[:, None, None] * np.eye(3) - r2
+    root = np.linalg.inv(np.linalg.cholesky(fake))
+    value, vector = np.linalg.eigh(root @ A @ np.swapaxes(root, -1, -2))
+    low, high = np.square(faked_rad)
+    share = np.clip((value - low) / (high - low), 0.0, 1.0)
+    return value, np.swapaxes(root, -1, -2) @ vector, share * share * (3.0 - 2.0 * share)
 
 
 def widen(covariance: Array, T: Array, axis: Axis, variance_rad2: float) -> Array:

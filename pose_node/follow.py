@@ -80,11 +80,7 @@ class Follower:
         found = Segment(around.rows[rows], segment.source, name)
         if scores.violated > _GONE:
             return Rejected("gone", f"{name}: the sensor sees through where it stood.", name, found, score)
-        if (
-            moved_m > _FAR_REL * card.diameter_m
-            or score < self._least
-            or (not refined.converged and score < 2 * self._least)
-        ):
+        if moved_m > _FAR_REL * card.diameter_m or score < self._least:
             if scores.occluded > 0.5:
                 return Rejected("hidden", f"{name}: {scores.occluded:.0%} of it is hidden.", name, found, score)
             wanted = f"expected at least {self._least:.2f} where it was."

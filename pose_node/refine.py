@@ -13,7 +13,7 @@ import numpy as np
 
 from pose_node.card import ObjectCard
 from pose_node.config import RefineConfig
-from pose_node.covariance import independent_points, noise_sigma, pose_covariance
+from pose_node.covariance import independent_points, noise_sigma, pose_covariance, real_curvature
 from pose_node.lookup import Lookup
 from pose_node.outline import Contour, Outline, find_outline
 from pose_node.prepare import every
@@ -30,7 +30,10 @@ _NEAR_REL = 1e-3  # near enough to look at the residuals' spread
 _LONGEST_STEP = 0.3  # diameters and radians; farther off the linearisation does not hold
 _REACH_SIGMAS = 4.5
 _LEAST_REACH_M = 0.0025
-_FREE_RAD = (0.04, 0.06)  # curvature that normals erring by so much would fake: none below, all of it above
+_FREE_RAD = (
+    0.04,
+    0.06,
+)  # steps are not made where normals that err by less would fake the curvature, and made wholly above
 _EDGE_SPACINGS = 2.0  # of the samples; nearer to them a point is not beyond an edge
 _OVERHANG_WEIGHT = 0.5  # of a point far beyond, against one on the surface
 _BETWEEN_LOOKS = 12  # steps
@@ -265,25 +268,17 @@ class Refiner:
     def _trusted_steps(self, A: Array, b: Array, lever: Array, weight: Array, centre: Array) -> Array:
         """-A^-1 b [B, 6] along the directions whose curvature is more than what erring normals would fake.
 
-        About the axis of a bowl, or of a mug whose handle is hidden, the residuals know nothing: steps there would only
-        wander, and end elsewhere each time.
+        Elsewhere the residuals know nothing: steps there would only wander, and end elsewhere each time.
         """
         r2 = (lever * weight[:, None]) @ np.swapaxes(lever, -1, -2)
-        fake = np.zeros((len(A), 6, 6))
-        fake[:, :3, :3] = (weight.sum(axis=1) + 1e-12)[:, None, None] * np.eye(3)
-        fake[:, 3:, 3:] = (np.trace(r2, axis1=1, axis2=2) + 1e-12)[:, None, None] * np.eye(3) - r2
         for axis in self.card.symmetry.axes:
             shift = np.cross(axis.direction, (centre - axis.origin_m) / self.card.diameter_m)
             turn = np.concatenate([shift, np.broadcast_to(axis.direction, shift.shape)], axis=1)
             turn = turn / np.linalg.norm(turn, axis=1, keepdims=True)
             across = np.eye(6) - turn[:, :, None] * turn[:, None]
             A, b = across @ A @ across, np.einsum("bij,bj->bi", across, b)
-        root = np.linalg.inv(np.linalg.cholesky(fake))
-        value, vector = np.linalg.eigh(root @ A @ np.swapaxes(root, -1, -2))
-        vector = np.swapaxes(root, -1, -2) @ vector
-        low, high = np.square(_FREE_RAD)
-        share = np.clip((value - low) / (high - low), 0.0, 1.0)
-        gain = share * share * (3.0 - 2.0 * share) / np.maximum(value, low)
+        value, vector, share = real_curvature(A, weight.sum(axis=1), np.asarray(r2, float), _FREE_RAD)
+        gain = share / np.maximum(value, 1e-12)
         return -np.einsum("bij,bj->bi", vector, gain * np.einsum("bji,bj->bi", vector, b))
 
 
