@@ -133,7 +133,7 @@ class TrackConfig:
     min_score_share: float = bounded(
         0.7, 0.0, 1.0, "a followed object may score so much of judge.min_score before it counts as not seen"
     )
-    memory: float = bounded(30.0, 1.0, 10000.0, "looks from one side count as at most so many")
+    memory: float = bounded(100.0, 1.0, 10000.0, "looks from one side count as at most so many")
     memory_s: float = bounded(30.0, 0.0, 86400.0, "a side that was not seen for so long is forgotten")
     common: float = bounded(
         0.3, 0.0, 0.99, "share of a pose's variance that looks from one side have in common, however many they are"
