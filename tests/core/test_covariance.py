@@ -1,0 +1,67 @@
+"""What a fit knows: not the turn of a round body, the turn of one with a handle, and no more than its noise allows."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from pose_node.covariance import pose_covariance, widen
+from pose_node.se3 import exp_so3, rotate_covariance, transform
+
+
+def body(handle: bool, roughness_rad: float = 0.05, count: int = 2000):
+    """Points [N, 3] and normals of the half of a cylinder that a camera sees, with a plate standing out on it or not."""
+    rng = np.random.default_rng(0)
+    angle, height = rng.uniform(0.0, np.pi, count), rng.uniform(-0.05, 0.05, count)
+    normals = np.column_stack([np.cos(angle), np.sin(angle), np.zeros(count)])
+    points = 0.04 * normals + np.column_stack([np.zeros((count, 2)), height])
+    normals = normals + roughness_rad * rng.normal(size=normals.shape)
+    if handle:
+        plate = np.column_stack([np.zeros(200), rng.uniform(0.04, 0.07, 200), rng.uniform(-0.03, 0.03, 200)])
+        points, normals = np.concatenate([points, plate]), np.concatenate([normals, np.tile([1.0, 0.0, 0.0], (200, 1))])
+    return points, normals / np.linalg.norm(normals, axis=1, keepdims=True)
+
+
+def turn_sigma_deg(block, T, handle, **of_body):
+    points, normals = body(handle, **of_body)
+    weight = np.ones(len(points))
+    covariance = pose_covariance(T, points, normals, weight, 1e4, 0.6, block.card)[1]
+    axis = T[:3, :3] @ [0.0, 0.0, 1.0]
+    return np.degrees(np.sqrt(axis @ covariance[3:, 3:] @ axis))
+
+
+def test_the_turn_of_a_round_body_is_unknown_and_a_handle_shows_it(block, pose):
+    assert turn_sigma_deg(block, pose, handle=False) > 60.0
+    assert turn_sigma_deg(block, pose, handle=True) < 5.0
+
+
+def test_a_little_roughness_more_does_not_turn_ignorance_into_knowledge(block, pose):
+    few, more = (turn_sigma_deg(block, pose, False, roughness_rad=r) for r in (0.02, 0.06))
+    assert few > 60.0 and more > 60.0
+
+
+@pytest.mark.parametrize("handle", [False, True])
+def test_it_turns_with_the_pose(block, pose, handle):
+    points, normals = body(handle)
+    M = transform(exp_so3(np.array([0.3, -0.8, 0.4])), np.array([0.1, 0.2, -0.3]))
+    for still, turned in zip(
+        *(pose_covariance(T, points, normals, np.ones(len(points)), 1e4, 0.6, block.card) for T in (pose, M @ pose))
+    ):
+        np.testing.assert_allclose(turned, rotate_covariance(M[:3, :3], still), rtol=1e-6, atol=1e-12)
+
+
+def test_more_points_make_it_surer_down_to_the_floor(block, pose):
+    points, normals = body(True)
+    few, many, most = (
+        np.trace(pose_covariance(pose, points, normals, np.ones(len(points)), information, 0.6, block.card)[1][:3, :3])
+        for information in (1e3, 1e5, 1e12)
+    )
+    assert few > many > most > 1e-7
+
+
+def test_widening_leaves_what_is_wider_already(block, pose):
+    axis = type("Axis", (), {"direction": np.array([0.0, 0.0, 1.0]), "origin_m": np.zeros(3)})
+    C = np.eye(6)
+    np.testing.assert_array_equal(widen(C, pose, axis, 0.5), C)
+    direction = pose[:3, 2]
+    assert direction @ widen(C, pose, axis, 2.0)[3:, 3:] @ direction == pytest.approx(2.0)
