@@ -11,6 +11,7 @@ Which of them is right is not decided here.
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -25,7 +26,7 @@ from pose_node.card import ObjectCard
 from pose_node.config import InferConfig
 from pose_node.errors import ModelError
 from pose_node.harmonics import COEFFICIENTS, RotationDensity, derivatives, rotation_basis
-from pose_node.prepare import Drawn, Prepared
+from pose_node.prepare import Drawn, Prepared, draw
 from pose_node.scene import Scene
 from pose_node.se3 import exp_so3, project_so3, transform
 from pose_node.symmetry import largest_trace, nearest_symmetric, rotation_grid
@@ -117,6 +118,14 @@ class Network:
         prepared = drawn.scaled(self.card.diameter_m)
         outputs = self.run(prepared)
         return prepared, outputs, 1.0 / (1.0 + np.exp(-outputs["objectness"]))
+
+    def warm(self) -> float:
+        """Look twice at the object's own surface, 1 m away: the first look is slow. Seconds of the second."""
+        drawn = draw(self.card.surface.points_m + np.array([0.0, 0.0, 1.0]), np.zeros(3))
+        self._look(drawn)
+        begin_s = time.perf_counter()
+        self._look(drawn)
+        return time.perf_counter() - begin_s
 
     def run(self, prepared: Prepared) -> dict[str, Array]:
         """The network's outputs for one cloud as float64, batch dimension dropped; see ``PoseNetwork.forward``."""

@@ -14,7 +14,7 @@ import time
 import traceback
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -175,6 +175,11 @@ class PoseNode(LifecycleNode):
         }
         told = ", ".join(f"{key} {value}" for key, value in self._status.facts.items())
         self.get_logger().info(f"loaded: {told}")
+        look_s = max(network.warm() for network in self._pipeline.networks.values())
+        waits = f"at most {node.sync_wait_s:g} s for camera info and mask"
+        if self._tracks():
+            waits += f" and {node.tf_wait_s:g} s for /tf"
+        self.get_logger().info(f"latency budget: a network's look {1000.0 * look_s:.0f} ms; a frame waits {waits}")
 
     def _offer(self, topic: str, kind: type) -> None:
         self._outputs[topic] = self.create_lifecycle_publisher(kind, topic, 10)
@@ -210,10 +215,15 @@ class PoseNode(LifecycleNode):
                 ros_parameters.check(change.name, change.value)
         except ConfigError as error:
             return SetParametersResult(successful=False, reason=str(error))
-        own = {parameter.name for parameter in ros_parameters.parameters()}
-        if self._pipeline is not None and any(change.name in own for change in changes):
-            reason = "parameters hold from configure on: deactivate and clean up the node, then set them."
+        live = {change.name: change.value for change in changes if change.name in ros_parameters.LIVE}
+        fixed = {parameter.name for parameter in ros_parameters.parameters()} - live.keys()
+        if self._pipeline is not None and any(change.name in fixed for change in changes):
+            reason = (
+                "parameters hold from configure on: deactivate and clean up the node, then set them "
+                f"({' and '.join(ros_parameters.LIVE)} may change at any time)."
+            )
             return SetParametersResult(successful=False, reason=reason)
+        self.settings = replace(self.settings, node=replace(self.settings.node, **live))
         return SetParametersResult(successful=True)
 
     # The executor's thread: messages in ------------------------------------------------------------------------------

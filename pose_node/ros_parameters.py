@@ -16,6 +16,10 @@ from pose_node.errors import ConfigError
 _FOREIGN = ("use_sim_time", "start_type_description_service", "qos_overrides.")
 
 
+# What the node reads anew with each frame, so that it may change while it runs.
+LIVE = ("tf_wait_s", "reliability")
+
+
 @dataclass(frozen=True)
 class NodeConfig:
     """The node's own settings, beside the stages'."""

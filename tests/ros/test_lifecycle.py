@@ -48,6 +48,8 @@ def test_a_managed_node_goes_through_its_states(shipped, peer, start, camera):
     refused = set_number(peer, "judge.min_score", 0.3)
     assert not refused.successful
     assert "clean up" in refused.reason
+    assert set_number(peer, "tf_wait_s", 0.1).successful, "what each frame reads may change"
+    assert not set_number(peer, "tf_wait_s", 100.0).successful
     assert change(peer, Transition.TRANSITION_ACTIVATE)
     stamp = camera.send(peer)
     peer.wait(stamp, "pose")
