@@ -242,7 +242,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
         figures.update(shelf(networks_folder()))
     for key, value in figures.items():
         print(f"{key}: {value:.4g}")
-    if (options.objects, options.conditions, options.seeds, options.rate) == (list(OBJECTS), list(CONDITIONS), SEEDS, RATE_HZ):
+    if (options.objects, options.conditions, options.seeds, options.rate) == (
+        list(OBJECTS),
+        list(CONDITIONS),
+        SEEDS,
+        RATE_HZ,
+    ):
         results.write_result("motion", "python -m benchmarks.motion", figures, options.output)
     else:
         print("a partial run: nothing written")

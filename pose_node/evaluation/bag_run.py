@@ -87,7 +87,7 @@ def evaluate_bag(
     still = bag.fixed_frame in (None, bag.topics.camera_frame)
     step = partial(_step, still=still) if track else _estimate
     work = workers(partial(_work, step, Carried(pipeline), truths), jobs, ray)
-    with RunWriter(out, info) as writer, ResultsCsv(out, {n: i for i, n in ids.items()}) as csv, work as ordered:
+    with work as ordered, RunWriter(out, info) as writer, ResultsCsv(out, {n: i for i, n in ids.items()}) as csv:
         for record, matched in ordered(progress(bag.raw(), len(bag), stream)):
             writer.frame(record)
             number = scenes.setdefault(record.scene, len(scenes) + 1)  # BOP's scenes have numbers, not names

@@ -72,7 +72,8 @@ class Cluster:
         except Exception as error:  # Ray says so by many kinds, among them plain Exception
             self._ray.shutdown()
             raise WorkerError(
-                f"--ray {self._address}: found no cluster there ({_reason(error)}), expected the address of one, or local."
+                f"--ray {self._address}: found no cluster there ({_reason(error)}), expected the address of one, or local "
+                "(one that asks for tokens needs RAY_AUTH_MODE=token on this side, too)."
             ) from None
 
     def _await_start(self) -> None:

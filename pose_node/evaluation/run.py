@@ -84,7 +84,7 @@ def evaluate_folder(
     frames, labels = [], []
     ids = {t.name: i for i, t in truths.items()}
     work = workers(partial(_work, Carried(pipeline), truths, crops), jobs, ray)
-    with RunWriter(out, info) as writer, ResultsCsv(out, ids) as csv, work as ordered:
+    with work as ordered, RunWriter(out, info) as writer, ResultsCsv(out, ids) as csv:
         for record, matched in ordered(_wanted(progress(source.frames(), len(source), stream), truths, crops)):
             writer.frame(record)
             csv.frame(record)

@@ -52,6 +52,13 @@ def test_poses_are_the_pipelines_own_to_the_byte(models, demo_bag, tmp_path):
     assert rows[0] == "scene_id,im_id,obj_id,score,R,t,time" and rows[1].startswith(f"1,0,{ID},")
 
 
+def test_a_cluster_that_is_not_there_leaves_nothing_behind(models, demo_bag, tmp_path, capsys):
+    out = tmp_path / "run"
+    assert evaluate(demo_bag, "--objects", OBJECT, "--models", models, "--out", out, "--ray", "127.0.0.1:1") == 2
+    assert "found no cluster there" in capsys.readouterr().err
+    assert not out.exists()
+
+
 def test_labels_inside_are_scored_as_those_of_a_folder(models, demo_bag, tmp_path, capsys):
     """The demo's frames as a bag and as a BOP folder without models: the same poses, the same errors."""
     bag, folder = tmp_path / "bag", tmp_path / "folder"
