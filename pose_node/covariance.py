@@ -13,7 +13,7 @@ _CORRELATION_M = 0.006  # residuals nearer to each other than this err together 
 _ALIKE_M = 0.015  # pairs nearer than this tell how alike neighbours' errors are
 _PAIRED = 256  # points of which all pairs are looked at
 _LEAST_INDEPENDENT = 6.0
-_FAKED_RAD = (0.07, 0.1)  # a mug's body shows 0.05 about its axis, and with the handle in view 0.13
+_FAKED_RAD = (0.07, 0.1)  # about its axis a mug's body shows 0.05, and with the handle in view 0.13
 _FLOOR_M = 0.0005  # calibration and mesh are not better than this, plus _FLOOR_PER_M a metre of range
 _FLOOR_PER_M = 0.001
 _FLOOR_RAD = 0.004
@@ -68,8 +68,8 @@ def pose_covariance(
     along = np.linalg.inv(vector[0])
     known = along.T @ ((share[0] * value[0])[:, None] * along)
     # From turns about the points' centre, in diameters, to turns about the origin, in radians and metres.
-    x, y, z = centre
-    shift = np.array([[0.0, z, -y], [-z, 0.0, x], [y, -x, 0.0]])
+    cx, cy, cz = centre
+    shift = np.array([[0.0, cz, -cy], [-cz, 0.0, cx], [cy, -cx, 0.0]])
     to_centre = np.block([[np.eye(3), shift], [np.zeros((3, 3)), card.diameter_m * np.eye(3)]])
     information, known = (point_information * to_centre.T @ M @ to_centre for M in (A, known))
     covariance = _invert(known, card) + floor(range_m)

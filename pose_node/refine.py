@@ -30,10 +30,8 @@ _NEAR_REL = 1e-3  # near enough to look at the residuals' spread
 _LONGEST_STEP = 0.3  # diameters and radians; farther off the linearisation does not hold
 _REACH_SIGMAS = 4.5
 _LEAST_REACH_M = 0.0025
-_FREE_RAD = (
-    0.04,
-    0.06,
-)  # steps are not made where normals that err by less would fake the curvature, and made wholly above
+# Steps are not made where normals that err by the first would fake the curvature, and made wholly from the second on.
+_FREE_RAD = (0.04, 0.06)
 _EDGE_SPACINGS = 2.0  # of the samples; nearer to them a point is not beyond an edge
 _OVERHANG_WEIGHT = 0.5  # of a point far beyond, against one on the surface
 _BETWEEN_LOOKS = 12  # steps
