@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from dataclasses import replace
 
 import numpy as np
@@ -104,6 +105,38 @@ def test_without_the_cameras_pose_a_frame_is_refused_and_the_next_ones_work(trac
     values = peer.until(lambda: v if (v := peer.values()).get("refused.tf_late") else None)
     assert "after the last sample" in values["last_refusal"]
     assert peer.wait(send(peer, frames[2])).poses
+
+
+def shifted(parts, seconds: int):
+    """The frame with other stamps."""
+    parts = deepcopy(parts)
+    for topic, _, message in parts:
+        for each in message.transforms if topic in ("/tf", "/tf_static") else [message]:
+            each.header.stamp.sec += seconds
+    return parts
+
+
+def test_a_recording_that_begins_again_is_another_time_and_its_tracks_are_new(tracking, peer, recorded):
+    _, frames = recorded
+    settle(peer, frames)
+    for parts in frames[:2]:
+        assert peer.wait(send(peer, shifted(parts, 100))).poses
+    for parts in frames[:2]:
+        assert peer.wait(send(peer, parts)).poses
+    values = peer.until(lambda: v if f"track.2.{OBJECT}" in (v := peer.values()) else None)
+    assert f"track.1.{OBJECT}" not in values
+
+
+def test_the_cameras_pose_may_come_after_the_image(tracking, peer, recorded):
+    _, frames = recorded
+    settle(peer, frames)
+    for parts in frames[:2]:
+        stamp = send(peer, parts, without=("/tf", "/tf_static"))
+        peer.spin(0.1)
+        for topic, kind, message in parts:
+            if topic.startswith("/tf"):
+                peer.publisher(topic, kind).publish(message)
+        assert peer.wait(stamp).poses
 
 
 def test_tracks_are_forgotten_and_a_detection_is_made_when_asked(tracking, peer, recorded):
