@@ -35,6 +35,7 @@ def block() -> str:
         ("node_rate", _node_rate),
         ("motion", _motion),
         ("faults", _faults),
+        ("soak", _soak),
         ("long_bag", _long_bag),
     ):
         lines.append(f"| `{name}` | {sentence(found[name]) if name in found else 'not run yet'} |")
@@ -169,6 +170,13 @@ def _faults(f: dict[str, Any]) -> str:
     return (
         f"{f['messages']} fuzzed messages by DDS: {f['crashes']} crashes, {f['not_finite']} poses that are no numbers, "
         f"{f['wrong_stamps']} wrong stamps, {f['unanswered']} of {f['good_frames']} good frames without an answer"
+    )
+
+
+def _soak(f: dict[str, Any]) -> str:
+    return (
+        f"{f['cycles']} times deactivated and activated: memory grows by {100 * f['cycles_growth']:.1f} %; then {f['seconds'] / 3600:g} h of "
+        f"{f['frames']} frames, {_percent(f['answered'])} answered: {100 * f['node_growth']:.1f} %, its detector {100 * f['detector_growth']:.1f} %"
     )
 
 
