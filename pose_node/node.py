@@ -445,13 +445,16 @@ class _Input:
         self._subscription = node.create_subscription(kind, topic, callback, self._qos)
 
     def follow(self, reliability: str) -> None:
-        """Subscribe anew when the publishers offer something else than what was asked for."""
-        offers = [e.qos_profile for e in self._node.get_publishers_info_by_topic(self._subscription.topic_name)]
-        if reliability != "auto" or not offers:
-            return
-        reliable = all(offer.reliability == ReliabilityPolicy.RELIABLE for offer in offers)
-        latched = all(offer.durability == DurabilityPolicy.TRANSIENT_LOCAL for offer in offers)
-        wanted = self._profile(reliable, latched)
+        """Subscribe anew when the publishers, or the parameter, want something else than what was asked for."""
+        if reliability == "auto":
+            offers = [e.qos_profile for e in self._node.get_publishers_info_by_topic(self._subscription.topic_name)]
+            if not offers:
+                return
+            reliable = all(offer.reliability == ReliabilityPolicy.RELIABLE for offer in offers)
+            latched = all(offer.durability == DurabilityPolicy.TRANSIENT_LOCAL for offer in offers)
+            wanted = self._profile(reliable, latched)
+        else:
+            wanted = self._profile(reliability == "reliable", False)
         if wanted != self._qos:
             self.close()
             self._qos = wanted

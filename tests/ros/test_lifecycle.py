@@ -10,6 +10,7 @@ from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState, GetState
 from rcl_interfaces.msg import Parameter, ParameterValue
 from rcl_interfaces.srv import DescribeParameters, ListParameters, SetParameters
+from rclpy.qos import ReliabilityPolicy
 from ros_testing import OBJECT, node_arguments
 
 from pose_node import ros_parameters
@@ -71,6 +72,22 @@ def test_a_managed_node_goes_through_its_states(shipped, peer, start, camera):
     assert change(peer, Transition.TRANSITION_ACTIVE_SHUTDOWN)
     assert state(peer) == "finalized"
     assert process.end() == 0, process.output()
+
+
+def test_reliability_may_change_while_it_runs(shipped, peer, start):
+    process = start("pose_node.node", *node_arguments())
+    process.wait_for("active")
+
+    def asked_for(quality: ReliabilityPolicy) -> bool:
+        ends = peer.node.get_subscriptions_info_by_topic("depth/image_rect")
+        return [e.qos_profile.reliability for e in ends if e.node_name == "pose_node"] == [quality]
+
+    for value, quality in (("reliable", ReliabilityPolicy.RELIABLE), ("best_effort", ReliabilityPolicy.BEST_EFFORT)):
+        told = Parameter(name="reliability", value=ParameterValue(type=4, string_value=value))
+        request = SetParameters.Request(parameters=[told])
+        assert call(peer, SetParameters, "set_parameters", request).results[0].successful
+        peer.until(lambda: asked_for(quality))  # noqa: B023
+    assert process.end() == 0, process.output()  # a killed node's services seem to be there in the tests to come
 
 
 def test_a_managed_node_that_cannot_configure_says_why_and_can_be_put_right(peer, start, tmp_path):
