@@ -21,10 +21,10 @@ import psutil
 
 from benchmarks import results, ros_node
 from benchmarks.fuzzed import Fuzzer
-from benchmarks.node_rate import SCENE
+from benchmarks.node_rate import OBJECTS, SCENE
 
 MESSAGES, BATCH = 10_000, 100
-OBJECT, BOP_ID, FRAME_ID = "mustard_bottle", 5, "camera"
+OBJECT, FRAME_ID = "mustard_bottle", "camera"
 QUIET_S = 1.2  # after which the node takes to another source
 ANSWER_S = 30.0
 
@@ -46,7 +46,7 @@ class Sender:
         self._publishers: dict[str, Any] = {}
         frame = recording.read(SCENE)[0]
         self._good = (("depth/camera_info", player.camera_info(frame)), ("depth/image_rect", player.depth_image(frame)))
-        self._mask = ros_node.mask_image(frame, (BOP_ID,))
+        self._mask = ros_node.mask_image(frame, (OBJECTS[OBJECT],))
         self._second = Fuzzer.BELOW_S
 
     def publish(self, topic: str, message: Any) -> None:

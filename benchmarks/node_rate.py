@@ -121,13 +121,17 @@ class Camera:
             self.heard.append((now, now - self._sent[stamp_ns], len(message.poses)))
 
 
+def tracking(objects: Sequence[str]) -> list[str]:
+    """The command line of a node that tracks these of ``OBJECTS`` in the camera's own frame, by their masks where there are any."""
+    labels = ", ".join(f"'{OBJECTS[name]}:{name}'" for name in objects)
+    return ros_node.command(objects, input="depth", fixed_frame=FRAME_ID, mask_labels=f"[{labels}]")
+
+
 def measure(camera: Camera, objects: Sequence[str]) -> dict[str, float]:
     """Figures of one node with ``objects``."""
-    labels = ", ".join(f"'{OBJECTS[name]}:{name}'" for name in objects)
-    command = ros_node.command(objects, input="depth", fixed_frame=FRAME_ID, mask_labels=f"[{labels}]")
     camera.heard.clear()
     with tempfile.TemporaryFile() as log:
-        node = ros_node.start(command, log)
+        node = ros_node.start(tracking(objects), log)
         try:
             camera.masked(True)
             camera.run(WARM_S, enough=len(objects))

@@ -19,7 +19,7 @@ from pathlib import Path
 import psutil
 
 from benchmarks import results, ros_node
-from benchmarks.node_rate import FRAME_ID, OBJECTS, Camera
+from benchmarks.node_rate import Camera, tracking
 
 OBJECT = "mustard_bottle"
 CYCLES, HOURS, RATE_HZ, LOOK_S = 1000, 1.0, 10.0, 5.0
@@ -89,9 +89,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--output", type=Path, default=results.FOLDER)
     options = parser.parse_args(arguments)
     camera = Camera(RATE_HZ)
-    labels = f"['{OBJECTS[OBJECT]}:{OBJECT}']"
     with tempfile.TemporaryFile() as log:
-        node = ros_node.start(ros_node.command([OBJECT], input="depth", fixed_frame=FRAME_ID, mask_labels=labels), log)
+        node = ros_node.start(tracking([OBJECT]), log)
         try:
             camera.masked(True)
             camera.run(120.0, enough=1)

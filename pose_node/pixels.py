@@ -101,13 +101,13 @@ class Patch:
         range_m = float(np.linalg.norm(self.points_m[sample].mean(axis=0) - self.viewpoint_m))
         relative = self.points_m - self.viewpoint_m
         trusted = segment.source == "mask"
-        rays = np.full((2, self.shape[0] * self.shape[1]), -1, dtype=np.intp)
-        rays[:, self._cell] = np.arange(len(self))
+        row = np.full(self.shape[0] * self.shape[1], -1, dtype=np.intp)  # of each cell
+        row[self._cell] = np.arange(len(self))
         occupied = np.zeros(self.shape, dtype=bool)
         occupied.ravel()[self._cell[segment.indices]] = True
         return View(
             points_m=self.points_m[sample],
-            normals=self._normals(sample, occupied, noise_radius(range_m)),
+            normals=self._normals(sample, row, occupied, noise_radius(range_m)),
             count=len(segment.indices),
             range_m=range_m,
             viewpoint_m=self.viewpoint_m,
@@ -115,7 +115,7 @@ class Patch:
             cell=self._size,
             low=self._low,
             shape=self.shape,
-            rays=rays,
+            rays=np.stack([row, row]),
             ray_points_m=relative,
             ray_range_m=np.sqrt(np.einsum("ni,ni->n", relative, relative)),
             ray_inside=inside,
@@ -128,11 +128,15 @@ class Patch:
             core_m=np.zeros((0, 3)),
         )
 
-    def _normals(self, sample: Indices, own: Array, radius_m: float) -> Array:
-        """Normals [Q, 3] of the points ``sample`` [Q] from the segment's readings around them; own: [h, w] where those are."""
+    def _normals(self, sample: Indices, row_of: Indices, own: Array, radius_m: float) -> Array:
+        """Normals [Q, 3] of the points ``sample`` [Q] from the segment's readings around them.
+
+        row_of: [cells] of a cell's reading. own: [h, w] where the segment's readings are.
+        """
         height, width = self.shape
         points = self.points_m[sample]
-        range_m = np.sqrt(np.einsum("qi,qi->q", points, points))
+        to_viewpoint = self.viewpoint_m - points
+        range_m = np.sqrt(np.einsum("qi,qi->q", to_viewpoint, to_viewpoint))
         lateral_m = self._size * float(np.median(range_m))
         step = max(int(round(radius_m / (_REACH + 0.5) / lateral_m)), 1)
         reach_m = min(radius_m, (_REACH + 0.5) * step * lateral_m)
@@ -141,9 +145,7 @@ class Patch:
         r = np.clip(row[:, None] + beside, 0, height - 1)
         c = np.clip(column[:, None] + beside, 0, width - 1)
         cell = (r[:, :, None] * width + c[:, None]).reshape(len(sample), -1)
-        place = np.zeros(height * width, dtype=np.intp)
-        place[self._cell] = np.arange(len(self))
-        offset = np.ascontiguousarray(self.points_m.T)[:, place[cell]] - points.T[..., None]
+        offset = np.ascontiguousarray(self.points_m.T)[:, row_of[cell]] - points.T[..., None]
         near2 = (offset * offset).sum(axis=0) / (reach_m * reach_m)
         weight = np.where(own.ravel()[cell], np.square(np.maximum(1.0 - near2, 0.0)), 0.0)
-        return plane_normals(offset, weight, (self.viewpoint_m - points) / range_m[:, None])
+        return plane_normals(offset, weight, to_viewpoint / range_m[:, None])

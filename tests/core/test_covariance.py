@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from pose_node.card import Axis
 from pose_node.covariance import pose_covariance, widen
 from pose_node.se3 import exp_so3, rotate_covariance, transform
 
@@ -60,7 +61,7 @@ def test_more_points_make_it_surer_down_to_the_floor(block, pose):
 
 
 def test_widening_leaves_what_is_wider_already(block, pose):
-    axis = type("Axis", (), {"direction": np.array([0.0, 0.0, 1.0]), "origin_m": np.zeros(3)})
+    axis = Axis(np.array([0.0, 0.0, 1.0]), np.zeros(3))
     C = np.eye(6)
     np.testing.assert_array_equal(widen(C, pose, axis, 0.5), C)
     direction = pose[:3, 2]
