@@ -26,7 +26,7 @@ class Beside:
     """One detection at a time in a child process, which loads the objects once. A child that dies is started anew."""
 
     def __init__(self, folders: Sequence[str | Path], config: PipelineConfig) -> None:
-        self._arguments = ([str(folder) for folder in folders], config)
+        self._folders, self._config = [str(folder) for folder in folders], config
         self._pool = self._start()
         self._running: Future[Result] | None = None
         self._pool.submit(_ready)  # loads while the parent goes on
@@ -34,10 +34,10 @@ class Beside:
     def begin(self, cloud: Cloud, masks: Masks | None, objects: Collection[str] | None) -> None:
         """Begin a detection; the result of the one before is dropped."""
         try:
-            self._running = self._pool.submit(_detect, cloud, masks, objects)
+            self._running = self._submit(cloud, masks, objects)
         except BrokenProcessPool:
             self._pool = self._start()
-            self._running = self._pool.submit(_detect, cloud, masks, objects)
+            self._running = self._submit(cloud, masks, objects)
 
     def take(self) -> Result | None:
         """The result of the one begun last, or None while it runs. What went wrong in the child is a refusal."""
@@ -52,6 +52,10 @@ class Beside:
         except Exception as error:  # whatever it was, the tracks go on
             return Result((), (Rejected("internal", f"detection: {type(error).__name__}: {error}"),))
 
+    def retune(self, config: PipelineConfig) -> None:
+        """Let the detections begun from now on hold to these settings."""
+        self._config = config
+
     def close(self) -> None:
         """End the child."""
         self._running = None
@@ -59,9 +63,12 @@ class Beside:
             process.terminate()
         self._pool.shutdown(wait=True, cancel_futures=True)
 
+    def _submit(self, cloud: Cloud, masks: Masks | None, objects: Collection[str] | None) -> Future[Result]:
+        return self._pool.submit(_detect, self._config, cloud, masks, objects)
+
     def _start(self) -> ProcessPoolExecutor:
         # spawn: the parent has threads of DDS, which a fork would cut in half.
-        return ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), _load, self._arguments)
+        return ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), _load, (self._folders, self._config))
 
 
 def _load(folders: Sequence[str], config: PipelineConfig) -> None:
@@ -82,7 +89,8 @@ def _ready() -> None:
     """Something to do, so that the child starts."""
 
 
-def _detect(cloud: Cloud, masks: Masks | None, objects: Collection[str] | None) -> Result:
+def _detect(config: PipelineConfig, cloud: Cloud, masks: Masks | None, objects: Collection[str] | None) -> Result:
+    _pipeline.retune(config)
     result: Result = _pipeline.estimate(cloud, masks=masks, objects=objects)
     # What the chain saw on the way is large and of no use to the parent.
     return Result(result.estimates, result.rejected, stage_s=dict(result.stage_s))

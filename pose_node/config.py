@@ -19,14 +19,14 @@ from pose_node.errors import ConfigError
 C = TypeVar("C")
 
 
-def bounded(default: float, low: float, high: float, doc: str) -> Any:
-    """A number field with its inclusive range and a sentence for users."""
-    return field(default=default, metadata={"range": (low, high), "doc": doc})
+def bounded(default: float, low: float, high: float, doc: str, live: bool = False) -> Any:
+    """A number field with its inclusive range and a sentence for users. live: read anew with each frame, see ``retuned``."""
+    return field(default=default, metadata={"range": (low, high), "doc": doc, "live": live})
 
 
-def choice(default: str, options: tuple[str, ...], doc: str) -> Any:
-    """A text field with its allowed values."""
-    return field(default=default, metadata={"options": options, "doc": doc})
+def choice(default: str, options: tuple[str, ...], doc: str, live: bool = False) -> Any:
+    """A text field with its allowed values. live: as of ``bounded``."""
+    return field(default=default, metadata={"options": options, "doc": doc, "live": live})
 
 
 def plain(default: Any, doc: str) -> Any:
@@ -38,8 +38,8 @@ def plain(default: Any, doc: str) -> Any:
 class SegmentConfig:
     """Where to look when nobody says where."""
 
-    near_m: float = bounded(0.1, 0.0, 100.0, "points nearer to the viewpoint are ignored")
-    far_m: float = bounded(3.0, 0.0, 100.0, "points farther from the viewpoint are ignored")
+    near_m: float = bounded(0.1, 0.0, 100.0, "points nearer to the viewpoint are ignored", live=True)
+    far_m: float = bounded(3.0, 0.0, 100.0, "points farther from the viewpoint are ignored", live=True)
     remove_plane: bool = plain(True, "leave out supports: connected pieces of a plane, wider than any object")
     plane_distance_m: float = bounded(0.008, 0.0, 1.0, "points this near to the plane belong to it (grows with noise)")
     plane_min_share: float = bounded(0.15, 0.0, 1.0, "a plane with a smaller share of the points is not a support")
@@ -88,7 +88,7 @@ class JudgeConfig:
     blind_below: float = bounded(0.75, 0.0, 1.0, "a best coarse score below this is badly explained")
     tolerance_m: float = bounded(0.005, 0.0, 0.1, "model and measurement agree within this at zero range")
     tolerance_per_m2: float = bounded(0.004, 0.0, 0.1, "growth of the tolerance with the square of the range, 1/m")
-    min_score: float = bounded(0.5, 0.0, 1.0, "estimates below this score are rejected")
+    min_score: float = bounded(0.5, 0.0, 1.0, "estimates below this score are rejected", live=True)
     min_explained: float = bounded(0.3, 0.0, 1.0, "share of the visible model surface that must be confirmed")
     alternatives_margin: float = bounded(
         0.05, 0.0, 1.0, "orientations this near to the best score stay as alternatives"
@@ -102,7 +102,7 @@ class JudgeConfig:
         10.0,
         "the score falls to 61 % where the network has the centre this share of the diameter elsewhere",
     )
-    max_instances: int = bounded(10, 1, 1000, "at most this many estimates an object")
+    max_instances: int = bounded(10, 1, 1000, "at most this many estimates an object", live=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +116,7 @@ class TrackConfig:
         0.0,
         3600.0,
         "from one detection's answer to the next detection, which may start and overrule tracks; 0: every frame",
+        live=True,
     )
     detect_lag_s: float = bounded(
         0.5, 0.0, 60.0, "a detection beside running tracks is taken in by the first frame this much later"
@@ -125,8 +126,8 @@ class TrackConfig:
         "the node detects in a process of its own, so that following goes on; off: frames wait, and memory is saved",
     )
     confirm: int = bounded(2, 1, 100, "a track is confirmed when it has been seen in so many frames")
-    lost_after_s: float = bounded(0.5, 0.0, 3600.0, "a track that was not seen for so long is lost")
-    forget_after_s: float = bounded(60.0, 0.0, 86400.0, "a lost track keeps its identity for so long")
+    lost_after_s: float = bounded(0.5, 0.0, 3600.0, "a track that was not seen for so long is lost", live=True)
+    forget_after_s: float = bounded(60.0, 0.0, 86400.0, "a lost track keeps its identity for so long", live=True)
     gate: float = bounded(
         22.5, 1.0, 1000.0, "squared Mahalanobis distance beyond which a measurement is not of the track (6 dof)"
     )

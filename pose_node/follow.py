@@ -34,8 +34,7 @@ class Follower:
     """Follows the objects of a judge's cards."""
 
     def __init__(self, judge: Judge, config: PipelineConfig) -> None:
-        self._judge, self._config = judge, config
-        self._least = config.track.min_score_share * config.judge.min_score
+        self._judge, self.config = judge, config
         self._lattice: Lattice | None = None  # of the last frame
 
     def follow(
@@ -64,8 +63,8 @@ class Follower:
             rows = ball[refiner.lookup.distance_bound(x) < band_m]
         else:
             rows = np.flatnonzero(np.isin(around.rows, mask))
-        if len(rows) < self._config.infer.min_points:
-            return Rejected(*_why_no_points(name, around, T_camera_object, self._config.infer.min_points), name)
+        if len(rows) < self.config.infer.min_points:
+            return Rejected(*_why_no_points(name, around, T_camera_object, self.config.infer.min_points), name)
         segment = Segment(rows, "track" if mask is None else "mask", name)
         view = around.view(segment)
         T = T_camera_object
@@ -79,12 +78,13 @@ class Follower:
         score = float(scores.score)
         moved_m = float(np.linalg.norm((T - T_camera_object)[:3] @ np.append(card.centre_m, 1.0)))
         found = Segment(around.rows[rows], segment.source, name)
+        least = self.config.track.min_score_share * self.config.judge.min_score
         if scores.violated > _GONE:
             return Rejected("gone", f"{name}: the sensor sees through where it stood.", name, found, score)
-        if moved_m > _FAR_REL * card.diameter_m or score < self._least:
+        if moved_m > _FAR_REL * card.diameter_m or score < least:
             if scores.occluded > 0.5:
                 return Rejected("hidden", f"{name}: {scores.occluded:.0%} of it is hidden.", name, found, score)
-            wanted = f"expected at least {self._least:.2f} where it was."
+            wanted = f"expected at least {least:.2f} where it was."
             return Rejected("low_score", f"{name}: score {score:.2f}, {wanted}", name, found, score)
         evidence = Evidence(
             float(scores.explained),

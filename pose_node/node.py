@@ -14,7 +14,7 @@ import time
 import traceback
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -210,20 +210,11 @@ class PoseNode(LifecycleNode):
         self._mailbox, self._worker = None, None
 
     def _on_set_parameters(self, changes: Sequence[Any]) -> SetParametersResult:
+        values = {change.name: change.value for change in changes}
         try:
-            for change in changes:
-                ros_parameters.check(change.name, change.value)
+            self.settings = ros_parameters.changed(self.settings, values, running=self._pipeline is not None)
         except ConfigError as error:
             return SetParametersResult(successful=False, reason=str(error))
-        live = {change.name: change.value for change in changes if change.name in ros_parameters.LIVE}
-        fixed = {parameter.name for parameter in ros_parameters.parameters()} - live.keys()
-        if self._pipeline is not None and any(change.name in fixed for change in changes):
-            reason = (
-                "parameters hold from configure on: deactivate and clean up the node, then set them "
-                f"({' and '.join(ros_parameters.LIVE)} may change at any time)."
-            )
-            return SetParametersResult(successful=False, reason=reason)
-        self.settings = replace(self.settings, node=replace(self.settings.node, **live))
         return SetParametersResult(successful=True)
 
     # The executor's thread: messages in ------------------------------------------------------------------------------
@@ -334,10 +325,11 @@ class PoseNode(LifecycleNode):
         result, found = answer.result, answer.estimates
         good = [i for i, estimate in enumerate(found) if ros_messages.is_publishable(estimate)]
         estimates = [found[i] for i in good]
-        self._publish(frame.message.header, estimates, answer.ids and [answer.ids[i] for i in good])
+        tracks = () if answer.step is None else answer.step.tracks
+        self._publish(frame.message.header, estimates, answer.ids and [answer.ids[i] for i in good], tracks)
         if answer.step is not None:
-            self._status.tracked(answer.step.tracks)
-            self._publish_tf(frame.message.header.stamp, answer.step.tracks)
+            self._status.tracked(tracks)
+            self._publish_tf(frame.message.header.stamp, tracks)
         done_s = time.monotonic()
         stages = {"convert": converted_s - started_s, **result.stage_s}
         rejected = [r.code for r in result.rejected]
@@ -346,6 +338,7 @@ class PoseNode(LifecycleNode):
         self._warn_of_header(frame.message.header)
 
     def _estimate(self, pipeline: Any, frame: Frame, cloud: Cloud) -> _Answer:
+        pipeline.retune(self.settings.pipeline)
         if not len(cloud):
             return _Answer(Result((), (Rejected("no_points", "the measurement holds no reading."),)))
         masks = frame.masks(cloud, self._labels, tuple(pipeline.cards))
@@ -367,12 +360,17 @@ class PoseNode(LifecycleNode):
         pipeline.stream.look_for(self._active)
         step = pipeline.step(cloud, T_fixed_camera, masks)
         pairs = shown(step.tracks, T_fixed_camera)
-        return _Answer(step.result, tuple(e for _, e in pairs), [_name(track) for track, _ in pairs], step)
+        names = [ros_messages.track_name(track) for track, _ in pairs]
+        return _Answer(step.result, tuple(e for _, e in pairs), names, step)
 
-    def _publish(self, header: Any, estimates: Sequence[Estimate], ids: Sequence[str] | None) -> None:
+    def _publish(
+        self, header: Any, estimates: Sequence[Estimate], ids: Sequence[str] | None, tracks: Sequence[Track]
+    ) -> None:
         self._send("~/poses", ros_messages.pose_array, header, estimates)
         self._send("~/detections", ros_messages.detections, header, estimates, self._boxes_m, ids)
-        self._send("~/markers", ros_messages.markers, header, estimates, self._meshes)
+        unseen = [t for t in tracks if t.estimate is None and np.isfinite(t.T_fixed_object).all()]
+        fixed_frame = self.settings.node.fixed_frame
+        self._send("~/markers", ros_messages.markers, header, estimates, self._meshes, ids, unseen, fixed_frame)
         best = {estimate.object_name: estimate for estimate in reversed(estimates)}
         for name, estimate in best.items():
             self._send(f"~/{name}/pose", ros_messages.pose_stamped, header, estimate)
@@ -383,7 +381,7 @@ class PoseNode(LifecycleNode):
         header = Header(stamp=stamp, frame_id=self.settings.node.fixed_frame)
         for track in tracks:
             if track.state != "lost" and np.isfinite(track.T_fixed_object).all():
-                self._send("/tf", ros_messages.tf_message, header, _name(track), track.T_fixed_object)
+                self._send("/tf", ros_messages.tf_message, header, ros_messages.track_name(track), track.T_fixed_object)
 
     def _send(self, topic: str, make: Callable[..., Any], *contents: Any) -> None:
         """Publish the message of these contents, where the topic is offered and somebody listens: a frame's time is short."""
@@ -578,11 +576,6 @@ def _need_tf_messages(fixed_frame: str) -> None:
             f"parameter fixed_frame: found {fixed_frame!r} and no package tf2_msgs, which /tf needs: install it (a ROS "
             "installation has it, script/setup makes it), or leave the parameter empty."
         )
-
-
-def _name(track: Track) -> str:
-    """The track's name: its id in detections, its frame on /tf."""
-    return f"{track.object_name}_{track.track_id}"
 
 
 def _code(error: Exception) -> str:

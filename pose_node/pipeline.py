@@ -101,6 +101,12 @@ class Pipeline:
         """
         return self.stream.step(cloud, T_fixed_camera, masks)
 
+    def retune(self, config: PipelineConfig) -> None:
+        """Other settings from the next call on, of those that config.py calls live; networks and tracks stay."""
+        self.config = config
+        self.judge.config = config.judge
+        self.stream.retune(config)
+
     def reset(self) -> None:
         """Forget all tracks; identities are not used again."""
         self.stream.reset()

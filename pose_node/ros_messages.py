@@ -24,11 +24,11 @@ from geometry_msgs.msg import (
     Vector3,
 )
 from scipy.spatial.transform import Rotation
-from std_msgs.msg import ColorRGBA
+from std_msgs.msg import ColorRGBA, Header
 from visualization_msgs.msg import Marker, MarkerArray
 
 from pose_node import se3
-from pose_node.types import Array, Estimate
+from pose_node.types import Array, Estimate, Track
 
 try:
     import tf2_msgs.msg
@@ -41,6 +41,8 @@ except ImportError:
 
 MISSING = tuple(n for n, package in (("tf2_msgs", tf2_msgs), ("vision_msgs", vision_msgs)) if package is None)
 _MARKER_LIFE = Duration(sec=2)  # a silent node leaves no poses standing in the picture
+_FULL_SIZE, _TEXT = Vector3(x=1.0, y=1.0, z=1.0), Vector3(z=0.03)
+_WHITE, _GREY = ColorRGBA(r=1.0, g=1.0, b=1.0, a=1.0), ColorRGBA(r=0.6, g=0.6, b=0.6, a=0.4)
 
 
 def is_publishable(estimate: Estimate) -> bool:
@@ -108,41 +110,50 @@ def detections(
     return array
 
 
-def markers(header: Any, estimates: Sequence[Estimate], meshes: Mapping[str, str]) -> MarkerArray:
+def markers(
+    header: Any,
+    estimates: Sequence[Estimate],
+    meshes: Mapping[str, str],
+    ids: Sequence[str] | None = None,
+    unseen: Sequence[Track] = (),
+    fixed_frame: str = "",
+) -> MarkerArray:
     """The estimates as meshes with names and scores; the first marker clears those of the frame before.
 
-    meshes: object name -> URI of its mesh in metres.
+    meshes: object name -> URI of its mesh in metres. ids: of the estimates' tracks, which then stand for the names. unseen: tracks
+    that this frame does not show, grey where they were in fixed_frame, with what is said of them.
     """
     array = MarkerArray(markers=[Marker(header=header, action=Marker.DELETEALL)])
-    for number, estimate in enumerate(estimates):
+    for i, estimate in enumerate(estimates):
+        text = f"{estimate.object_name if ids is None else ids[i]} {estimate.score:.2f}"
+        mesh = meshes[estimate.object_name]
         place = pose(estimate.T_camera_object)
-        array.markers.append(
-            Marker(
-                header=header,
-                ns=estimate.object_name,
-                id=2 * number,
-                type=Marker.MESH_RESOURCE,
-                mesh_resource=meshes[estimate.object_name],
-                pose=place,
-                scale=Vector3(x=1.0, y=1.0, z=1.0),
-                color=_colour(estimate.score),
-                lifetime=_MARKER_LIFE,
-            )
-        )
-        array.markers.append(
-            Marker(
-                header=header,
-                ns=estimate.object_name,
-                id=2 * number + 1,
-                type=Marker.TEXT_VIEW_FACING,
-                text=f"{estimate.object_name} {estimate.score:.2f}",
-                pose=Pose(position=place.position),
-                scale=Vector3(z=0.03),
-                color=ColorRGBA(r=1.0, g=1.0, b=1.0, a=1.0),
-                lifetime=_MARKER_LIFE,
-            )
-        )
+        array.markers += _model(header, estimate.object_name, 2 * i, mesh, place, _colour(estimate.score), text)
+    there = Header(stamp=header.stamp, frame_id=fixed_frame)
+    for i, track in enumerate(unseen):
+        why = track.reason.partition(":")[0] or "not seen"
+        text = f"{track_name(track)} {f'lost: {why}' if track.state == 'lost' else why}"
+        mesh, place = meshes[track.object_name], pose(track.T_fixed_object)
+        array.markers += _model(there, f"{track.object_name}/unseen", 2 * i, mesh, place, _GREY, text)
     return array
+
+
+def _model(header: Any, ns: str, number: int, mesh: str, place: Pose, colour: ColorRGBA, text: str) -> list[Marker]:
+    """A mesh, and the text on it."""
+    shared = {"header": header, "ns": ns, "lifetime": _MARKER_LIFE}
+    body = Marker(
+        id=number, type=Marker.MESH_RESOURCE, mesh_resource=mesh, pose=place, scale=_FULL_SIZE, color=colour, **shared
+    )
+    at = Pose(position=place.position)
+    return [
+        body,
+        Marker(id=number + 1, type=Marker.TEXT_VIEW_FACING, text=text, pose=at, scale=_TEXT, color=_WHITE, **shared),
+    ]
+
+
+def track_name(track: Track) -> str:
+    """The track's name: its id in detections, its frame on /tf."""
+    return f"{track.object_name}_{track.track_id}"
 
 
 def diagnostics(stamp: Any, name: str, level: bytes, summary: str, values: Mapping[str, Any]) -> DiagnosticArray:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, fields, is_dataclass
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from difflib import get_close_matches
 from typing import Any, get_type_hints
 
@@ -14,10 +14,6 @@ from pose_node.errors import ConfigError
 
 # rclpy declares these itself, and a launch file may set them for any node.
 _FOREIGN = ("use_sim_time", "start_type_description_service", "qos_overrides.")
-
-
-# What the node reads anew with each frame, so that it may change while it runs.
-LIVE = ("tf_wait_s", "reliability")
 
 
 @dataclass(frozen=True)
@@ -35,9 +31,9 @@ class NodeConfig:
         "", "frame of /tf in which objects are tracked (its own, of a camera that stands still); empty: no tracking"
     )
     publish_tf: bool = plain(False, "publish a frame for each track on /tf, below fixed_frame: mustard_bottle_1")
-    tf_wait_s: float = bounded(0.2, 0.0, 10.0, "a measurement waits this long for the camera's pose on /tf")
+    tf_wait_s: float = bounded(0.2, 0.0, 10.0, "a measurement waits this long for the camera's pose on /tf", live=True)
     reliability: str = choice(
-        "auto", ("auto", "reliable", "best_effort"), "of the subscriptions; auto: as each publisher offers"
+        "auto", ("auto", "reliable", "best_effort"), "of the subscriptions; auto: as each publisher offers", live=True
     )
     diagnostics_period_s: float = bounded(1.0, 0.05, 60.0, "time between two messages on /diagnostics")
 
@@ -59,6 +55,11 @@ class Parameter:
     default: Any
     metadata: Mapping[str, Any]
 
+    @property
+    def live(self) -> bool:
+        """Whether it is read anew with each frame, so that it may change while the node runs."""
+        return bool(self.metadata.get("live"))
+
     def checked(self, value: Any) -> Any:
         """``value`` in this parameter's type, within its range or options, or ConfigError."""
         if self.kind is not tuple:
@@ -69,9 +70,9 @@ class Parameter:
 
     def descriptor(self) -> ParameterDescriptor:
         """What ``ros2 param describe`` shows."""
-        described = ParameterDescriptor(description=self.metadata["doc"])
-        if "options" in self.metadata:
-            described.additional_constraints = f"one of {', '.join(self.metadata['options'])}"
+        constraints = [f"one of {', '.join(self.metadata['options'])}"] if "options" in self.metadata else []
+        constraints.append("may change at any time" if self.live else "holds from configure on")
+        described = ParameterDescriptor(description=self.metadata["doc"], additional_constraints="; ".join(constraints))
         if "range" in self.metadata:
             low, high = self.metadata["range"]
             if self.kind is int:
@@ -125,11 +126,31 @@ def read(node: Any) -> Settings:
     return Settings(NodeConfig(**own), from_mapping(PipelineConfig, stages, "parameters"))
 
 
-def check(name: str, value: Any) -> None:
-    """Raise ConfigError when ``value`` does not suit the parameter ``name``; names of others pass."""
+def changed(settings: Settings, changes: Mapping[str, Any], running: bool) -> Settings:
+    """``settings`` with other values; names of others are left to them.
+
+    running: the objects are loaded, so only what is live may change. Raises ConfigError for a value that does not suit, or
+    that cannot change now.
+    """
     for parameter in parameters():
-        if parameter.name == name:
-            parameter.checked(value)
+        if parameter.name not in changes:
+            continue
+        value = parameter.checked(changes[parameter.name])
+        if running and not parameter.live:
+            live = " and ".join(each.name for each in parameters() if each.live)
+            raise ConfigError(
+                f"parameter {parameter.name} holds from configure on: deactivate and clean up the node, then set it "
+                f"({live} may change at any time)."
+            )
+        if not parameter.live:
+            continue  # configure reads all that stands then
+        stage, _, key = parameter.name.rpartition(".")
+        if stage:
+            inner = replace(getattr(settings.pipeline, stage), **{key: value})
+            settings = replace(settings, pipeline=replace(settings.pipeline, **{stage: inner}))
+        else:
+            settings = replace(settings, node=replace(settings.node, **{key: value}))
+    return settings
 
 
 def _parameters(cls: Any, prefix: str) -> Iterator[Parameter]:

@@ -36,6 +36,9 @@ class Detections(Protocol):
     def take(self) -> Result | None:
         """The result of the one begun last, or None while it is not ready."""
 
+    def retune(self, config: PipelineConfig) -> None:
+        """Let those begun from now on hold to these settings."""
+
 
 class Inline:
     """Detections that are done at once, where the caller stands."""
@@ -49,6 +52,9 @@ class Inline:
 
     def take(self) -> Result | None:
         return self._result
+
+    def retune(self, config: PipelineConfig) -> None:
+        """Nothing to do: ``detect`` has its settings from where it stands."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -64,7 +70,6 @@ class Stream:
         self, judge: Judge, config: PipelineConfig, detect: Detect, detections: Detections | None = None
     ) -> None:
         self._config = config
-        self._period_ns = int(config.track.detect_period_s * 1e9)
         self._detect = detect
         self.detections: Detections = detections or Inline(detect)
         self.tracker = Tracker(judge.cards, config.track)
@@ -73,6 +78,12 @@ class Stream:
         self._pending: _Pending | None = None
         self._next_ns: int | None = None
         self._last_ns: int | None = None
+
+    def retune(self, config: PipelineConfig) -> None:
+        """Other settings from the next frame on, of those that config.py calls live; the tracks stay."""
+        self._config = self._follower.config = config
+        self.tracker.config = config.track
+        self.detections.retune(config)
 
     def reset(self) -> None:
         """Forget the tracks and the clock."""
@@ -107,7 +118,8 @@ class Stream:
         camera = Camera(np.asarray(T_fixed_camera, float), cloud.viewpoint_m, now_ns)
         clock: dict[str, float] = {}
         result = Result((), (), stage_s=clock)
-        if self.tracker.following and self._period_ns:
+        period_ns = int(self._config.track.detect_period_s * 1e9)
+        if self.tracker.following and period_ns:
             with timed("follow", clock):
                 result = self._follow(cloud, camera, masks, clock)
             if self._pending is not None and now_ns >= self._pending.due_ns:
@@ -118,18 +130,18 @@ class Stream:
                     result = replace(result, rejected=(*result.rejected, *late.rejected))
                     self._pending = None
                     if self._next_ns is not None:  # nobody asked for one meanwhile
-                        self._next_ns = now_ns + self._period_ns
+                        self._next_ns = now_ns + period_ns
             if self._pending is None and (self._next_ns is None or now_ns >= self._next_ns):
                 with timed("detect", clock):
                     self.detections.begin(cloud, masks, self._objects)
                 self._pending = _Pending(camera, now_ns + int(self._config.track.detect_lag_s * 1e9))
-                self._next_ns = now_ns + self._period_ns
+                self._next_ns = now_ns + period_ns
         else:
             self._pending = None  # what it would say of an older frame, this one says now
             result = self._detect(cloud, masks, self._objects)
             self.tracker.expected(camera)
             self.tracker.detected(result.estimates, camera, now_ns)
-            self._next_ns = now_ns + self._period_ns
+            self._next_ns = now_ns + period_ns
         return Step(result, self.tracker.tracks(now_ns), camera.T_fixed_camera)
 
     def _follow(self, cloud: Cloud, camera: Camera, masks: Masks | None, clock: dict[str, float]) -> Result:

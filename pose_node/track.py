@@ -81,7 +81,7 @@ class Tracker:
     """Tracks of all objects of ``cards``. Identities are never used twice, not even after ``reset``."""
 
     def __init__(self, cards: Mapping[str, ObjectCard], config: TrackConfig) -> None:
-        self._cards, self._config = cards, config
+        self._cards, self.config = cards, config
         self._records: list[_Record] = []
         self._next_id = 1
 
@@ -180,8 +180,8 @@ class Tracker:
 
     def _mode(self, look: Look, weight: float) -> _Mode:
         """A mode that one look has shown, of the kind that ``track.motion`` says."""
-        kind = StaticPose if self._config.motion == "static" else MovingPose
-        return _Mode(kind(look, self._config), weight, look.stamp_ns)
+        kind = StaticPose if self.config.motion == "static" else MovingPose
+        return _Mode(kind(look, self.config), weight, look.stamp_ns)
 
     def _as_look(self, estimate: Estimate, T_camera_object: Array, camera: Camera, near: Array | None) -> Look:
         """A pose of an estimate as a look in the fixed frame, in the symmetric form nearest to ``near`` [4, 4]."""
@@ -206,11 +206,11 @@ class Tracker:
         lead = record.modes[0]
         look = self._as_look(estimate, estimate.T_camera_object, camera, lead.pose.at(camera.stamp_ns)[0])
         before = lead.pose.T_fixed_object
-        if self._distance2(lead, look) < self._config.gate:
+        if self._distance2(lead, look) < self.config.gate:
             self._add(lead, look)
             self._seen(record, estimate, camera)
         else:
-            others = [m for m in record.modes[1:] if self._distance2(m, look) < self._config.gate]
+            others = [m for m in record.modes[1:] if self._distance2(m, look) < self.config.gate]
             self._contradict(record, [(look, 1.0)], others, _CONTRARY_LOOK)
             if record.modes[0] is lead:
                 record.reason = "jumped: the measurement went elsewhere once, which a track does not follow at once."
@@ -231,7 +231,7 @@ class Tracker:
             near = mode.pose.at(camera.stamp_ns)[0]
             looks = [self._as_look(estimate, T, camera, near) for T, _ in found]
             distance2 = [self._distance2(mode, look) for look in looks]
-            inside = [i for i, d in enumerate(distance2) if d < self._config.gate]
+            inside = [i for i, d in enumerate(distance2) if d < self.config.gate]
             if inside:
                 best = max(inside, key=lambda i: (belief[i], -distance2[i]))
                 mode.weight *= max(belief[best], _CONTRARY_DETECTION)
@@ -282,7 +282,7 @@ class Tracker:
             record.estimate, record.score, record.seen_ns = estimate, estimate.score, camera.stamp_ns
         if record.state == "lost":
             record.note = "found again"
-        if record.state == "lost" or record.hits >= self._config.confirm:
+        if record.state == "lost" or record.hits >= self.config.confirm:
             record.state = "confirmed"
         record.reason = ""
 
@@ -336,12 +336,12 @@ class Tracker:
         kept = []
         for record in self._records:
             unseen_s = (stamp_ns - record.seen_ns) * 1e-9
-            if record.state == "tentative" and unseen_s > self._config.lost_after_s:
+            if record.state == "tentative" and unseen_s > self.config.lost_after_s:
                 continue
-            if unseen_s > self._config.lost_after_s and record.state != "lost":
+            if unseen_s > self.config.lost_after_s and record.state != "lost":
                 record.state, record.tried_ns = "lost", stamp_ns
                 record.reason = record.reason or "not_seen: no frame showed it."
-            if record.state == "lost" and unseen_s > self._config.forget_after_s:
+            if record.state == "lost" and unseen_s > self.config.forget_after_s:
                 continue
             kept.append(record)
         self._records = kept

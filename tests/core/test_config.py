@@ -53,10 +53,13 @@ def test_it_names_every_parameter_and_no_other(told):
 @pytest.mark.parametrize("parameter", PARAMETERS, ids=lambda p: p.name)
 def test_a_parameter_is_documented_as_it_is(parameter, told, comments):
     sentence = parameter.metadata["doc"]
+    bounds = ""
     if "range" in parameter.metadata:
-        sentence += " [{:g} to {:g}]".format(*parameter.metadata["range"])
+        bounds = "{:g} to {:g}".format(*parameter.metadata["range"])
     if "options" in parameter.metadata:
-        sentence += f" [{', '.join(parameter.metadata['options'])}]"
+        bounds = ", ".join(parameter.metadata["options"])
+    if bounds:
+        sentence += f" [{bounds}{'; live' if parameter.live else ''}]"
     assert comments[parameter.name] == sentence
     assert parameter.checked(told[parameter.name]) == parameter.default
     assert type(told[parameter.name]) is (list if parameter.kind is tuple else parameter.kind)

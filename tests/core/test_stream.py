@@ -98,6 +98,24 @@ def test_a_wish_for_a_detection_outlasts_the_one_that_runs(block, pose):
     assert counting.begun == 2
 
 
+def test_other_settings_hold_from_the_next_frame_on_and_the_tracks_stay(block, pose):
+    pipeline = pipeline_for(block, pose, TrackConfig(detect_period_s=100.0))
+    heard = []
+    pipeline.stream.detections = Counting(lambda c, m, names: pipeline.estimate(c, m, objects=names))
+    pipeline.stream.detections.retune = heard.append
+    cloud, masks = frame(block, pose, 0.0)
+    (track,) = pipeline.step(cloud, np.eye(4), masks).tracks
+    strict = replace(pipeline.config.judge, min_score=1.0)
+    config = replace(pipeline.config, judge=strict, track=TrackConfig(detect_period_s=0.0, min_score_share=1.0))
+    pipeline.retune(config)
+    assert heard == [config]
+    cloud, masks = frame(block, pose, 0.1)
+    step = pipeline.step(cloud, np.eye(4), masks)
+    assert "infer" in step.result.stage_s, "the new period"
+    assert "low_score" in [r.code for r in step.result.rejected], "the new threshold"
+    assert [t.track_id for t in step.tracks] == [track.track_id]
+
+
 def test_every_frame_is_detected_where_the_period_is_none(block, pose):
     pipeline = pipeline_for(block, pose, TrackConfig(detect_period_s=0.0))
     for i in range(3):

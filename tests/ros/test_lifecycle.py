@@ -46,7 +46,7 @@ def test_a_managed_node_goes_through_its_states(shipped, peer, start, camera):
     assert set_number(peer, "judge.min_score", 0.4).successful
     assert change(peer, Transition.TRANSITION_CONFIGURE)
     assert state(peer) == "inactive"
-    refused = set_number(peer, "judge.min_score", 0.3)
+    refused = set_number(peer, "judge.min_explained", 0.2)
     assert not refused.successful
     assert "clean up" in refused.reason
     assert set_number(peer, "tf_wait_s", 0.1).successful, "what each frame reads may change"
@@ -54,6 +54,10 @@ def test_a_managed_node_goes_through_its_states(shipped, peer, start, camera):
     assert change(peer, Transition.TRANSITION_ACTIVATE)
     stamp = camera.send(peer)
     peer.wait(stamp, "pose")
+    assert set_number(peer, "judge.min_score", 1.0).successful, "from the next frame on nothing is good enough"
+    assert not peer.wait(camera.send(peer), "poses").poses
+    assert set_number(peer, "judge.min_score", 0.4).successful
+    peer.wait(camera.send(peer), "pose")
     for _ in range(20):
         assert change(peer, Transition.TRANSITION_DEACTIVATE)
         assert change(peer, Transition.TRANSITION_ACTIVATE)

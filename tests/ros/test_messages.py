@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -61,6 +62,21 @@ def test_markers_clear_what_was_before_and_show_mesh_and_name():
     keys = [(m.ns, m.id) for m in array.markers[1:]]
     assert len(set(keys)) == len(keys)
     assert all(m.header == HEADER for m in array.markers)
+
+
+def test_markers_of_tracks_bear_their_names_and_those_unseen_stand_grey_in_the_fixed_frame():
+    lost = replace(track(3, "bowl"), state="lost", estimate=None, reason="hidden: 80% of it is hidden.")
+    missed = replace(track(4, "bowl", seed=1), estimate=None)
+    told = ([estimate("mug", 0.9)], {"mug": "a", "bowl": "b"}, ["mug_7"], [lost, missed], "world")
+    array = ros_messages.markers(HEADER, *told)
+    _, mesh, text, lost_mesh, lost_text, _, missed_text = array.markers
+    assert (mesh.header, text.text, lost_text.text) == (HEADER, "mug_7 0.90", "bowl_3 lost: hidden")
+    assert missed_text.text == "bowl_4 not seen"
+    assert (lost_mesh.header.frame_id, lost_mesh.header.stamp) == ("world", HEADER.stamp)
+    assert lost_mesh.pose == ros_messages.pose(lost.T_fixed_object)
+    assert lost_mesh.color.a < mesh.color.a
+    keys = [(m.ns, m.id) for m in array.markers[1:]]
+    assert len(set(keys)) == len(keys)
 
 
 def track(number: int = 7, name: str = "mug", seed: int = 0) -> Track:

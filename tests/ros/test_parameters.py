@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -75,8 +76,25 @@ def test_what_cannot_be_meant_is_refused_by_name(name, value, words):
     assert f"parameter {name}" in str(caught.value)
 
 
-def test_a_change_is_checked_as_a_start_is():
-    ros_parameters.check("segment.far_m", 3.0)
-    ros_parameters.check("somebody_elses", object())
+def test_what_is_live_changes_and_nothing_else_does():
+    before = settings()
+    after = ros_parameters.changed(
+        before, {"judge.min_score": 0.3, "tf_wait_s": 1, "somebody_elses": object()}, running=True
+    )
+    assert (after.pipeline.judge.min_score, after.node.tf_wait_s) == (0.3, 1.0)
+    assert replace(after.pipeline, judge=before.pipeline.judge) == before.pipeline
+    assert replace(after.node, tf_wait_s=before.node.tf_wait_s) == before.node
+    assert before == settings()
+
+
+@pytest.mark.parametrize("running", [True, False])
+def test_a_change_is_checked_as_a_start_is(running):
     with pytest.raises(ConfigError, match="from 0 to 100"):
-        ros_parameters.check("segment.far_m", 300.0)
+        ros_parameters.changed(settings(), {"segment.far_m": 300.0}, running)
+
+
+def test_what_holds_from_configure_on_is_refused_by_name_once_objects_are_loaded():
+    change = {"judge.min_score": 0.3, "infer.threads": 2}
+    with pytest.raises(ConfigError, match=r"parameter infer.threads holds .* and track.forget_after_s may change"):
+        ros_parameters.changed(settings(), change, running=True)
+    assert ros_parameters.changed(settings(), {"infer.threads": 2}, running=False) == settings(), "configure reads it"
