@@ -152,26 +152,52 @@ def parser() -> argparse.ArgumentParser:
         default="declared",
         help="what counts as equal: what the set declares, or also what depth cannot tell (default: declared)",
     )
-    check.add_argument("--objects", nargs="+", default=[], metavar="N", help="objects to look for (default: all there)")
-    check.add_argument(
+    _say_of_bag(check)
+    check.add_argument("--realtime", action="store_true", help="drop frames of a bag as the node would, too")
+    check.add_argument("--compare", type=Path, nargs=2, metavar=("RUN_A", "RUN_B"), help="put two runs side by side")
+    check.set_defaults(run=_evaluate, side="eval")
+
+    look = commands.add_parser("view", help="look at a recording, or a running node, in the Rerun viewer")
+    look.add_argument("bag", type=Path, nargs="?", metavar="BAG", help="a recording, whose objects are tracked")
+    look.add_argument("--live", action="store_true", help="listen to a running node instead, until Ctrl-C")
+    look.add_argument(
+        "--node",
+        default="/pose_node",
+        metavar="NAME",
+        help="of the running node, with its namespace (default: /pose_node)",
+    )
+    look.add_argument(
+        "--save", type=Path, metavar="FILE.rrd", help="write a file for the viewer instead of starting it"
+    )
+    _say_of_bag(look)
+    look.set_defaults(run=_view, side="view")
+
+    commands.add_parser("node", help="run the ROS 2 node (takes --ros-args)")
+    return top
+
+
+def _say_of_bag(command: argparse.ArgumentParser) -> None:
+    """The options that tell what a recording holds, and what to look for in it."""
+    command.add_argument(
+        "--objects", nargs="+", default=[], metavar="N", help="objects to look for (default: all there)"
+    )
+    command.add_argument(
         "--models", type=Path, metavar="DIR", help="object folders (default: ./models, else the installed)"
     )
-    check.add_argument("--config", type=Path, metavar="FILE", help="settings in YAML")
-    check.add_argument(
+    command.add_argument("--config", type=Path, metavar="FILE", help="settings in YAML")
+    command.add_argument(
         "--topics",
         nargs="+",
         default=[],
         metavar="ROLE=TOPIC",
         help="of a bag, where types leave a choice: depth, info, points, mask",
     )
-    check.add_argument("--labels", nargs="+", default=[], metavar="VALUE=N", help="the objects of a bag's mask values")
-    check.add_argument("--fixed-frame", metavar="FRAME", help="of a bag's camera poses (default: the root of its tree)")
-    check.add_argument("--realtime", action="store_true", help="drop frames of a bag as the node would, too")
-    check.add_argument("--compare", type=Path, nargs=2, metavar=("RUN_A", "RUN_B"), help="put two runs side by side")
-    check.set_defaults(run=_evaluate, side="eval")
-
-    commands.add_parser("node", help="run the ROS 2 node (takes --ros-args)")
-    return top
+    command.add_argument(
+        "--labels", nargs="+", default=[], metavar="VALUE=N", help="the objects of a bag's mask values"
+    )
+    command.add_argument(
+        "--fixed-frame", metavar="FRAME", help="of a bag's camera poses (default: the root of its tree)"
+    )
 
 
 def _node(arguments: Sequence[str]) -> int:
@@ -408,3 +434,9 @@ def _evaluate(options: argparse.Namespace) -> int:
     from pose_node.evaluation.command import evaluate
 
     return evaluate(options)
+
+
+def _view(options: argparse.Namespace) -> int:
+    from pose_node.viewing.command import view
+
+    return view(options)

@@ -25,7 +25,6 @@ from geometry_msgs.msg import PoseArray, PoseStamped, PoseWithCovarianceStamped
 from rcl_interfaces.msg import SetParametersResult
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
-from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.signals import SignalHandlerOptions
 from rclpy.utilities import remove_ros_args
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2
@@ -39,6 +38,7 @@ from pose_node.cloud import Cloud
 from pose_node.errors import ConfigError, InputError, PoseNodeError
 from pose_node.frames import Frame, Mailbox, Pairing
 from pose_node.objects import object_folders
+from pose_node.ros_subscription import Input
 from pose_node.tf_buffer import TfBuffer
 from pose_node.types import Estimate, Rejected, Result, Step, Track
 
@@ -61,7 +61,7 @@ class PoseNode(LifecycleNode):
         self._boxes_m: dict[str, Any] = {}
         self._labels: dict[int, str] = {}
         self._outputs: dict[str, Any] = {}
-        self._inputs: list[_Input] = []
+        self._inputs: list[Input] = []
         self._own_services: list[Any] = []
         self._pairing: Pairing | None = None
         self._mailbox: Mailbox[Frame] | None = None
@@ -219,19 +219,20 @@ class PoseNode(LifecycleNode):
 
     # The executor's thread: messages in ------------------------------------------------------------------------------
 
-    def _subscribe(self) -> list[_Input]:
+    def _subscribe(self) -> list[Input]:
         wanted = self.settings.node.input
-        sources: list[_Input] = []
+        hear = partial(Input, self, reliability=self.settings.node.reliability)
+        sources: list[Input] = []
         if wanted in ("auto", "depth"):
-            sources.append(_Input(self, Image, "depth/image_rect", 2, lambda m: self._on_measurement("depth", m)))
-            sources.append(_Input(self, CameraInfo, "depth/camera_info", 10, self._on_info))
+            sources.append(hear(Image, "depth/image_rect", 2, lambda m: self._on_measurement("depth", m)))
+            sources.append(hear(CameraInfo, "depth/camera_info", 10, self._on_info))
         if wanted in ("auto", "points"):
-            sources.append(_Input(self, PointCloud2, "points", 2, lambda m: self._on_measurement("points", m)))
-        sources.append(_Input(self, Image, "mask", 5, self._on_mask))
+            sources.append(hear(PointCloud2, "points", 2, lambda m: self._on_measurement("points", m)))
+        sources.append(hear(Image, "mask", 5, self._on_mask))
         if self._tf is not None:
             TFMessage = ros_messages.tf2_msgs.msg.TFMessage
-            sources.append(_Input(self, TFMessage, "/tf", 100, lambda m: self._on_tf(m, False)))
-            sources.append(_Input(self, TFMessage, "/tf_static", 100, lambda m: self._on_tf(m, True)))
+            sources.append(hear(TFMessage, "/tf", 100, lambda m: self._on_tf(m, False)))
+            sources.append(hear(TFMessage, "/tf_static", 100, lambda m: self._on_tf(m, True)))
         return sources
 
     def _on_tf(self, message: Any, static: bool) -> None:
@@ -427,48 +428,6 @@ class _Answer:
     estimates: Sequence[Estimate] = ()
     ids: Sequence[str] | None = None
     step: Step | None = None
-
-
-class _Input:
-    """A subscription that takes on the reliability (and durability) of its publishers once they appear.
-
-    A reliable subscription gets nothing from a best-effort driver, and a best-effort one loses the large messages of a
-    reliable publisher, so neither serves everybody.
-    """
-
-    def __init__(self, node: PoseNode, kind: type, topic: str, depth: int, callback: Any) -> None:
-        self.topic = topic
-        self._node, self._kind, self._depth, self._callback = node, kind, depth, callback
-        self._qos = self._profile(node.settings.node.reliability == "reliable", False)
-        self._subscription = node.create_subscription(kind, topic, callback, self._qos)
-
-    def follow(self, reliability: str) -> None:
-        """Subscribe anew when the publishers, or the parameter, want something else than what was asked for."""
-        if reliability == "auto":
-            offers = [e.qos_profile for e in self._node.get_publishers_info_by_topic(self._subscription.topic_name)]
-            if not offers:
-                return
-            reliable = all(offer.reliability == ReliabilityPolicy.RELIABLE for offer in offers)
-            latched = all(offer.durability == DurabilityPolicy.TRANSIENT_LOCAL for offer in offers)
-            wanted = self._profile(reliable, latched)
-        else:
-            wanted = self._profile(reliability == "reliable", False)
-        if wanted != self._qos:
-            self.close()
-            self._qos = wanted
-            self._subscription = self._node.create_subscription(self._kind, self.topic, self._callback, wanted)
-
-    def close(self) -> None:
-        """Unsubscribe."""
-        self._node.destroy_subscription(self._subscription)
-
-    def _profile(self, reliable: bool, latched: bool) -> QoSProfile:
-        return QoSProfile(
-            history=HistoryPolicy.KEEP_LAST,
-            depth=self._depth,
-            reliability=ReliabilityPolicy.RELIABLE if reliable else ReliabilityPolicy.BEST_EFFORT,
-            durability=DurabilityPolicy.TRANSIENT_LOCAL if latched else DurabilityPolicy.VOLATILE,
-        )
 
 
 class _Status:

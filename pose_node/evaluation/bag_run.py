@@ -29,7 +29,7 @@ from pose_node.evaluation.workers import workers
 from pose_node.objects import object_folders
 from pose_node.pipeline import Pipeline
 from pose_node.stream import shown
-from pose_node.types import Rejected, Result
+from pose_node.types import Rejected, Result, Step
 
 
 def evaluate_bag(
@@ -143,13 +143,20 @@ def _estimate(pipeline: Pipeline, frame: BagFrame) -> Outcome:
     return pipeline.estimate(frame.cloud, masks=frame.masks), ()
 
 
-def _step(pipeline: Pipeline, frame: BagFrame, still: bool) -> Outcome:
-    """The frame after those before it. still: nothing moves the camera's frame, so it is the fixed one."""
+def follow(pipeline: Pipeline, frame: BagFrame, still: bool) -> Step:
+    """The frame, which has a cloud, after those before it. still: nothing moves the camera's frame, so it is the fixed one.
+
+    Raises InputError as ``Pipeline.step`` does, and with code tf_missing where the camera's pose is not known.
+    """
     T_fixed_camera = np.eye(4) if still else frame.T_fixed_camera
     if T_fixed_camera is None:
         raise InputError("tf: found no pose of the camera at the measurement's stamp, expected one.", "tf_missing")
-    step = pipeline.step(frame.cloud, T_fixed_camera, frame.masks)
-    estimates = tuple(estimate for _, estimate in shown(step.tracks, T_fixed_camera))
+    return pipeline.step(frame.cloud, T_fixed_camera, frame.masks)
+
+
+def _step(pipeline: Pipeline, frame: BagFrame, still: bool) -> Outcome:
+    step = follow(pipeline, frame, still)
+    estimates = tuple(estimate for _, estimate in shown(step.tracks, step.T_fixed_camera))
     return replace(step.result, estimates=estimates), tuple(TrackRecord.of(track) for track in step.tracks)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from pose_node.evaluation.bag_depth import depth_of_bag
 from pose_node.evaluation.bag_run import evaluate_bag
 from pose_node.evaluation.compare import compare
 from pose_node.evaluation.index import Outcome, run_folders, write_index
+from pose_node.evaluation.options import labels_of, topics_of
 from pose_node.evaluation.pictures import Scenery
 from pose_node.evaluation.recordings import is_recording
 from pose_node.evaluation.records import read_run
@@ -71,9 +71,7 @@ def _one(options: argparse.Namespace, source: Path, out: Path) -> bool:
     models, scenery = options.models or "", None
     shared = {"jobs": options.jobs, "ray": options.ray}
     if _is_bag(source):
-        labels = {_whole(value): name for value, name in _pairs(options.labels, "--labels")}
-        topics = dict(_pairs(options.topics, "--topics"))
-        given = (options.objects, topics, labels, options.fixed_frame, options.realtime)
+        given = (options.objects, topics_of(options), labels_of(options), options.fixed_frame, options.realtime)
         evaluate_bag(source, out, models, options.config, *given, track=options.track, **shared)
         scenery = Scenery(depth_of_bag(source, read_run(out)), partial(_surface, models))
     else:
@@ -99,17 +97,3 @@ def _surface(models: str | Path, name: str) -> tuple[Array, Array]:
     """An object's surface samples [S, 3] and normals [S, 3], for pictures."""
     surface = load_card(object_folders(models, [name])[0]).surface
     return surface.points_m, surface.normals
-
-
-def _pairs(words: Sequence[str], option: str) -> list[tuple[str, str]]:
-    pairs = [(key, value) for key, _, value in (word.partition("=") for word in words)]
-    wrong = next((word for word, (key, value) in zip(words, pairs) if not (key and value)), None)
-    if wrong is not None:
-        raise InputError(f"{option}: found {wrong!r}, expected two words joined by '='.")
-    return pairs
-
-
-def _whole(value: str) -> int:
-    if not value.isdigit():
-        raise InputError(f"--labels: found {value!r}, expected a mask's value, a whole number.")
-    return int(value)

@@ -33,13 +33,13 @@ MESSAGES = {
 }
 ROS_PACKAGES = {"rclpy", "ament_index_python", *MESSAGES}
 LEARNING_PACKAGES = {"torch", "escnn", "open3d", "trimesh", "onnx", "onnxscript", "tqdm", "sklearn"}
-EVALUATION_PACKAGES = {"rosbags", "matplotlib", "ray"}
+EVALUATION_PACKAGES = {"rosbags", "matplotlib", "ray", "rerun"}
 
 
 def side_of(module: str) -> str:
-    """The side that a module of ours belongs to: core, cli, ros, demo, learning or evaluation."""
+    """The side that a module of ours belongs to: core, cli, ros, demo, learning, evaluation or viewing."""
     inner = module.split(".")[1:] or [""]
-    if inner[0] in ("learning", "evaluation", "demo", "cli"):
+    if inner[0] in ("learning", "evaluation", "viewing", "demo", "cli"):
         return inner[0]
     if inner[0] == "__main__":
         return "cli"
@@ -118,7 +118,8 @@ def test_ros_side_knows_core_and_ros(path):
         if top == "pose_node":
             assert side_of(name) in ("core", "ros", "demo"), f"{path.name} imports {name}"
         elif top == "rclpy":
-            assert path.name == "node.py" or side_of(module_name(path)) == "demo", f"{path.name} imports rclpy"
+            nodes = ("node.py", "ros_subscription.py")
+            assert path.name in nodes or side_of(module_name(path)) == "demo", f"{path.name} imports rclpy"
         else:
             allowed = is_standard(top) or top in CORE_PACKAGES | ROS_PACKAGES | {"PIL"}
             allowed |= top.startswith("rosidl_") and side_of(module_name(path)) == "ros"
@@ -139,6 +140,21 @@ def test_evaluation_knows_core_and_evaluation(path):
         top = name.split(".")[0]
         assert top != "pose_node" or side_of(name) in ("core", "evaluation"), f"{path.name} imports {name}"
         assert top not in ROS_PACKAGES | LEARNING_PACKAGES, f"{path.name} imports {name}"
+
+
+@named(sources("viewing"))
+def test_viewing_knows_what_it_shows(path):
+    """Recordings by the evaluation side, a running node by the ROS side; each of the two without the other's packages."""
+    live = path.name == "live.py"
+    for name, _ in imports(path):
+        top = name.split(".")[0]
+        if top == "pose_node":
+            known = ("core", "viewing", "ros" if live else "evaluation")
+            assert side_of(name) in known, f"{path.name} imports {name}"
+        elif top == "rerun":
+            assert path.name == "canvas.py", f"{path.name} imports rerun; canvas.py alone may"
+        else:
+            assert is_standard(top) or top in CORE_PACKAGES | (ROS_PACKAGES if live else set()), f"{path.name}: {name}"
 
 
 BLOCKED_IMPORT = """

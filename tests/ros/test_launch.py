@@ -14,7 +14,7 @@ import yaml
 REPOSITORY = Path(__file__).resolve().parents[2]
 FILES = sorted(path.name for path in (REPOSITORY / "launch").glob("*.launch.py"))
 NODE = (REPOSITORY / "pose_node" / "node.py").read_text()
-SUBSCRIBED = set(re.findall(r'_Input\(self, \w+, "(\w[\w/]+)"', NODE))  # relative ones: /tf is everybody's
+SUBSCRIBED = set(re.findall(r'hear\(\w+, "(\w[\w/]+)"', NODE))  # relative ones: /tf is everybody's
 
 
 def recorder(kind: str):

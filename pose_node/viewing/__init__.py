@@ -1,0 +1,1 @@
+"""Something to look at: ``pose_node view`` shows a recording, or a running node, in the Rerun viewer."""

@@ -1,0 +1,33 @@
+"""What ``pose_node view`` does with its options: a recording, or a running node."""
+
+from __future__ import annotations
+
+import argparse
+
+from pose_node.errors import InputError
+from pose_node.evaluation.options import labels_of, topics_of
+
+DONE, NOTHING_FOUND = 0, 3
+
+
+def view(options: argparse.Namespace) -> int:
+    """Show it; returns the exit code. Raises a PoseNodeError of one sentence for what cannot be shown."""
+    if (options.bag is None) == (not options.live):
+        raise InputError("view: found neither or both of a bag and --live, expected one of them.")
+    models = options.models or ""
+    if options.live:
+        if options.labels or options.fixed_frame or options.config:
+            raise InputError("--live: found --labels, --fixed-frame or --config, expected none: the node has its own.")
+        from pose_node.viewing.live import view_live
+
+        view_live(options.node, models, options.objects, topics_of(options), options.save)
+        return DONE
+    if not options.bag.exists():
+        raise InputError(f"{options.bag}: found nothing there, expected a bag.")
+    from pose_node.viewing.recorded import view_bag
+
+    told = (options.objects, topics_of(options), labels_of(options), options.fixed_frame)
+    found = view_bag(options.bag, models, options.config, *told, save=options.save)
+    if options.save is not None:
+        print(f"written: {options.save}; look at it with: rerun {options.save}")
+    return DONE if found else NOTHING_FOUND

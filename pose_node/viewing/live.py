@@ -1,0 +1,212 @@
+"""A running node onto a canvas: what it measures, what it says of objects, and where the camera stands.
+
+A node of its own, which only listens: the detections with their covariances, the measurement that they are of (a few times a
+second: it is looked at, not worked with), /tf, and of the diagnostics what is said of tracks.
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import rclpy
+from diagnostic_msgs.msg import DiagnosticArray
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.node import Node
+from rclpy.signals import SignalHandlerOptions
+from sensor_msgs.msg import CameraInfo, Image, PointCloud2
+
+from pose_node import convert, ros_messages, se3
+from pose_node.errors import InputError
+from pose_node.frames import Frame, Pairing
+from pose_node.objects import object_folders
+from pose_node.ros_subscription import Input
+from pose_node.tf_buffer import TfBuffer
+from pose_node.types import Array
+from pose_node.viewing.canvas import Canvas, Shown, meshes_of, open_viewer
+
+_CLOUD_PERIOD_S = 0.2
+_TICK_S = 0.05
+_SYNC_WAIT_S = 0.5  # of an image for its camera info
+_TF_WAIT_S = 1.0  # of what is to be drawn for the camera's pose
+TOPICS = {"depth": "depth/image_rect", "info": "depth/camera_info", "points": "points"}
+
+
+@dataclass(frozen=True)
+class _Waiting:
+    """What is drawn as soon as it is known where its camera stood."""
+
+    frame_id: str
+    stamp_ns: int
+    draw: Callable[[Array], None]
+    since_s: float
+
+
+class LiveView(Node):
+    """Draws on ``canvas``, which is made when the node tells in which frame it tracks.
+
+    node_name: of the node that is looked at, with its namespace. topics: {role of TOPICS: topic} where remapped.
+    """
+
+    def __init__(
+        self, node_name: str, topics: Mapping[str, str], canvas: Callable[[bool], Canvas], rectified: bool = True
+    ) -> None:
+        super().__init__("pose_node_view")
+        self._name = "/" + node_name.strip("/")
+        self._make, self._fixed_frame = canvas, ""
+        self._canvas: Canvas | None = None
+        self._rectified = rectified
+        self._pairing = Pairing(_SYNC_WAIT_S, lambda code, sentence: None)
+        self._tf = TfBuffer()
+        self._waiting: deque[_Waiting] = deque(maxlen=100)
+        self._drawn_s = 0.0
+        self._last: dict[str, Shown] = {}
+        self._states: dict[str, tuple[str, str]] = {}  # by track: state, and all that is said
+        self._serves: str | None = None
+        hear = partial(Input, self, reliability="auto")
+        named = {**TOPICS, **topics}
+        TFMessage = ros_messages.tf2_msgs.msg.TFMessage
+        self._inputs = [
+            hear(Image, named["depth"], 2, partial(self._on_measurement, "depth")),
+            hear(CameraInfo, named["info"], 10, self._pairing.add_info),
+            hear(PointCloud2, named["points"], 2, partial(self._on_measurement, "points")),
+            hear(TFMessage, "/tf", 100, partial(self._on_tf, static=False)),
+            hear(TFMessage, "/tf_static", 100, partial(self._on_tf, static=True)),
+            hear(ros_messages.vision_msgs.msg.Detection3DArray, f"{self._name}/detections", 10, self._on_detections),
+            hear(DiagnosticArray, "/diagnostics", 10, self._on_diagnostics),
+        ]
+        self.create_timer(_TICK_S, self._tick)
+
+    def _on_measurement(self, source: str, message: Any) -> None:
+        if self._serves in (None, source):
+            self._serves = source
+            self._pairing.add_measurement(message, source == "depth", time.monotonic())
+
+    def _on_tf(self, message: Any, static: bool) -> None:
+        try:
+            self._tf.add(message, static)
+        except InputError:
+            pass  # the node says so itself
+
+    def _on_diagnostics(self, message: Any) -> None:
+        for status in message.status:
+            if status.name != self._name:
+                continue
+            values = {pair.key: pair.value for pair in status.values}
+            told = values.get("fixed_frame", "")
+            if told and self._canvas is None:
+                self._fixed_frame = "" if told.startswith("none") else told
+                self._canvas = self._make(not self._fixed_frame)
+            self._states = {}
+            for key, value in values.items():
+                if key.startswith("track."):
+                    _, number, name = key.split(".", 2)
+                    self._states[f"{name}_{number}"] = (value.partition(",")[0], value)
+
+    def _on_detections(self, message: Any) -> None:
+        seen: list[Shown] = []
+        counts: Counter[str] = Counter()
+        for one in message.detections:
+            result = one.results[0]
+            name = result.hypothesis.class_id
+            counts[name] += 1
+            p, q = result.pose.pose.position, result.pose.pose.orientation
+            T = convert.rigid_motion(p, q, "detection", "detection")
+            C = np.reshape(result.pose.covariance, (6, 6))
+            state, told = self._states.get(one.id, ("confirmed", ""))
+            shown = Shown(one.id or f"{name}_{counts[name]}", name, T, C, result.hypothesis.score, state, told=told)
+            seen.append(shown)
+        self._later(message.header, partial(self._draw_objects, convert.stamp_ns(message), seen))
+
+    def _draw_objects(self, stamp_ns: int, seen: Sequence[Shown], T_fixed_camera: Array) -> None:
+        """seen: in the camera's frame; the tracks that are known beside them stay where they were."""
+        placed = {}
+        for shown in seen:
+            T = T_fixed_camera @ shown.T_fixed_object
+            C = se3.rotate_covariance(T_fixed_camera[:3, :3], shown.covariance)
+            placed[shown.name] = replace(shown, T_fixed_object=T, covariance=C)
+        self._last.update(placed)
+        unseen = {}
+        for name, (state, told) in self._states.items():
+            if name in self._last and name not in placed:
+                unseen[name] = replace(self._last[name], state=state, told=told, seen=False)
+        self._last = {**unseen, **placed}
+        assert self._canvas is not None
+        self._canvas.objects(stamp_ns, list(self._last.values()))
+
+    def _draw_cloud(self, frame: Frame, T_fixed_camera: Array) -> None:
+        assert self._canvas is not None
+        try:
+            self._canvas.cloud(frame.cloud(self._rectified), T_fixed_camera)
+        except InputError as error:
+            self._canvas.say(convert.stamp_ns(frame.message), f"frame refused: {error}", "WARN")
+
+    def _later(self, header: Any, draw: Callable[[Array], None]) -> None:
+        stamp_ns = header.stamp.sec * 1_000_000_000 + header.stamp.nanosec
+        self._waiting.append(_Waiting(header.frame_id, stamp_ns, draw, time.monotonic()))
+
+    def _tick(self) -> None:
+        """Draw what can be drawn; a cloud now and then."""
+        now_s = time.monotonic()
+        for source in self._inputs:
+            source.follow("auto")
+        frame = self._pairing.take(now_s, masked=False)
+        if frame is not None and now_s - self._drawn_s >= _CLOUD_PERIOD_S:
+            self._drawn_s = now_s
+            self._later(frame.message.header, partial(self._draw_cloud, frame))
+        if self._canvas is None:
+            return
+        for _ in range(len(self._waiting)):
+            waiting = self._waiting.popleft()
+            if not self._fixed_frame:
+                waiting.draw(np.eye(4))
+                continue
+            try:
+                T = self._tf.lookup(self._fixed_frame, waiting.frame_id, waiting.stamp_ns, 0.0)
+            except InputError:
+                if now_s - waiting.since_s < _TF_WAIT_S:
+                    self._waiting.append(waiting)
+            else:
+                waiting.draw(T)
+
+
+def view_live(
+    node_name: str,
+    models: str | Path = "",
+    names: Sequence[str] = (),
+    topics: Mapping[str, str] | None = None,
+    save: Path | None = None,
+) -> None:
+    """Show a running node until Ctrl-C, in the viewer or into a file for it.
+
+    models, names: as the node has them, for the meshes. topics: {depth, info or points: topic} where remapped. Raises
+    InputError where there is no screen or a package lacks, and for objects that are not there.
+    """
+    missing = ", ".join(ros_messages.MISSING)
+    if missing:
+        raise InputError(f"view: found no package {missing}, which a live view listens by: install it from ROS.")
+    folders = object_folders(models, names)
+    recording = open_viewer(save)
+    stopping = threading.Event()
+    rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stopping.set())
+    view = LiveView(node_name, topics or {}, lambda still: Canvas(meshes_of(folders), still, recording))
+    executor = SingleThreadedExecutor()
+    executor.add_node(view)
+    view.get_logger().info(f"listening to {node_name}")
+    try:
+        while not stopping.is_set():
+            executor.spin_once(timeout_sec=_TICK_S)
+    finally:
+        executor.shutdown()
+        view.destroy_node()
+        rclpy.try_shutdown()

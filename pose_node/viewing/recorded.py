@@ -1,0 +1,60 @@
+"""A recording through the pipeline, frame by frame, onto a canvas: what ``evaluate --track`` computes, to look at."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TextIO
+
+import numpy as np
+
+from pose_node.card import load_card
+from pose_node.errors import InputError
+from pose_node.evaluation.bag_run import follow
+from pose_node.evaluation.bags import bag_frames
+from pose_node.evaluation.progress import progress
+from pose_node.objects import object_folders
+from pose_node.pipeline import Pipeline
+from pose_node.viewing.canvas import Canvas, Shown, meshes_of, open_viewer
+
+
+def view_bag(
+    path: Path,
+    models: str | Path = "",
+    config: str | Path | None = None,
+    names: Sequence[str] = (),
+    topics: Mapping[str, str] | None = None,
+    labels: Mapping[int, str] | None = None,
+    fixed_frame: str | None = None,
+    save: Path | None = None,
+    stream: TextIO | None = None,
+) -> int:
+    """Show a recording with its tracks in the viewer, or write a file for it; returns how many frames showed an object.
+
+    As ``evaluate_bag``; save: the Rerun file to write, else a viewer is started. Raises as that does, and InputError
+    where there is neither a file to write nor a screen.
+    """
+    folders = object_folders(models, names)
+    ids = {card.bop_id: card.name for card in map(load_card, folders) if card.bop_id is not None}
+    bag = bag_frames(path, [f.name for f in folders], topics, labels, None, fixed_frame, ids=ids)
+    pipeline = Pipeline.load(folders, config)
+    still = bag.fixed_frame in (None, bag.topics.camera_frame)
+    canvas = Canvas(meshes_of(folders), still, open_viewer(save))
+    showing = last_ns = 0
+    for frame in progress(bag, len(bag), stream):
+        last_ns = frame.stamp_ns
+        if frame.cloud is None:
+            if frame.refused is not None:
+                canvas.say(frame.stamp_ns, f"frame refused: {frame.refused.reason}", "WARN")
+            continue
+        try:
+            step = follow(pipeline, frame, still)
+        except InputError as error:
+            canvas.say(frame.stamp_ns, f"frame refused: {error}", "WARN")
+            continue
+        canvas.cloud(frame.cloud, np.asarray(step.T_fixed_camera))
+        canvas.objects(frame.stamp_ns, [Shown.of(track) for track in step.tracks])
+        showing += any(track.estimate is not None for track in step.tracks)
+    for note in bag.notes:
+        canvas.say(last_ns, note)
+    return showing
