@@ -38,6 +38,7 @@ figure svg, figure img { display: block; width: 100%; height: auto; }
 .key i { display: inline-block; width: 14px; height: 4px; margin-right: 5px; vertical-align: middle; border-radius: 2px; }
 svg text { fill: var(--soft); font: 11px system-ui, "Segoe UI", Roboto, Arial, sans-serif; }
 svg .rule { stroke: var(--rule); fill: none; } svg .axis { stroke: var(--soft); fill: none; }
+svg polyline.line, svg polyline.thin { stroke-linecap: round; }
 svg .guide { stroke: var(--soft); fill: none; stroke-dasharray: 4 4; }
 svg .line { fill: none; stroke-width: 2.2; } svg .thin { fill: none; stroke-width: 1.2; } svg .band { stroke: none; fill-opacity: .18; }
 table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
