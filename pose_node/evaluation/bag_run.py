@@ -23,6 +23,7 @@ from pose_node.evaluation.results_csv import ResultsCsv
 from pose_node.evaluation.run import match_labels
 from pose_node.evaluation.source import Frame, Label, depth_image
 from pose_node.evaluation.summarise import summarise
+from pose_node.evaluation.track_figures import track_figures
 from pose_node.evaluation.truth import Truth, truth_of_card
 from pose_node.evaluation.unlabelled import sightings, unlabelled_figures
 from pose_node.evaluation.workers import workers
@@ -105,6 +106,7 @@ def evaluate_bag(
             for sighting in seen:
                 writer.sighting(sighting)
             summary = unlabelled_figures(frames, seen, list(pipeline.cards), seed)
+        summary["all"]["figures"].update(track_figures(frames, seed))
         writer.summary(summary)
     write_poses(out, frames, bag.topics.camera_frame, bag.fixed_frame)
     return summary

@@ -7,13 +7,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from pose_node import se3
 from pose_node.evaluation import page
+from pose_node.evaluation.middle import off_middle
 from pose_node.evaluation.records import EstimateRecord, FrameRecord
 from pose_node.evaluation.svg import Chart, Scale
 
 _MOST = 12  # objects that are drawn
-_KEPT = 60  # orientations that are compared to find the middle one
 
 
 def motion_charts(frames: Sequence[FrameRecord]) -> list[str]:
@@ -41,12 +40,12 @@ def _of_one(title: str, path: list[tuple[FrameRecord, EstimateRecord]], first_ns
     seconds = np.array([(f.stamp_ns - first_ns) * 1e-9 for f, _ in path])
     time = Scale(0.0, max((last_ns - first_ns) * 1e-9, 1e-3))
     where = "fixed frame" if fixed else "camera frame: nobody recorded how the camera moved"
-    off_mm = 1000.0 * (poses[:, :3, 3] - np.median(poses[:, :3, 3], axis=0))
+    off = off_middle(poses)
+    off_mm, angle = 1000.0 * off[:, :3], np.degrees(np.linalg.norm(off[:, 3:], axis=1))
     reach = max(float(np.percentile(np.abs(off_mm), 98)) * 1.2, 1.0)
     position = Chart(time, Scale(-reach, reach), "seconds", "mm from the median")
     for axis in range(3):
         position.dots(seconds, off_mm[:, axis], axis, radius=1.8)
-    angle = np.degrees(se3.angle(_middle(poses[:, :3, :3]).T @ poses[:, :3, :3]))
     turn = Chart(time, Scale(0.0, max(float(angle.max()) * 1.1, 1.0)), "seconds", "degrees")
     turn.dots(seconds, angle, 3, radius=1.8)
     score = Chart(time, Scale(0.0, 1.0), "seconds", "score")
@@ -58,10 +57,3 @@ def _of_one(title: str, path: list[tuple[FrameRecord, EstimateRecord]], first_ns
         page.figure(f"{title}: turn", turn.svg(f"Turn of {title}"), "from the middle orientation, symmetry not undone"),
         page.figure(f"{title}: score", score.svg(f"Score of {title}"), f"{len(path)} frames with an estimate"),
     ]
-
-
-def _middle(rotations: np.ndarray) -> np.ndarray:
-    """The one of rotations [N, 3, 3] with the least mean angle to the others, among ``_KEPT`` evenly taken ones."""
-    few = rotations[np.unique(np.linspace(0, len(rotations) - 1, _KEPT).astype(int))]
-    apart = se3.angle(few[:, None].transpose(0, 1, 3, 2) @ few[None])
-    return few[int(np.argmin(apart.mean(axis=1)))]

@@ -28,6 +28,7 @@ p { margin: 4px 0 10px; max-width: 78ch; }
 .notes { border-left: 4px solid var(--c1); padding: 2px 12px; margin: 12px 0; }
 .notes ul { margin: 4px 0; padding-left: 18px; }
 .grid { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 340px), 1fr)); gap: 14px; }
+.card + figure, figure + .grid, figure + p { margin-top: 14px; }
 .pictures { grid-template-columns: repeat(auto-fill, minmax(min(100%, 520px), 1fr)); }
 figure, .card { margin: 0; padding: 12px; background: var(--card); border: 1px solid var(--rule); border-radius: 6px; min-width: 0; }
 .card { overflow-x: auto; }
@@ -38,6 +39,10 @@ figure svg, figure img { display: block; width: 100%; height: auto; }
 .key i { display: inline-block; width: 14px; height: 4px; margin-right: 5px; vertical-align: middle; border-radius: 2px; }
 svg text { fill: var(--soft); font: 11px system-ui, "Segoe UI", Roboto, Arial, sans-serif; }
 svg .rule { stroke: var(--rule); fill: none; } svg .axis { stroke: var(--soft); fill: none; }
+svg .confirmed, .key .confirmed { fill: var(--c2); background: var(--c2); } svg .tentative, .key .tentative { fill: var(--c4); background: var(--c4); }
+svg .lost, .key .lost { fill: none; stroke: var(--c1); border: 1px dashed var(--c1); stroke-dasharray: 3 2; }
+.key .confirmed, .key .lost { height: 12px; } .key .tentative { height: 6px; }
+svg polyline.line, svg polyline.thin { stroke-linecap: round; }
 svg .guide { stroke: var(--soft); fill: none; stroke-dasharray: 4 4; }
 svg .line { fill: none; stroke-width: 2.2; } svg .thin { fill: none; stroke-width: 1.2; } svg .band { stroke: none; fill-opacity: .18; }
 table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
@@ -50,7 +55,7 @@ tr:last-child td { border-bottom: 0; }
 .many .interval { white-space: normal; }
 .better { color: var(--c2); font-weight: 600; } .worse { color: var(--c1); font-weight: 600; }
 .level { display: block; height: 9px; margin-top: 6px; background: var(--c0); border-radius: 2px; min-width: 1px; }
-.words { width: 55%; }
+.words { width: 55%; } .many .words { width: 34%; }
 @media (max-width: 760px) { body { padding: 10px; } .card { padding: 8px 12px; } }
 @media print { body { background: none; } figure, .card, tr { break-inside: avoid; } }
 """
@@ -113,10 +118,11 @@ def notes(sentences: Sequence[str]) -> str:
     )
 
 
-def figure(caption: str, inside: str, note: str = "", key: Mapping[str, int] | None = None) -> str:
-    """A chart or picture under its caption; ``key`` names the colours that it uses."""
+def figure(caption: str, inside: str, note: str = "", key: Mapping[str, int | str] | None = None) -> str:
+    """A chart or picture under its caption; ``key`` names the colours that it uses, by number, or the kinds of its marks."""
     small = f"<small>{escape(note)}</small>" if note else ""
-    names = "".join(f'<li><i class="c{colour % 7}"></i>{escape(name)}</li>' for name, colour in (key or {}).items())
+    kinds = {name: mark if isinstance(mark, str) else f"c{mark % 7}" for name, mark in (key or {}).items()}
+    names = "".join(f'<li><i class="{kind}"></i>{escape(name)}</li>' for name, kind in kinds.items())
     below = f'<ul class="key">{names}</ul>' if names else ""
     return f"<figure><figcaption>{escape(caption)}{small}</figcaption>{inside}{below}</figure>"
 

@@ -69,13 +69,23 @@ class TrackRecord:
     T_fixed_object: Array
     covariance: Array
     seen: bool
-    told: str = ""
+    score: float | None = None
+    reason: str = ""
+    note: str = ""
 
     @classmethod
     def of(cls, track: Track) -> TrackRecord:
-        told = track.note or track.reason
-        seen = track.estimate is not None
-        return cls(track.track_id, track.object_name, track.state, track.T_fixed_object, track.covariance, seen, told)
+        return cls(
+            track.track_id,
+            track.object_name,
+            track.state,
+            track.T_fixed_object,
+            track.covariance,
+            track.estimate is not None,
+            track.score,
+            track.reason,
+            track.note,
+        )
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -85,19 +95,26 @@ class TrackRecord:
             "T_fixed_object": _flat(self.T_fixed_object),
             "covariance": _flat(self.covariance),
             "seen": bool(self.seen),
-            "told": self.told,
+            "score": _number(self.score),
+            "reason": self.reason,
+            "note": self.note,
         }
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> TrackRecord:
+        seen = bool(values["seen"])
+        # Older runs have no score, and one sentence for both: the note of a frame that shows the track, else the reason.
+        told = str(values.get("told", ""))
         return cls(
             int(values["track"]),
             str(values["object"]),
             str(values["state"]),
             _square(values["T_fixed_object"], 4),
             _square(values["covariance"], 6),
-            bool(values["seen"]),
-            str(values["told"]),
+            seen,
+            values.get("score"),
+            str(values.get("reason", "" if seen else told)),
+            str(values.get("note", told if seen else "")),
         )
 
 

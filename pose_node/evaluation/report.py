@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from pose_node.errors import InputError
@@ -12,6 +12,9 @@ from pose_node.evaluation.intervals import FEWEST, SHARE
 from pose_node.evaluation.pictures import FalseAlarm, Scenery, draw_false_alarm, draw_label, false_alarms, worst
 from pose_node.evaluation.records import LabelRecord, Run, read_run
 from pose_node.evaluation.summarise import sentence
+from pose_node.evaluation.track_figures import track_sentence
+from pose_node.evaluation.track_section import EXPLANATIONS, track_section
+from pose_node.evaluation.tracks import TrackPath, track_paths
 from pose_node.evaluation.unlabelled import unlabelled_sentence
 from pose_node.evaluation.wording import NO_INTERVAL
 
@@ -24,15 +27,16 @@ def write_report(folder: str | Path, scenery: Scenery | None = None) -> Path:
     Raises InputError when the folder holds no run or cannot be written.
     """
     run = read_run(folder)
-    name = source_name(run)
+    name, paths = source_name(run), track_paths(run.frames)
     parts = [
         page.heading(name),
         page.facts(facts(run)),
         page.notes(warnings(run)),
         *(_labelled(run, scenery) if run.labels else _unlabelled(run)),
+        _over_time(run, paths),
         page.section("Time by stage", tables.seconds_by_stage(run.frames)),
         page.section("What was refused, and why", tables.refusals(run.frames)),
-        page.section("How to read this", *map(page.paragraph, _explanations(run))),
+        page.section("How to read this", *map(page.paragraph, [*_explanations(run), *(EXPLANATIONS if paths else ())])),
     ]
     return write_page(run.folder / REPORT, f"{name}: evaluation of pose_node", parts)
 
@@ -60,6 +64,13 @@ def facts(run: Run) -> list[str]:
         counts.append(f"{_count(len(run.labels), 'label')} in {_count(len(places), 'placement')}")
     if dropped:
         counts.append(f"{_count(dropped, 'frame')} dropped")
+    paths = track_paths(run.frames)
+    if paths:
+        sure = sum(bool(path.confirmed.any()) for path in paths)
+        lost, again = (sum(map(len, ways)) for ways in zip(*((p.losses, p.returns) for p in paths)))
+        counts.append(
+            f"{_count(len(paths), 'track')}, {sure} confirmed; lost {_count(lost, 'time')}, found again {again}"
+        )
     given = {"mask": "true mask given", "box": "box of the true mask given", "none": "no mask given"}
     told = (
         "the recording's masks given" if (run.info.kind, run.info.crops) == ("bag", "mask") else given[run.info.crops]
@@ -88,7 +99,7 @@ def warnings(run: Run) -> list[str]:
 
 def explained(key: str) -> str:
     """What a figure is; empty where nobody says."""
-    for say in (sentence, unlabelled_sentence):
+    for say in (sentence, unlabelled_sentence, track_sentence):
         try:
             return say(key)
         except KeyError:
@@ -125,13 +136,19 @@ def _all_figures(run: Run) -> str:
 
 
 def _unlabelled(run: Run) -> list[str]:
-    tabled = []
-    if run.summary:
-        tabled = [
-            page.section("Figures", _all_figures(run)),
-            page.section("By object", tables.figures_by("object", run.summary["objects"])),
-        ]
-    return [*tabled, page.section("Over time", page.grid(motion.motion_charts(run.frames)))]
+    if not run.summary:
+        return []
+    return [
+        page.section("Figures", _all_figures(run)),
+        page.section("By object", tables.figures_by("object", run.summary["objects"])),
+    ]
+
+
+def _over_time(run: Run, paths: Sequence[TrackPath]) -> str:
+    """The tracks; of a run without any and without labels, the best estimates, which in a run with tracks are the same poses."""
+    if paths:
+        return track_section(paths)
+    return "" if run.labels else page.section("Over time", page.grid(motion.motion_charts(run.frames)))
 
 
 def _worst_frames(run: Run, scenery: Scenery | None) -> list[str]:

@@ -65,9 +65,9 @@ def summarise(
                 )
                 for frame in seen
             ]
-            figures["false_alarms"] = _mean(np.array(counts, float), where, seed)
+            figures["false_alarms"] = mean_figure(np.array(counts, float), where, seed)
         if seen and name is None:
-            figures["time_s"] = _mean(np.array([frame.time_s for frame in seen]), stretches(where), seed)
+            figures["time_s"] = mean_figure(np.array([frame.time_s for frame in seen]), stretches(where), seed)
         return {"labels": len(mine), "figures": figures}
 
     return {
@@ -99,20 +99,20 @@ def _of_labels(info: RunInfo, labels: Sequence[LabelRecord], seed: int) -> dict[
     if not labels:
         return {}
     places = [placement(label) for label in labels]
-    figures = {key: _mean(values, places, seed) for key, values in label_values(info, labels).items()}
+    figures = {key: mean_figure(values, places, seed) for key, values in label_values(info, labels).items()}
     for key in ("rotation_deg", "translation_mm"):
         values = errors(labels, key)
         if np.isfinite(values).any():
-            figures[key] = _median(values, places, seed)
+            figures[key] = median_figure(values, places, seed)
     return figures if info.whose == "set" else {f"own_{key}": figure for key, figure in figures.items()}
 
 
-def _mean(values: Array, clusters: Sequence[Hashable], seed: int) -> dict[str, float | None]:
+def mean_figure(values: Array, clusters: Sequence[Hashable], seed: int) -> dict[str, float | None]:
     low, high = mean_interval(values, clusters, seed)
     return _figure(float(values.mean()), float(low), float(high))
 
 
-def _median(values: Array, clusters: Sequence[Hashable], seed: int) -> dict[str, float | None]:
+def median_figure(values: Array, clusters: Sequence[Hashable], seed: int) -> dict[str, float | None]:
     """The median of the finite values [N], and the spread of the medians over resampled clusters."""
     finite = np.isfinite(values)
     groups: dict[Hashable, list[float]] = {}

@@ -59,20 +59,20 @@ class Chart:
     _marks: list[str] = field(default_factory=list)
 
     def line(self, x: ArrayLike, y: ArrayLike, colour: int, title: str = "", thin: bool = False) -> None:
-        """A line through points; NaN breaks it."""
+        """A line through points; NaN breaks it, and a point alone is a dot of the line's width."""
         kind = "thin" if thin else "line"
-        for run in _runs(x, y):
+        for run_x, run_y in _runs(x, y):
+            # A line needs two ends, be they at one place: its ends are round, so this is a dot.
+            ends = max(2 // len(run_x), 1)
+            path = self._path(np.repeat(run_x, ends), np.repeat(run_y, ends))
             self._marks.append(
-                f'<polyline class="{kind} c{colour % COLOURS}" points="{self._path(*run)}">{_title(title)}</polyline>'
+                f'<polyline class="{kind} c{colour % COLOURS}" points="{path}">{_title(title)}</polyline>'
             )
 
     def band(self, x: ArrayLike, low: ArrayLike, high: ArrayLike, colour: int) -> None:
-        """The area between two lines, as an interval around a curve."""
-        x, low, high = (np.asarray(v, float) for v in (x, low, high))
-        known = np.isfinite(low) & np.isfinite(high)
-        if known.any():
-            x, low, high = x[known], low[known], high[known]
-            path = self._path(np.concatenate([x, x[::-1]]), np.concatenate([low, high[::-1]]))
+        """The area between two lines, as an interval around a curve; NaN breaks it."""
+        for run_x, bottom, top in _runs(x, low, high):
+            path = self._path(np.concatenate([run_x, run_x[::-1]]), np.concatenate([bottom, top[::-1]]))
             self._marks.append(f'<polygon class="band c{colour % COLOURS}" points="{path}"/>')
 
     def dots(self, x: ArrayLike, y: ArrayLike, colour: int, titles: Sequence[str] = (), radius: float = 3.0) -> None:
@@ -151,12 +151,13 @@ def _round_steps(low: float, high: float) -> list[float]:
     return [float(np.round(t, 12)) for t in ticks]
 
 
-def _runs(x: ArrayLike, y: ArrayLike) -> list[tuple[np.ndarray, np.ndarray]]:
-    x, y = np.asarray(x, float), np.asarray(y, float)
-    known = np.isfinite(x) & np.isfinite(y)
+def _runs(*columns: ArrayLike) -> list[list[np.ndarray]]:
+    """Columns [N] cut into the stretches in which all of them are numbers."""
+    arrays = [np.asarray(column, float) for column in columns]
+    known = np.isfinite(arrays).all(axis=0)
     breaks = np.flatnonzero(np.diff(known.astype(int)) != 0) + 1
-    pieces = np.split(np.arange(len(x)), breaks)
-    return [(x[p], y[p]) for p in pieces if len(p) and known[p[0]]]
+    pieces = np.split(np.arange(len(known)), breaks)
+    return [[array[p] for array in arrays] for p in pieces if len(p) and known[p[0]]]
 
 
 def _title(text: str) -> str:

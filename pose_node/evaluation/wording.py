@@ -50,6 +50,9 @@ _KNOWN = {
     "flips": Wording("flips", more_is_better=False),
     "lost": Wording("lost", more_is_better=False),
     "found_again": Wording("found again"),
+    "track_losses": Wording("tracks lost", "times", 1.0, 2, False, chief=False),
+    "track_spread_mm": Wording("spread of tracks", "mm", 1.0, 2, False, chief=False),
+    "track_spread_deg": Wording("spread of tracks, turned", "°", 1.0, 2, False, chief=False),
 }
 
 

@@ -10,8 +10,17 @@ import numpy as np
 from pose_node import se3
 from pose_node.card import load_card
 from pose_node.evaluation.pictures import Scenery
-from pose_node.evaluation.records import Errors, EstimateRecord, FrameRecord, LabelRecord, RunInfo, RunWriter
+from pose_node.evaluation.records import (
+    Errors,
+    EstimateRecord,
+    FrameRecord,
+    LabelRecord,
+    RunInfo,
+    RunWriter,
+    TrackRecord,
+)
 from pose_node.evaluation.summarise import summarise
+from pose_node.evaluation.track_figures import track_figures
 from pose_node.evaluation.unlabelled import sightings, unlabelled_figures
 
 MODELS = Path(__file__).resolve().parents[2] / "models"
@@ -110,6 +119,53 @@ def write_unlabelled(folder: Path, seed=0, frames=60, moving=True, objects=OBJEC
         for sighting in seen:
             writer.sighting(sighting)
         writer.summary(unlabelled_figures(records, seen, objects))
+    return folder
+
+
+HIDDEN = range(20, 30)  # frames of 60 in which the mug of ``write_tracked`` is lost
+WHY_HIDDEN = "hidden: mug: something nearer stands before where it is expected."
+
+
+def tracks_of(frame: int, others: int = 0) -> tuple[TrackRecord, ...]:
+    """Of one of 60 frames: a bowl that nothing moves and whose turn about z is unknown, a mug that sways by 1 mm and 2 degrees
+    and is lost for a while, an alarm in two frames, and ``others``, confirmed in a frame more each than the one before."""
+    unknown = np.diag([1e-6] * 3 + [np.radians(0.5) ** 2] * 2 + [np.radians(100.0) ** 2])
+    known = np.diag([1e-6, 4e-6, 9e-6] + [np.radians(0.5) ** 2] * 3)
+    sway = 1.0 if frame % 2 else -1.0
+    swaying = se3.transform(se3.exp_so3(np.radians([0.0, 0.0, 2.0 * sway])), [0.1 + 0.001 * sway, 0.0, 0.8])
+    state = "tentative" if frame == 0 else "confirmed"
+    lost = frame in HIDDEN
+    note = "found again" if frame == HIDDEN.stop else ""
+    mug = "lost" if lost else state
+    tracks = [
+        TrackRecord(1, "bowl", state, se3.transform(np.eye(3), [0.0, 0.0, 0.8]), unknown, True, 0.8),
+        TrackRecord(2, "mug", mug, swaying, known, not lost, 0.7, WHY_HIDDEN if lost else "", note),
+    ]
+    if frame in (40, 41):
+        tracks.append(TrackRecord(3, "mug", "tentative", np.eye(4), known, frame == 40, 0.5))
+    tracks += [
+        TrackRecord(4 + k, "bowl", "confirmed", swaying, known, True, 0.6) for k in range(others) if frame <= k + 1
+    ]
+    return tuple(tracks)
+
+
+def write_tracked(folder: Path, labelled=False, others=0, scenes=("bag",)) -> Path:
+    """60 frames at 10 Hz of ``tracks_of`` in each scene, labelled or not."""
+    records = [
+        FrameRecord(scene, f"{f:06d}", f * 100_000_000, np.eye(4), dict(STAGES), 0.16, tracks=tracks_of(f, others))
+        for scene in scenes
+        for f in range(60)
+    ]
+    labels = [label_of("mug", None, record.scene, record.frame) for record in records] if labelled else []
+    head = info(kind="bag", whose="card" if labelled else "")
+    with RunWriter(folder, head) as writer:
+        for record in records:
+            writer.frame(record)
+        for label in labels:
+            writer.label(label)
+        summary = summarise(head, records, labels) if labelled else unlabelled_figures(records, [], OBJECTS)
+        summary["all"]["figures"].update(track_figures(records))
+        writer.summary(summary)
     return folder
 
 

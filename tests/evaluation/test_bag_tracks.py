@@ -43,6 +43,9 @@ def test_one_steady_track_in_the_fixed_frame(models, frames, tmp_path, capsys):
         assert np.linalg.norm(off[:3]) < 0.005 and np.degrees(np.linalg.norm(off[3:])) < 5.0
         (estimate,) = frame.estimates
         assert np.allclose(frame.T_fixed_camera @ estimate.T_camera_object, track.T_fixed_object)
+    assert run.summary["all"]["figures"]["track_losses"]["value"] == 0.0
+    assert run.summary["all"]["figures"]["track_spread_mm"]["value"] < 5.0
+    assert f"{OBJECT} 1: position" in (out / "report.html").read_text()
     assert [frame.tracks[0].state for frame in run.frames] == ["tentative"] + ["confirmed"] * 4
     again = tmp_path / "again"
     assert evaluate(bag, *words, "--out", again) == 0

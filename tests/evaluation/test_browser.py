@@ -9,7 +9,7 @@ import shutil
 import subprocess
 
 import pytest
-from run_writing import round_scenery, write_false_alarms, write_labelled, write_unlabelled
+from run_writing import round_scenery, write_false_alarms, write_labelled, write_tracked, write_unlabelled
 
 from pose_node.evaluation.compare import compare
 from pose_node.evaluation.report import write_report
@@ -79,11 +79,12 @@ def pages(tmp_path_factory):
         "alarms": write_report(write_false_alarms(folder / "alarms"), round_scenery()),
         "few": write_report(write_labelled(folder / "few", objects=LONG, scenes=1, spoilt=0.6), round_scenery()),
         "unlabelled": write_report(write_unlabelled(folder / "bag")),
+        "tracked": write_report(write_tracked(folder / "tracked", others=15, scenes=("drive", "drive_2"))),
         "compared": compare(a, b),
     }
 
 
-@pytest.mark.parametrize("kind", ["labelled", "own", "alarms", "few", "unlabelled", "compared"])
+@pytest.mark.parametrize("kind", ["labelled", "own", "alarms", "few", "unlabelled", "tracked", "compared"])
 def test_nothing_is_cut_off_and_nothing_overlaps(pages, tmp_path, kind):
     assert look(pages[kind], tmp_path) == {width: [] for width in WIDTHS}
 

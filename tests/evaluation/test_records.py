@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from pose_node.evaluation.records import (
     LabelRecord,
     RunInfo,
     RunWriter,
+    TrackRecord,
     read_run,
 )
 
@@ -50,6 +52,23 @@ def test_what_is_written_reads_the_same(tmp_path):
     assert run.labels[0].recall == {"mssd": 0.9}
     assert run.labels[1].estimate is None
     assert run.summary["all"]["labels"] == 2
+
+
+def test_a_track_reads_the_same(tmp_path):
+    track = TrackRecord(3, "mug", "lost", T, np.eye(6), False, 0.7, "hidden: mug: behind something.", "found again")
+    with RunWriter(tmp_path, INFO) as writer:
+        writer.frame(replace(a_frame(), tracks=(track,)))
+    (read,) = read_run(tmp_path).frames[0].tracks
+    assert read.to_json() == track.to_json() and (read.T_fixed_object == T).all()
+
+
+def test_a_track_of_an_older_run_has_one_sentence_for_reason_and_note():
+    new = TrackRecord(3, "mug", "confirmed", T, np.eye(6), True).to_json()
+    old = {key: value for key, value in new.items() if key not in ("score", "reason", "note")}
+    seen = TrackRecord.from_json({**old, "told": "found again"})
+    assert (seen.score, seen.reason, seen.note) == (None, "", "found again")
+    unseen = TrackRecord.from_json({**old, "seen": False, "told": "not_seen: no frame showed it."})
+    assert (unseen.reason, unseen.note) == ("not_seen: no frame showed it.", "")
 
 
 def test_a_killed_run_keeps_its_whole_lines(tmp_path):

@@ -9,7 +9,15 @@ import re
 from html.parser import HTMLParser
 
 import pytest
-from run_writing import info, label_of, round_scenery, write_false_alarms, write_labelled, write_unlabelled
+from run_writing import (
+    info,
+    label_of,
+    round_scenery,
+    write_false_alarms,
+    write_labelled,
+    write_tracked,
+    write_unlabelled,
+)
 
 from pose_node.errors import InputError
 from pose_node.evaluation.pictures import Scenery, draw_label, false_alarms, worst
@@ -90,6 +98,31 @@ def test_a_run_without_labels(tmp_path, moving):
     assert "bowl: position" in words and "mug: turn" in words and "30 frames dropped" in words
     assert ("fixed frame" in words) == moving
     assert ("camera frame" in words) == (not moving)
+
+
+@pytest.mark.parametrize("labelled", [True, False])
+def test_a_run_with_tracks(tmp_path, labelled):
+    run = write_tracked(tmp_path / "run", labelled)
+    page = page_of(write_report(run))
+    words = " ".join(page.texts)
+    assert "Tracks" in page.texts and "Over time" not in page.texts  # the same poses, once
+    assert "States over time" in page.texts and "mug 2: position" in page.texts
+    assert "3 tracks, 2 confirmed; lost 1 time, found again 1" in page.texts
+    assert "Lost at 2.0 s: hidden: mug:" in words and "A track is one object over time" in words
+    assert "spread of tracks" in page.texts and "median over tracks" in words
+    assert "tracks, the 12 that" not in words
+    assert "tracks lost" in terminal_table(run) and "3 tracks, 2 confirmed" in terminal_table(run)
+
+
+def test_of_many_tracks_it_says_which_are_drawn(tmp_path):
+    words = " ".join(page_of(write_report(write_tracked(tmp_path / "run", others=15))).texts)
+    assert "Of 18 tracks, the 12 that were confirmed in the most frames:" in words
+    assert words.count(": position") == 12
+
+
+def test_a_run_without_tracks_says_nothing_of_them(tmp_path):
+    words = " ".join(page_of(write_report(write_unlabelled(tmp_path / "run"))).texts)
+    assert "Over time" in words and "track" not in words
 
 
 def test_a_figure_without_an_interval_says_why(tmp_path):

@@ -31,10 +31,12 @@ def test_marks_stay_inside():
 def test_missing_values_break_a_line():
     chart = Chart(Scale(0.0, 3.0), Scale(0.0, 1.0), "x", "y")
     chart.line([0, 1, 2, 3], [0.1, np.nan, 0.3, 0.4], 0)
-    assert [len(e.get("points").split()) for e in parts(chart, "polyline")] == [1, 2]
+    assert [len(e.get("points").split()) for e in parts(chart, "polyline")] == [2, 2]
     chart.line([], [], 0)
     chart.band([0, 1], [np.nan, np.nan], [1, 1], 0)
     assert not parts(chart, "polygon")
+    chart.band([0, 1, 2, 3, 4], [0, 0, np.nan, 0, 0], [1, 1, 1, 1, 1], 0)
+    assert [len(e.get("points").split()) for e in parts(chart, "polygon")] == [4, 4]
 
 
 @pytest.mark.parametrize("low, high", [(0, 1), (0, 0.2), (-3.7, 3.7), (0, 7), (0, 1e-6), (0, 123456), (5, 5)])
