@@ -36,7 +36,10 @@ def shared_data() -> list[tuple[str, list[str]]]:
         ("share/ament_index/resource_index/packages", [f"resource/{NAME}"]),
         (share, ["package.xml", "LICENSE", "NOTICE"]),
         (os.path.join(share, "launch"), sorted(glob("launch/*.launch.py"))),
-        (os.path.join(share, "config"), sorted(glob("config/*.yaml") + glob("config/*.xml") + glob("config/*.rviz"))),
+        (
+            os.path.join(share, "config"),
+            sorted(glob("config/*.yaml") + glob("config/*.xml") + glob("config/*.rviz") + glob("config/*.json")),
+        ),
     ]
     below: dict[str, list[str]] = {}
     for path in files_below("models"):

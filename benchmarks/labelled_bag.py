@@ -19,12 +19,12 @@ from typing import Any
 
 import numpy as np
 from rosbags.rosbag2 import StoragePlugin, Writer
-from rosbags.typesys import Stores, get_typestore
-from scipy.spatial.transform import Rotation
 
 from pose_node import se3
 from pose_node.card import load_card
 from pose_node.demo import recording
+from pose_node.evaluation import messages
+from pose_node.evaluation.messages import STORE, make
 from pose_node.evaluation.ply import read_ply
 from pose_node.evaluation.raster import render
 from pose_node.types import Array
@@ -36,7 +36,6 @@ T_MOUNT_CAMERA = se3.transform(np.array([[0, 0, 1], [-1, 0, 0], [0, -1, 0]]), np
 K = np.array([[570.3, 0.0, 319.5], [0.0, 570.3, 239.5], [0.0, 0.0, 1.0]])
 SHAPE = (480, 640)
 ON_TABLE = {"mustard_bottle": (0.0, 0.08), "potted_meat_can": (0.12, -0.05), "mug": (-0.12, -0.04)}  # x, y in metres
-_STORE = get_typestore(Stores.LATEST)
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,72 +112,57 @@ def labelled_messages(frames: Iterable[LabelledFrame]) -> Iterator[tuple[str, in
             yield topic, stamp_ns, message
 
 
-def write_messages(path: Path, messages: Iterable[tuple[str, int, Any]]) -> Path:
+def write_messages(path: Path, timed: Iterable[tuple[str, int, Any]]) -> Path:
     """Write messages into a new folder ``path`` and return it; raises rosbags' WriterError where there is one already."""
     with Writer(path, version=9, storage_plugin=StoragePlugin.MCAP) as writer:
         connections: dict[str, Any] = {}
-        for topic, when_ns, message in messages:
+        for topic, when_ns, message in timed:
             if topic not in connections:
-                connections[topic] = writer.add_connection(topic, message.__msgtype__, typestore=_STORE)
-            data = _STORE.serialize_cdr(message, message.__msgtype__)
+                connections[topic] = writer.add_connection(topic, message.__msgtype__, typestore=STORE)
+            data = STORE.serialize_cdr(message, message.__msgtype__)
             writer.write(connections[topic], when_ns, data)
     return path
 
 
 def _messages(frame: LabelledFrame, stamp_ns: int) -> list[tuple[str, Any]]:
-    seconds, nanoseconds = divmod(stamp_ns, 1_000_000_000)
-    stamp = _make("builtin_interfaces/msg/Time", sec=seconds, nanosec=nanoseconds)
-    header = _make("std_msgs/msg/Header", stamp=stamp, frame_id=FRAME)
+    header = messages.header(stamp_ns, FRAME)
     return [
         ("/camera/depth/camera_info", _info(frame, header)),
         ("/camera/depth/image_rect", image_message(frame.depth_m, "32FC1", header)),
         ("/camera/mask", image_message(frame.mask, "mono8", header)),
-        *((f"/labels/{bop_id}/pose", _pose(T, header)) for bop_id, T in frame.labels),
-        *_motion(frame, stamp),
+        *((f"/labels/{bop_id}/pose", _label(T, header)) for bop_id, T in frame.labels),
+        *_motion(frame, stamp_ns),
     ]
 
 
-def _motion(frame: LabelledFrame, stamp: Any) -> list[tuple[str, Any]]:
+def _motion(frame: LabelledFrame, stamp_ns: int) -> list[tuple[str, Any]]:
     """Where the camera's mount is in the world, and the camera on its mount."""
     if frame.T_world_camera is None:
         return []
     T_world_mount = frame.T_world_camera @ se3.invert(T_MOUNT_CAMERA)
     return [
-        ("/tf_static", _transform(stamp, MOUNT, FRAME, T_MOUNT_CAMERA)),
-        ("/tf", _transform(stamp, WORLD, MOUNT, T_world_mount)),
+        ("/tf_static", _transform(stamp_ns, MOUNT, FRAME, T_MOUNT_CAMERA)),
+        ("/tf", _transform(stamp_ns, WORLD, MOUNT, T_world_mount)),
     ]
 
 
-def _transform(stamp: Any, parent: str, child: str, T: Array) -> Any:
-    translation = _make("geometry_msgs/msg/Vector3", **{a: float(v) for a, v in zip("xyz", T[:3, 3])})
-    stamped = _make(
-        "geometry_msgs/msg/TransformStamped",
-        header=_make("std_msgs/msg/Header", stamp=stamp, frame_id=parent),
-        child_frame_id=child,
-        transform=_make("geometry_msgs/msg/Transform", translation=translation, rotation=_quaternion(T)),
-    )
-    return _make("tf2_msgs/msg/TFMessage", transforms=[stamped])
+def _transform(stamp_ns: int, parent: str, child: str, T: Array) -> Any:
+    return make("tf2_msgs/msg/TFMessage", transforms=[messages.moved(stamp_ns, parent, child, T)])
 
 
-def _quaternion(T: Array) -> Any:
-    quaternion = Rotation.from_matrix(T[:3, :3]).as_quat()
-    return _make("geometry_msgs/msg/Quaternion", **{a: float(v) for a, v in zip("xyzw", quaternion)})
-
-
-def _make(name: str, /, **fields: Any) -> Any:
-    return _STORE.types[name](**fields)
+def _label(T: Array, header: Any) -> Any:
+    return make("geometry_msgs/msg/PoseStamped", header=header, pose=messages.pose(T))
 
 
 def image_message(values: np.ndarray, encoding: str, header: Any) -> Any:
     """sensor_msgs/Image of one channel [H, W]."""
     height, width = values.shape
-    return _make(
+    return make(
         "sensor_msgs/msg/Image",
         header=header,
         height=height,
         width=width,
         encoding=encoding,
-        is_bigendian=0,
         step=width * values.itemsize,
         data=np.frombuffer(values.tobytes(), np.uint8),
     )
@@ -187,8 +171,7 @@ def image_message(values: np.ndarray, encoding: str, header: Any) -> Any:
 def _info(frame: LabelledFrame, header: Any) -> Any:
     height, width = frame.depth_m.shape
     P = np.concatenate([frame.K, np.zeros((3, 1))], axis=1)
-    roi = _make("sensor_msgs/msg/RegionOfInterest", x_offset=0, y_offset=0, height=0, width=0, do_rectify=False)
-    return _make(
+    return make(
         "sensor_msgs/msg/CameraInfo",
         header=header,
         height=height,
@@ -198,16 +181,7 @@ def _info(frame: LabelledFrame, header: Any) -> Any:
         k=frame.K.ravel(),
         r=np.eye(3).ravel(),
         p=P.ravel(),
-        binning_x=0,
-        binning_y=0,
-        roi=roi,
     )
-
-
-def _pose(T: Array, header: Any) -> Any:
-    position = _make("geometry_msgs/msg/Point", **{a: float(v) for a, v in zip("xyz", T[:3, 3])})
-    pose = _make("geometry_msgs/msg/Pose", position=position, orientation=_quaternion(T))
-    return _make("geometry_msgs/msg/PoseStamped", header=header, pose=pose)
 
 
 def main() -> None:

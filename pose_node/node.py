@@ -361,7 +361,7 @@ class PoseNode(LifecycleNode):
         pipeline.stream.look_for(self._active)
         step = pipeline.step(cloud, T_fixed_camera, masks)
         pairs = shown(step.tracks, T_fixed_camera)
-        names = [ros_messages.track_name(track) for track, _ in pairs]
+        names = [track.name for track, _ in pairs]
         return _Answer(step.result, tuple(e for _, e in pairs), names, step)
 
     def _publish(
@@ -382,7 +382,7 @@ class PoseNode(LifecycleNode):
         header = Header(stamp=stamp, frame_id=self.settings.node.fixed_frame)
         for track in tracks:
             if track.state != "lost" and np.isfinite(track.T_fixed_object).all():
-                self._send("/tf", ros_messages.tf_message, header, ros_messages.track_name(track), track.T_fixed_object)
+                self._send("/tf", ros_messages.tf_message, header, track.name, track.T_fixed_object)
 
     def _send(self, topic: str, make: Callable[..., Any], *contents: Any) -> None:
         """Publish the message of these contents, where the topic is offered and somebody listens: a frame's time is short."""

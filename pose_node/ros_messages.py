@@ -132,7 +132,7 @@ def markers(
     there = Header(stamp=header.stamp, frame_id=fixed_frame)
     for i, track in enumerate(unseen):
         why = track.reason.partition(":")[0] or "not seen"
-        text = f"{track_name(track)} {f'lost: {why}' if track.state == 'lost' else why}"
+        text = f"{track.name} {f'lost: {why}' if track.state == 'lost' else why}"
         mesh, place = meshes[track.object_name], pose(track.T_fixed_object)
         array.markers += _model(there, f"{track.object_name}/unseen", 2 * i, mesh, place, _GREY, text)
     return array
@@ -149,11 +149,6 @@ def _model(header: Any, ns: str, number: int, mesh: str, place: Pose, colour: Co
         body,
         Marker(id=number + 1, type=Marker.TEXT_VIEW_FACING, text=text, pose=at, scale=_TEXT, color=_WHITE, **shared),
     ]
-
-
-def track_name(track: Track) -> str:
-    """The track's name: its id in detections, its frame on /tf."""
-    return f"{track.object_name}_{track.track_id}"
 
 
 def diagnostics(stamp: Any, name: str, level: bytes, summary: str, values: Mapping[str, Any]) -> DiagnosticArray:

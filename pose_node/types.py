@@ -181,6 +181,16 @@ class Track:
     reason: str = ""
     note: str = ""
 
+    @property
+    def name(self) -> str:
+        """Of the object with the identity: its id in detections, its frame on /tf."""
+        return track_name(self.object_name, self.track_id)
+
+
+def track_name(object_name: str, track_id: int) -> str:
+    """mustard_bottle_1."""
+    return f"{object_name}_{track_id}"
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Step:

@@ -108,7 +108,8 @@ def evaluate_bag(
             summary = unlabelled_figures(frames, seen, list(pipeline.cards), seed)
         summary["all"]["figures"].update(track_figures(frames, seed))
         writer.summary(summary)
-    write_poses(out, frames, bag.topics.camera_frame, bag.fixed_frame)
+    boxes_m = {name: card.surface.box_m for name, card in pipeline.cards.items()}
+    write_poses(out, frames, boxes_m, bag.topics.camera_frame, bag.fixed_frame)
     return summary
 
 

@@ -17,7 +17,7 @@ from typing import Any, Literal
 import numpy as np
 
 from pose_node.errors import InputError
-from pose_node.types import Array, Result, Track
+from pose_node.types import Array, Result, Track, track_name
 
 Kind = Literal["bop", "bag"]
 RUN, FRAMES, LABELS, SUMMARY = "run.json", "frames.jsonl", "labels.jsonl", "summary.json"
@@ -72,6 +72,11 @@ class TrackRecord:
     score: float | None = None
     reason: str = ""
     note: str = ""
+
+    @property
+    def name(self) -> str:
+        """As ``types.Track.name``."""
+        return track_name(self.object_name, self.track_id)
 
     @classmethod
     def of(cls, track: Track) -> TrackRecord:

@@ -56,9 +56,8 @@ class Shown:
     def of(cls, track: Track) -> Shown:
         """A track after a frame."""
         told = ": ".join(word for word in (track.state, track.note or track.reason) if word)
-        name, seen = f"{track.object_name}_{track.track_id}", track.estimate is not None
-        pose = (track.T_fixed_object, track.covariance)
-        return cls(name, track.object_name, *pose, track.score, track.state, seen, told)
+        pose, seen = (track.T_fixed_object, track.covariance), track.estimate is not None
+        return cls(track.name, track.object_name, *pose, track.score, track.state, seen, told)
 
 
 class Canvas:

@@ -30,7 +30,7 @@ from pose_node.frames import Frame, Pairing
 from pose_node.objects import object_folders
 from pose_node.ros_subscription import Input
 from pose_node.tf_buffer import TfBuffer
-from pose_node.types import Array
+from pose_node.types import Array, track_name
 from pose_node.viewing.canvas import Canvas, Shown, meshes_of, open_viewer
 
 _CLOUD_PERIOD_S = 0.2
@@ -109,7 +109,7 @@ class LiveView(Node):
             for key, value in values.items():
                 if key.startswith("track."):
                     _, number, name = key.split(".", 2)
-                    self._states[f"{name}_{number}"] = (value.partition(",")[0], value)
+                    self._states[track_name(name, int(number))] = (value.partition(",")[0], value)
 
     def _on_detections(self, message: Any) -> None:
         seen: list[Shown] = []
