@@ -3,7 +3,7 @@
 import sys
 
 from launch import LaunchDescription
-from launch.actions import DeclareLaunchArgument, ExecuteProcess
+from launch.actions import DeclareLaunchArgument, ExecuteProcess, Shutdown
 from launch.conditions import IfCondition
 from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
 from launch_ros.actions import Node
@@ -20,7 +20,9 @@ def generate_launch_description() -> LaunchDescription:
     """Player, node and RViz; the recording's camera stands still in each scene, so its frame is the fixed one."""
     share = FindPackageShare("pose_node")
     player = ExecuteProcess(
-        cmd=[sys.executable, "-m", "pose_node.demo.player", "--rate", LaunchConfiguration("rate")], output="log"
+        cmd=[sys.executable, "-m", "pose_node.demo.player", "--rate", LaunchConfiguration("rate")],
+        name="player",
+        output="log",
     )
     node = Node(
         package="pose_node",
@@ -31,6 +33,7 @@ def generate_launch_description() -> LaunchDescription:
             {"objects": LaunchConfiguration("objects"), "input": "depth", "fixed_frame": "camera_depth_optical_frame"},
         ],
         output="screen",
+        on_exit=Shutdown(reason="pose_node ended"),
     )
     rviz = Node(
         package="rviz2",

@@ -1,9 +1,10 @@
 """Start pose_node from config/pose.yaml:  ros2 launch pose_node pose.launch.py depth:=/camera/depth/image_rect_raw ..."""
 
-from launch import LaunchDescription
-from launch.actions import DeclareLaunchArgument
+from launch import LaunchContext, LaunchDescription
+from launch.actions import DeclareLaunchArgument, OpaqueFunction
 from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
 from launch_ros.actions import Node
+from launch_ros.parameter_descriptions import ParameterValue
 from launch_ros.substitutions import FindPackageShare
 
 ARGUMENTS = {
@@ -11,7 +12,7 @@ ARGUMENTS = {
         PathJoinSubstitution([FindPackageShare("pose_node"), "config", "pose.yaml"]),
         "YAML file of parameters; copy config/pose.yaml and change what you need",
     ),
-    "fixed_frame": ("", "frame of /tf in which objects are tracked; empty: every frame stands alone"),
+    "fixed_frame": ("", "frame of /tf in which objects are tracked; empty: as params_file says"),
     "namespace": ("", "namespace of the node and of its relative topics"),
     "depth": ("depth/image_rect", "topic of the rectified depth image, 16UC1 in mm or 32FC1 in m"),
     "camera_info": ("depth/camera_info", "topic of the depth image's camera info"),
@@ -21,14 +22,18 @@ ARGUMENTS = {
 }
 
 
-def generate_launch_description() -> LaunchDescription:
+def start(context: LaunchContext) -> list[Node]:
     """One node, which configures and activates itself (its parameter autostart)."""
+    fixed_frame = LaunchConfiguration("fixed_frame")
+    parameters = [LaunchConfiguration("params_file")]
+    if fixed_frame.perform(context):  # an empty one would overrule the file's
+        parameters.append({"fixed_frame": ParameterValue(fixed_frame, value_type=str)})
     node = Node(
         package="pose_node",
         executable="pose_node",
         name="pose_node",
         namespace=LaunchConfiguration("namespace"),
-        parameters=[LaunchConfiguration("params_file"), {"fixed_frame": LaunchConfiguration("fixed_frame")}],
+        parameters=parameters,
         remappings=[
             ("depth/image_rect", LaunchConfiguration("depth")),
             ("depth/camera_info", LaunchConfiguration("camera_info")),
@@ -38,8 +43,13 @@ def generate_launch_description() -> LaunchDescription:
         ros_arguments=["--log-level", LaunchConfiguration("log_level")],
         output="screen",
     )
+    return [node]
+
+
+def generate_launch_description() -> LaunchDescription:
+    """The arguments, and the node made of them."""
     arguments = [
         DeclareLaunchArgument(name, default_value=default, description=description)
         for name, (default, description) in ARGUMENTS.items()
     ]
-    return LaunchDescription([*arguments, node])
+    return LaunchDescription([*arguments, OpaqueFunction(function=start)])

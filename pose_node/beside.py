@@ -6,9 +6,11 @@ A process and not a thread: the chain is many short steps in Python, which two t
 from __future__ import annotations
 
 import multiprocessing
+import signal
 from collections.abc import Collection, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +31,6 @@ class Beside:
         self._folders, self._config = [str(folder) for folder in folders], config
         self._pool = self._start()
         self._running: Future[Result] | None = None
-        self._pool.submit(_ready)  # loads while the parent goes on
 
     def begin(self, cloud: Cloud, masks: Masks | None, objects: Collection[str] | None) -> None:
         """Begin a detection; the result of the one before is dropped."""
@@ -68,16 +69,23 @@ class Beside:
 
     def _start(self) -> ProcessPoolExecutor:
         # spawn: the parent has threads of DDS, which a fork would cut in half.
-        return ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), _load, (self._folders, self._config))
+        pool = ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), _load, (self._folders, self._config))
+        # Ctrl-C in a terminal reaches the child, too, which imports for a second before _load can ignore it.
+        resource_tracker.ensure_running()  # started by the pool, it would unblock SIGINT
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            pool.submit(_ready)  # loads while the parent goes on
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        return pool
 
 
 def _load(folders: Sequence[str], config: PipelineConfig) -> None:
     import os
-    import signal
-
-    from pose_node.pipeline import Pipeline
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to answer
+    from pose_node.pipeline import Pipeline
+
     if hasattr(os, "nice"):
         os.nice(_NICE)
     global _pipeline

@@ -109,6 +109,7 @@ class PoseNode(LifecycleNode):
         self._worker.start()
         self._own_services = self._serve()
         self._inputs = self._subscribe()
+        self.get_logger().info("active")
         return super().on_activate(state)
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -294,7 +295,7 @@ class PoseNode(LifecycleNode):
     def _hand_over(self) -> None:
         if self._pairing is None or self._mailbox is None:
             return
-        frame = self._pairing.take(time.monotonic(), masked=self.count_publishers("mask") > 0)
+        frame = self._pairing.take(time.monotonic(), masked=self._published("mask") > 0)
         if frame is not None and self._mailbox.put(frame):
             self._refuse("superseded", "measurement: a newer one came before the worker was free.")
 
@@ -407,16 +408,22 @@ class PoseNode(LifecycleNode):
     def _report(self) -> None:
         state = self._state_machine.current_state[1]
         level, summary, values = self._status.report(state)
-        connected = {s.topic: self.count_publishers(s.topic) for s in self._inputs}
+        connected = {s.topic: self._published(s.topic) for s in self._inputs}
         values.update({f"publishers.{topic}": number for topic, number in connected.items()})
         stamp = self.get_clock().now().to_msg()
         self._diagnostics.publish(
             ros_messages.diagnostics(stamp, self.get_fully_qualified_name(), level, summary, values)
         )
 
+    def _published(self, topic: str) -> int:
+        """How many publish ``topic`` under the name it is remapped to: rclpy counts the name that it is given."""
+        return self.count_publishers(self.resolve_topic_name(topic))
+
     def close(self) -> None:
-        """Stop the worker and give back all that ROS lent."""
+        """Stop the worker and its detector, and give back all that ROS lent."""
         self._stop()
+        if self._beside is not None:
+            self._beside.close()
         self.destroy_node()
 
 
@@ -544,7 +551,11 @@ def _code(error: Exception) -> str:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the node until it is told to stop. Exit code 0, or 2 when it cannot start as it was told to."""
     arguments = list(sys.argv[1:] if argv is None else argv)
-    stray = remove_ros_args(["pose_node", *arguments])[1:]
+    try:
+        stray = remove_ros_args(["pose_node", *arguments])[1:]
+    except RuntimeError as error:  # RCLInvalidROSArgsError, which rclpy keeps to itself
+        print(f"pose_node: {error}", file=sys.stderr)
+        return 2
     if stray:
         print(f"pose_node: unknown arguments {' '.join(stray)}; expected none but --ros-args ...", file=sys.stderr)
         return 2
@@ -569,11 +580,11 @@ def _run(stopping: threading.Event) -> int:
     executor = SingleThreadedExecutor()
     executor.add_node(node)
     try:
-        if node.settings.node.autostart:
+        if node.settings.node.autostart and not stopping.is_set():
             if node.trigger_configure() != TransitionCallbackReturn.SUCCESS:
                 return 2
-            node.trigger_activate()
-            node.get_logger().info("active")
+            if not stopping.is_set():  # loading takes seconds, in which Ctrl-C may come
+                node.trigger_activate()
         while not stopping.is_set():
             executor.spin_once(timeout_sec=_HOUSEKEEPING_S)
     finally:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from difflib import get_close_matches
 from typing import Any, get_type_hints
@@ -122,35 +122,43 @@ def read(node: Any) -> Settings:
         if stage:
             stages.setdefault(stage, {})[key] = value
         else:
-            own[key] = tuple(text for text in value if text) if parameter.kind is tuple else value
+            own[key] = _named(value) if parameter.kind is tuple else value
     return Settings(NodeConfig(**own), from_mapping(PipelineConfig, stages, "parameters"))
 
 
 def changed(settings: Settings, changes: Mapping[str, Any], running: bool) -> Settings:
     """``settings`` with other values; names of others are left to them.
 
-    running: the objects are loaded, so only what is live may change. Raises ConfigError for a value that does not suit, or
+    running: the objects are loaded, so only what is live may change; what stays as it is may be said again. Raises ConfigError for a value that does not suit, or
     that cannot change now.
     """
     for parameter in parameters():
         if parameter.name not in changes:
             continue
         value = parameter.checked(changes[parameter.name])
+        stage, _, key = parameter.name.rpartition(".")
+        holds = getattr(getattr(settings.pipeline, stage) if stage else settings.node, key)
+        if (_named(value) if parameter.kind is tuple else value) == holds:
+            continue
         if running and not parameter.live:
-            live = " and ".join(each.name for each in parameters() if each.live)
+            live = ", ".join(each.name for each in parameters() if each.live)
             raise ConfigError(
                 f"parameter {parameter.name} holds from configure on: deactivate and clean up the node, then set it "
                 f"({live} may change at any time)."
             )
         if not parameter.live:
             continue  # configure reads all that stands then
-        stage, _, key = parameter.name.rpartition(".")
         if stage:
             inner = replace(getattr(settings.pipeline, stage), **{key: value})
             settings = replace(settings, pipeline=replace(settings.pipeline, **{stage: inner}))
         else:
             settings = replace(settings, node=replace(settings.node, **{key: value}))
     return settings
+
+
+def _named(texts: Iterable[str]) -> tuple[str, ...]:
+    """The texts that say something: one empty text stands for an empty list."""
+    return tuple(text for text in texts if text)
 
 
 def _parameters(cls: Any, prefix: str) -> Iterator[Parameter]:

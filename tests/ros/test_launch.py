@@ -17,6 +17,16 @@ NODE = (REPOSITORY / "pose_node" / "node.py").read_text()
 SUBSCRIBED = set(re.findall(r'hear\(\w+, "(\w[\w/]+)"', NODE))  # relative ones: /tf is everybody's
 
 
+class Configuration:
+    """A stand-in of LaunchConfiguration; the context is the arguments' values by name."""
+
+    def __init__(self, name: str) -> None:
+        self.kind, self.args = "LaunchConfiguration", (name,)
+
+    def perform(self, context):
+        return context[self.args[0]]
+
+
 def recorder(kind: str):
     return lambda *args, **kwargs: SimpleNamespace(kind=kind, args=args, **kwargs)
 
@@ -25,12 +35,13 @@ def recorder(kind: str):
 def describe(monkeypatch):
     """The actions that a launch file returns."""
     for module, names in {
-        "launch": ["LaunchDescription"],
-        "launch.actions": ["DeclareLaunchArgument", "ExecuteProcess"],
+        "launch": ["LaunchContext", "LaunchDescription"],
+        "launch.actions": ["DeclareLaunchArgument", "ExecuteProcess", "OpaqueFunction", "Shutdown"],
         "launch.conditions": ["IfCondition"],
         "launch.substitutions": ["LaunchConfiguration", "PathJoinSubstitution"],
         "launch_ros": [],
         "launch_ros.actions": ["Node"],
+        "launch_ros.parameter_descriptions": ["ParameterValue"],
         "launch_ros.substitutions": ["FindPackageShare"],
     }.items():
         stub = ModuleType(module)
@@ -38,9 +49,14 @@ def describe(monkeypatch):
             setattr(stub, name, recorder(name))
         monkeypatch.setitem(sys.modules, module, stub)
 
-    def run(name):
+    monkeypatch.setattr(sys.modules["launch.substitutions"], "LaunchConfiguration", Configuration)
+
+    def run(name, **given):
         told = runpy.run_path(str(REPOSITORY / "launch" / name))
         (actions,) = told["generate_launch_description"]().args
+        defaults = {a.args[0]: a.default_value for a in actions if a.kind == "DeclareLaunchArgument"}
+        for action in [a for a in actions if a.kind == "OpaqueFunction"]:
+            actions += action.function({**defaults, **given})
         return actions
 
     return run
@@ -97,6 +113,20 @@ def test_the_plain_launch_remaps_all_that_the_node_subscribes_to(describe):
     declared = {a.args[0]: a for a in actions if a.kind == "DeclareLaunchArgument"}
     for inner, outer in node.remappings:
         assert declared[outer.args[0]].default_value == inner
+
+
+def test_a_fixed_frame_that_nobody_names_leaves_the_files_alone(describe):
+    (node,) = ours(describe("pose.launch.py"))
+    assert [p.args for p in node.parameters] == [("params_file",)]
+    (node,) = ours(describe("pose.launch.py", fixed_frame="world"))
+    _, told = node.parameters
+    (value,) = told["fixed_frame"].args
+    assert (value.args, told["fixed_frame"].value_type) == (("fixed_frame",), str)
+
+
+def test_the_demo_ends_with_its_node(describe):
+    (node,) = ours(describe("demo.launch.py"))
+    assert node.on_exit.kind == "Shutdown"
 
 
 def test_two_cameras_stay_apart(describe):

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import signal
+
+import psutil
 import pytest
 
 pytest.importorskip("rclpy", reason="ROS 2 is not installed")
@@ -148,3 +151,22 @@ def test_arguments_that_are_not_for_ros_are_refused(peer, start):
     process = start("pose_node.node", "--models", "elsewhere")
     assert process.popen.wait(60.0) == 2
     assert "unknown arguments --models elsewhere" in process.output()
+
+
+def test_arguments_that_ros_cannot_read_are_one_sentence(start):
+    process = start("pose_node.node", "--ros-args", "--log-level", "loud")
+    assert process.popen.wait(60.0) == 2
+    assert "pose_node: " in process.output() and "loud" in process.output()
+    assert "Traceback" not in process.output()
+
+
+def test_ctrl_c_while_it_loads_ends_the_node_and_its_detector_without_a_trace(shipped, peer, start):
+    pytest.importorskip("tf2_msgs", reason="neither a ROS installation nor script/setup has made tf2_msgs")
+    process = start("pose_node.node", *node_arguments(fixed_frame="camera"))
+    process.wait_for("loaded")  # its detector is still importing
+    children = psutil.Process(process.popen.pid).children(recursive=True)
+    for child in [psutil.Process(process.popen.pid), *children]:  # as a terminal does
+        child.send_signal(signal.SIGINT)
+    assert process.popen.wait(60.0) == 0, process.output()
+    assert "Traceback" not in process.output()
+    assert children and not psutil.wait_procs(children, timeout=20.0)[1]

@@ -200,3 +200,26 @@ def test_killed_and_started_again_it_goes_on(shipped, peer, start, camera):
     stamp = camera.send(peer)
     assert_true(peer.wait(stamp, "pose").pose, camera)
     assert second.end(signal.SIGINT) == 0
+
+
+def test_masks_under_another_name_are_heeded_and_counted(shipped, start, peer, camera):
+    process = start("pose_node.node", *node_arguments(), "-r", "mask:=/seg/mask", "-r", "depth/image_rect:=/cam/depth")
+    process.wait_for("active")
+    peer.forget()
+    stamp = peer.stamp()
+    parts = {
+        "/seg/mask": camera.mask(data=bytes(640 * 480)),
+        "depth/camera_info": camera.info(),
+        "/cam/depth": camera.depth(),
+    }
+    publishers = {topic: peer.publisher(topic, type(message)) for topic, message in parts.items()}
+    peer.settle(publishers.values())
+    for topic, message in parts.items():
+        message.header.stamp, message.header.frame_id = stamp, "camera"
+        publishers[topic].publish(message)
+    values = peer.until(lambda: v if (v := peer.values()).get("rejected.no_labels") else None)
+    assert values["publishers.mask"] == values["publishers.depth/image_rect"] == "1"
+    assert not peer.wait(stamp).poses
+    for topic in ("/seg/mask", "/cam/depth"):
+        peer.silence(topic)
+    assert process.end() == 0, process.output()

@@ -95,6 +95,14 @@ def test_a_change_is_checked_as_a_start_is(running):
 
 def test_what_holds_from_configure_on_is_refused_by_name_once_objects_are_loaded():
     change = {"judge.min_score": 0.3, "infer.threads": 2}
-    with pytest.raises(ConfigError, match=r"parameter infer.threads holds .* and track.forget_after_s may change"):
+    with pytest.raises(ConfigError, match=r"parameter infer.threads holds .*, track.forget_after_s may change"):
         ros_parameters.changed(settings(), change, running=True)
     assert ros_parameters.changed(settings(), {"infer.threads": 2}, running=False) == settings(), "configure reads it"
+
+
+def test_a_dump_that_is_loaded_again_changes_nothing_and_is_not_refused():
+    before = settings(objects=["mug"])
+    dump = {p.name: list(p.default) if p.kind is tuple else p.default for p in ros_parameters.parameters()}
+    assert ros_parameters.changed(before, {**dump, "objects": ["mug"]}, running=True) == before
+    with pytest.raises(ConfigError, match="parameter objects holds"):
+        ros_parameters.changed(before, dump, running=True)
