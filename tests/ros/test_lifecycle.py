@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import signal
 
-import psutil
 import pytest
 
 pytest.importorskip("rclpy", reason="ROS 2 is not installed")
@@ -161,6 +160,7 @@ def test_arguments_that_ros_cannot_read_are_one_sentence(start):
 
 
 def test_ctrl_c_while_it_loads_ends_the_node_and_its_detector_without_a_trace(shipped, peer, start):
+    psutil = pytest.importorskip("psutil", reason="the benchmarks' packages are not installed")
     pytest.importorskip("tf2_msgs", reason="neither a ROS installation nor script/setup has made tf2_msgs")
     process = start("pose_node.node", *node_arguments(fixed_frame="camera"))
     process.wait_for("loaded")  # its detector is still importing
