@@ -172,6 +172,7 @@ class PoseNode(LifecycleNode):
             "objects": " ".join(self._pipeline.cards),
             "threads": self.settings.pipeline.infer.threads,
             "input": node.input,
+            "rectified": node.rectified,
             "fixed_frame": node.fixed_frame or "none: poses are in the camera's frame, and every frame stands alone",
         }
         told = ", ".join(f"{key} {value}" for key, value in self._status.facts.items())

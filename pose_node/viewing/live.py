@@ -51,19 +51,17 @@ class _Waiting:
 
 
 class LiveView(Node):
-    """Draws on ``canvas``, which is made when the node tells in which frame it tracks.
+    """Draws on ``canvas``, which is made when the node tells in which frame it tracks: is that a camera's?
 
     node_name: of the node that is looked at, with its namespace. topics: {role of TOPICS: topic} where remapped.
     """
 
-    def __init__(
-        self, node_name: str, topics: Mapping[str, str], canvas: Callable[[bool], Canvas], rectified: bool = True
-    ) -> None:
+    def __init__(self, node_name: str, topics: Mapping[str, str], canvas: Callable[[bool], Canvas]) -> None:
         super().__init__("pose_node_view")
         self._name = "/" + node_name.strip("/")
         self._make, self._fixed_frame = canvas, ""
         self._canvas: Canvas | None = None
-        self._rectified = rectified
+        self._rectified = True
         self._pairing = Pairing(_SYNC_WAIT_S, lambda code, sentence: None)
         self._tf = TfBuffer()
         self._waiting: deque[_Waiting] = deque(maxlen=100)
@@ -104,7 +102,9 @@ class LiveView(Node):
             told = values.get("fixed_frame", "")
             if told and self._canvas is None:
                 self._fixed_frame = "" if told.startswith("none") else told
-                self._canvas = self._make(not self._fixed_frame)
+                self._rectified = values.get("rectified") != "False"
+                # Optical frames look along z (REP 103), others have it upwards.
+                self._canvas = self._make(not self._fixed_frame or self._fixed_frame.endswith("optical_frame"))
             self._states = {}
             for key, value in values.items():
                 if key.startswith("track."):
@@ -193,13 +193,17 @@ def view_live(
     missing = ", ".join(ros_messages.MISSING)
     if missing:
         raise InputError(f"view: found no package {missing}, which a live view listens by: install it from ROS.")
+    topics = topics or {}
+    unknown = next((role for role in topics if role not in TOPICS), None)
+    if unknown is not None:
+        raise InputError(f"--topics: found {unknown!r}, expected one of {', '.join(TOPICS)} for a live view.")
     folders = object_folders(models, names)
     recording = open_viewer(save)
     stopping = threading.Event()
     rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stopping.set())
-    view = LiveView(node_name, topics or {}, lambda still: Canvas(meshes_of(folders), still, recording))
+    view = LiveView(node_name, topics, lambda still: Canvas(meshes_of(folders), still, recording))
     executor = SingleThreadedExecutor()
     executor.add_node(view)
     view.get_logger().info(f"listening to {node_name}")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from copy import deepcopy
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -23,6 +25,7 @@ from benchmarks.labelled_bag import rendered_frames, write_labelled_bag
 from pose_node.evaluation.bag_run import evaluate_bag
 from pose_node.evaluation.poses_mcap import POSES_FILE
 from pose_node.evaluation.recordings import Recording
+from pose_node.evaluation.records import read_run
 
 ID = 5
 TOPICS = {
@@ -215,3 +218,34 @@ def test_a_detector_that_is_killed_is_started_again(start, shipped, peer, record
     for parts in frames[1:]:
         assert peer.wait(send(peer, parts)).poses
     assert process.popen.poll() is None
+
+
+def test_a_live_view_draws_the_track_and_the_camera_in_the_fixed_frame(tracking, start, peer, recorded, tmp_path):
+    pytest.importorskip("rerun", reason="the viewing side is not installed")
+    sys.path.insert(0, str(Path(__file__).parents[1] / "viewing"))
+    from reading import column
+
+    bag, frames = recorded
+    path = tmp_path / "live.rrd"
+    view = start("pose_node", "view", "--live", "--objects", OBJECT, "--models", str(MODELS), "--save", str(path))
+    view.wait_for("listening")
+    settle(peer, frames)
+    for topic, listeners in (("/tf", 2), ("depth/image_rect", 2), ("/pose_node/detections", 1)):
+        peer.until(lambda: peer.node.count_subscribers(topic) >= listeners)  # noqa: B023
+    for parts in frames:
+        peer.wait(send(peer, parts))
+        peer.spin(0.4)
+    peer.spin(1.0)
+    assert view.end() == 0, view.output()
+    (tmp_path / "config.yaml").write_text(SETTINGS)
+    told = (bag, tmp_path / "run", MODELS, tmp_path / "config.yaml")
+    evaluate_bag(*told, names=[OBJECT], labels={ID: OBJECT}, track=True)
+    drawn = column(path, f"/fixed/objects/{OBJECT}_1", "Translation3D")
+    cameras = column(path, "/fixed/camera", "Translation3D")
+    offline = {frame.stamp_ns: frame for frame in read_run(tmp_path / "run").frames}
+    assert set(drawn) <= set(offline) and len(drawn) >= 3, "the first go by until the view knows the fixed frame"
+    for stamp_ns, (at,) in drawn.items():
+        np.testing.assert_allclose(at, offline[stamp_ns].tracks[0].T_fixed_object[:3, 3], atol=1e-6)
+    for stamp_ns, (at,) in cameras.items():
+        np.testing.assert_allclose(at, offline[stamp_ns].T_fixed_camera[:3, 3], atol=1e-6)
+    assert cameras

@@ -18,6 +18,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "viewing"))
 from reading import column, entities
 
 from pose_node import convert
+from pose_node.cli import main
 
 
 @pytest.mark.parametrize("tracking", [True, False])
@@ -42,3 +43,8 @@ def test_a_running_node_is_drawn_as_it_speaks(start, shipped, peer, camera, tmp_
     assert np.max(column(path, f"/fixed/objects/{OBJECT}_1/covariance", "HalfSize3D")[at_ns]) > 0.0
     assert len(next(iter(column(path, "/fixed/camera/cloud", "Position3D").values()))) > 1000
     assert ("/said" in entities(path)) == tracking, "what is said of tracks"
+
+
+def test_topics_that_nothing_listens_to_are_refused(tmp_path, capsys):
+    assert main(["view", "--live", "--topics", "video=/x", "--save", str(tmp_path / "a.rrd")]) == 2
+    assert "--topics: found 'video', expected one of depth, info, points" in capsys.readouterr().err
