@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict, deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -79,7 +79,9 @@ class Pairing:
     def add_measurement(self, message: Any, is_depth: bool, now_s: float) -> None:
         """Take a depth Image or a PointCloud2."""
         self._waiting.append((message, is_depth, now_s))
-        while len(self._waiting) > _WAITING or (len(self._waiting) > 1 and self._bytes() > _WAITING_BYTES):
+        while len(self._waiting) > _WAITING or (
+            len(self._waiting) > 1 and _bytes(m for m, _, _ in self._waiting) > _WAITING_BYTES
+        ):
             self._waiting.popleft()
             self._refuse("superseded", "measurement: a newer one came before its camera info or mask.")
 
@@ -145,8 +147,40 @@ class Pairing:
         usable = latest is not None and latest.header.frame_id == message.header.frame_id
         return latest if usable and (waited or not self._stamps_match) else None
 
-    def _bytes(self) -> int:
-        return sum(len(message.data) for message, _, _ in self._waiting)
+
+class Holding:
+    """Frames that are whole and wait for the camera's pose, so that a /tf that is late delays them and holds up nobody.
+
+    The newest that need not wait is taken, and those before it are let go: the newest wins here, too. Memory is bounded.
+    refuse: called with a stable code and a sentence for each frame that is let go.
+    """
+
+    def __init__(self, refuse: Callable[[str, str], None]) -> None:
+        self._refuse = refuse
+        self._held: deque[tuple[Frame, float]] = deque()  # and since when
+
+    def add(self, frame: Frame, now_s: float) -> None:
+        """Take a frame, newer than those before it. Where too many wait it is let go: they will be ready sooner."""
+        size = _bytes([frame.message, *(held.message for held, _ in self._held)])
+        if len(self._held) >= _WAITING or (self._held and size > _WAITING_BYTES):
+            self._refuse("superseded", "measurement: too many wait for the camera's pose already.")
+        else:
+            self._held.append((frame, now_s))
+
+    def take(self, now_s: float, wait_s: float, may_come: Callable[[Frame], bool]) -> Frame | None:
+        """The newest frame that need not wait, if any: nothing may come for it any more, or it has waited for ``wait_s``.
+
+        may_come: whether what a frame waits for is not there, and may still come.
+        """
+        for position in range(len(self._held) - 1, -1, -1):
+            frame, since_s = self._held[position]
+            if now_s - since_s >= wait_s or not may_come(frame):
+                for _ in range(position):
+                    self._held.popleft()
+                    self._refuse("superseded", "measurement: the camera's pose of a newer one came first.")
+                self._held.popleft()
+                return frame
+        return None
 
 
 class Mailbox(Generic[T]):
@@ -178,6 +212,10 @@ class Mailbox(Generic[T]):
         with self._changed:
             self._closed = True
             self._changed.notify_all()
+
+
+def _bytes(messages: Iterable[Any]) -> int:
+    return sum(len(message.data) for message in messages)
 
 
 def _remember(kept: OrderedDict[int, Any], message: Any) -> None:

@@ -36,7 +36,7 @@ from visualization_msgs.msg import MarkerArray
 from pose_node import convert, ros_messages, ros_parameters
 from pose_node.cloud import Cloud
 from pose_node.errors import ConfigError, InputError, PoseNodeError
-from pose_node.frames import Frame, Mailbox, Pairing
+from pose_node.frames import Frame, Holding, Mailbox, Pairing
 from pose_node.objects import object_folders
 from pose_node.ros_subscription import Input
 from pose_node.tf_buffer import TfBuffer
@@ -64,6 +64,7 @@ class PoseNode(LifecycleNode):
         self._inputs: list[Input] = []
         self._own_services: list[Any] = []
         self._pairing: Pairing | None = None
+        self._holding: Holding | None = None
         self._mailbox: Mailbox[Frame] | None = None
         self._worker: threading.Thread | None = None
         self._source: tuple[str, float] | None = None
@@ -103,6 +104,7 @@ class PoseNode(LifecycleNode):
         self._pairing = Pairing(self.settings.node.sync_wait_s, self._refuse)
         self._mailbox = Mailbox()
         self._tf = TfBuffer() if self._tracks() else None
+        self._holding = Holding(self._refuse) if self._tracks() else None
         self._pipeline.reset()
         self._active = frozenset(self._pipeline.cards)
         self._worker = threading.Thread(target=self._work, args=(self._mailbox,), name="estimate", daemon=True)
@@ -205,7 +207,7 @@ class PoseNode(LifecycleNode):
         for service in self._own_services:
             self.destroy_service(service)
         self._own_services = []
-        self._pairing = None
+        self._pairing = self._holding = None
         if self._mailbox is not None and self._worker is not None:
             self._mailbox.close()
             self._worker.join(_STOP_S)
@@ -243,6 +245,7 @@ class PoseNode(LifecycleNode):
                 self._tf.add(message, static)
             except InputError as error:
                 self._status.warn(error.code, str(error))
+            self._hand_over()
 
     def _on_measurement(self, source: str, message: Any) -> None:
         now_s = time.monotonic()
@@ -296,9 +299,20 @@ class PoseNode(LifecycleNode):
     def _hand_over(self) -> None:
         if self._pairing is None or self._mailbox is None:
             return
-        frame = self._pairing.take(time.monotonic(), masked=self._published("mask") > 0)
+        now_s = time.monotonic()
+        frame = self._pairing.take(now_s, masked=self._published("mask") > 0)
+        if self._holding is not None:
+            if frame is not None:
+                self._holding.add(frame, now_s)
+            frame = self._holding.take(now_s, self.settings.node.tf_wait_s, self._pose_may_come)
         if frame is not None and self._mailbox.put(frame):
             self._refuse("superseded", "measurement: a newer one came before the worker was free.")
+
+    def _pose_may_come(self, frame: Frame) -> bool:
+        """Whether the camera's pose is not known at the frame's stamp, and may still come."""
+        header, fixed_frame = frame.message.header, self.settings.node.fixed_frame
+        stamp_ns = convert.stamp_ns(frame.message)
+        return self._tf is not None and self._tf.may_come(fixed_frame, str(header.frame_id), stamp_ns)
 
     def _keep_house(self) -> None:
         for source in self._inputs:
@@ -354,8 +368,7 @@ class PoseNode(LifecycleNode):
             return _Answer(result, result.estimates)
         from pose_node.stream import shown
 
-        node = self.settings.node
-        T_fixed_camera = self._tf.lookup(node.fixed_frame, cloud.frame_id, cloud.stamp_ns, node.tf_wait_s)
+        T_fixed_camera = self._tf.lookup(self.settings.node.fixed_frame, cloud.frame_id, cloud.stamp_ns)
         if self._wanted.pop("reset", 0):
             pipeline.reset()
         if self._wanted.pop("detect", 0):

@@ -170,7 +170,7 @@ class LiveView(Node):
                 waiting.draw(np.eye(4))
                 continue
             try:
-                T = self._tf.lookup(self._fixed_frame, waiting.frame_id, waiting.stamp_ns, 0.0)
+                T = self._tf.lookup(self._fixed_frame, waiting.frame_id, waiting.stamp_ns)
             except InputError:
                 if now_s - waiting.since_s < _TF_WAIT_S:
                     self._waiting.append(waiting)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from pose_node.errors import InputError
-from pose_node.frames import Frame, Mailbox, Pairing
+from pose_node.frames import Frame, Holding, Mailbox, Pairing
 
 
 def stamped(stamp: int, frame_id: str = "camera", **more) -> Message:
@@ -130,6 +130,59 @@ def test_memory_is_bounded_by_number_and_by_bytes(refusals):
     for stamp in range(3):
         pairing.add_measurement(stamped(stamp, data=bytes(40 << 20)), True, 0.0)
     assert len(pairing._waiting) == 1
+
+
+class Poses:
+    """The camera's pose is known up to a stamp, and may come for all later ones."""
+
+    def __init__(self, until: int) -> None:
+        self.until = until
+
+    def may_come(self, frame: Frame) -> bool:
+        return frame.message.header.stamp.sec > self.until
+
+
+def test_frames_wait_for_the_cameras_pose_and_the_newest_that_has_it_wins(refusals):
+    holding, poses = Holding(lambda code, sentence: refusals.append(code)), Poses(0)
+    for stamp in (1, 2, 3):
+        holding.add(Frame(stamped(stamp), 0.0), 10.0)
+        assert holding.take(10.0, 0.2, poses.may_come) is None
+    poses.until = 2
+    assert holding.take(10.1, 0.2, poses.may_come).message.header.stamp.sec == 2
+    assert refusals == ["superseded"]
+    assert holding.take(10.1, 0.2, poses.may_come) is None, "the third still waits"
+    assert holding.take(10.3, 0.2, poses.may_come).message.header.stamp.sec == 3, "it has waited for long enough"
+    assert holding.take(99.0, 0.2, poses.may_come) is None
+
+
+def test_a_pose_that_is_always_late_costs_no_frame(refusals):
+    holding, poses = Holding(lambda code, sentence: refusals.append(code)), Poses(-1)
+    taken = []
+    for stamp in range(30):
+        poses.until = stamp - 3
+        holding.add(Frame(stamped(stamp), 0.0), float(stamp))
+        frame = holding.take(float(stamp), 5.0, poses.may_come)
+        taken += [] if frame is None else [frame.message.header.stamp.sec]
+    assert taken == list(range(27)) and refusals == []
+
+
+def test_a_pose_that_is_later_than_memory_reaches_starves_nobody(refusals):
+    holding, poses = Holding(lambda code, sentence: refusals.append(code)), Poses(-1)
+    taken = []
+    for stamp in range(200):
+        poses.until = stamp - 20
+        holding.add(Frame(stamped(stamp), 0.0), float(stamp))
+        frame = holding.take(float(stamp), 50.0, poses.may_come)
+        taken += [] if frame is None else [frame.message.header.stamp.sec]
+        assert len(holding._held) <= 8
+    assert len(taken) >= 8 * 8 and taken == sorted(taken)
+
+
+def test_large_frames_that_wait_are_bounded_by_their_bytes(refusals):
+    holding = Holding(lambda code, sentence: refusals.append(code))
+    for stamp in range(3):
+        holding.add(Frame(stamped(stamp, data=bytes(40 << 20)), 0.0), 0.0)
+    assert len(holding._held) == 1 and refusals == ["superseded"] * 2
 
 
 def test_mailbox_keeps_the_newest_and_closes():

@@ -196,30 +196,6 @@ def test_tracks_are_frames_and_detections_with_their_names(start, shipped, peer,
     assert (edges[0].header.frame_id, edges[0].header.stamp) == ("world", stamp)
 
 
-def test_without_a_fixed_frame_there_is_nothing_to_reset(node, peer):
-    answer = call(peer, Trigger, "reset_tracks", Trigger.Request())
-    assert not answer.success
-    assert "fixed_frame" in answer.message
-
-
-def test_a_detector_that_is_killed_is_started_again(start, shipped, peer, recorded):
-    import psutil
-
-    _, frames = recorded
-    process = start("pose_node.node", *node_arguments(fixed_frame="world", **{"track.detect_period_s": "0.1"}))
-    process.wait_for("active")
-    peer.forget()
-    settle(peer, frames)
-    peer.wait(send(peer, frames[0]))
-    children = psutil.Process(process.popen.pid).children(recursive=True)
-    assert children
-    for child in children:
-        child.kill()
-    for parts in frames[1:]:
-        assert peer.wait(send(peer, parts)).poses
-    assert process.popen.poll() is None
-
-
 def test_a_live_view_draws_the_track_and_the_camera_in_the_fixed_frame(tracking, start, peer, recorded, tmp_path):
     pytest.importorskip("rerun", reason="the viewing side is not installed")
     sys.path.insert(0, str(Path(__file__).parents[1] / "viewing"))
@@ -249,3 +225,27 @@ def test_a_live_view_draws_the_track_and_the_camera_in_the_fixed_frame(tracking,
     for stamp_ns, (at,) in cameras.items():
         np.testing.assert_allclose(at, offline[stamp_ns].T_fixed_camera[:3, 3], atol=1e-6)
     assert cameras
+
+
+def test_without_a_fixed_frame_there_is_nothing_to_reset(node, peer):
+    answer = call(peer, Trigger, "reset_tracks", Trigger.Request())
+    assert not answer.success
+    assert "fixed_frame" in answer.message
+
+
+def test_a_detector_that_is_killed_is_started_again(start, shipped, peer, recorded):
+    import psutil
+
+    _, frames = recorded
+    process = start("pose_node.node", *node_arguments(fixed_frame="world", **{"track.detect_period_s": "0.1"}))
+    process.wait_for("active")
+    peer.forget()
+    settle(peer, frames)
+    peer.wait(send(peer, frames[0]))
+    children = psutil.Process(process.popen.pid).children(recursive=True)
+    assert children
+    for child in children:
+        child.kill()
+    for parts in frames[1:]:
+        assert peer.wait(send(peer, parts)).poses
+    assert process.popen.poll() is None
