@@ -105,6 +105,7 @@ class LiveView(Node):
                 self._rectified = values.get("rectified") != "False"
                 # Optical frames look along z (REP 103), others have it upwards.
                 self._canvas = self._make(not self._fixed_frame or self._fixed_frame.endswith("optical_frame"))
+                self.get_logger().info(f"drawing in {self._fixed_frame or 'the frame of the camera'}")
             self._states = {}
             for key, value in values.items():
                 if key.startswith("track."):

@@ -204,7 +204,7 @@ def test_a_live_view_draws_the_track_and_the_camera_in_the_fixed_frame(tracking,
     bag, frames = recorded
     path = tmp_path / "live.rrd"
     view = start("pose_node", "view", "--live", "--objects", OBJECT, "--models", str(MODELS), "--save", str(path))
-    view.wait_for("listening")
+    view.wait_for("drawing in world")
     settle(peer, frames)
     for topic, listeners in (("/tf", 2), ("depth/image_rect", 2), ("/pose_node/detections", 1)):
         peer.until(lambda: peer.node.count_subscribers(topic) >= listeners)  # noqa: B023
@@ -219,7 +219,7 @@ def test_a_live_view_draws_the_track_and_the_camera_in_the_fixed_frame(tracking,
     drawn = column(path, f"/fixed/objects/{OBJECT}_1", "Translation3D")
     cameras = column(path, "/fixed/camera", "Translation3D")
     offline = {frame.stamp_ns: frame for frame in read_run(tmp_path / "run").frames}
-    assert set(drawn) <= set(offline) and len(drawn) >= 3, "the first go by until the view knows the fixed frame"
+    assert set(drawn) <= set(offline) and len(drawn) >= 3
     for stamp_ns, (at,) in drawn.items():
         np.testing.assert_allclose(at, offline[stamp_ns].tracks[0].T_fixed_object[:3, 3], atol=1e-6)
     for stamp_ns, (at,) in cameras.items():

@@ -28,7 +28,7 @@ def test_a_running_node_is_drawn_as_it_speaks(start, shipped, peer, camera, tmp_
     node.wait_for("active")
     path = tmp_path / "live.rrd"
     view = start("pose_node", "view", "--live", "--objects", OBJECT, "--models", str(MODELS), "--save", str(path))
-    view.wait_for("listening to /pose_node")
+    view.wait_for("drawing in the frame of the camera" if not tracking else "drawing in camera")
     peer.forget()
     for _ in range(6):
         stamp = camera.send(peer)
