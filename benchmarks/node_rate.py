@@ -3,7 +3,7 @@
     python -m benchmarks.node_rate          -> results/node_rate.json (needs the ROS side and tf2_msgs)
 
 The demo's scene of five objects on a table, its real frames over and over with new stamps; the camera stands still and is its
-own fixed frame. Sender and listener are this one process, on the same cores; it sends as ``config/fastdds.xml`` says, as a camera
+own fixed frame; once more with one object and its pose on /tf, which comes 100 ms after each image (``late``). Sender and listener are this one process, on the same cores; it sends as ``config/fastdds.xml`` says, as a camera
 driver should. Masks are sent until all objects are tracked, and no longer: what is measured follows and detects without. Then
 for 30 s: answers a second and their share of what was sent, the time from sending a depth image to hearing its poses (median and
 99th percentile), how many objects an answer holds, the processor time of the node and of its detector together, in cores, and
@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import tempfile
 import time
+from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -27,11 +28,14 @@ from benchmarks import results, ros_node
 SCENE = "000002"
 OBJECTS = {"mustard_bottle": 5, "potted_meat_can": 9, "banana": 10, "pudding_box": 7, "wood_block": 16}  # and BOP ids
 RATE_HZ, WARM_S, MEASURED_S = 30.0, 120.0, 30.0
-FRAME_ID = "camera_depth_optical_frame"
+FRAME_ID, WORLD = "camera_depth_optical_frame", "world"
+LATE_S = 0.1
 
 
 class Camera:
-    """Sends frames at the rate and listens to poses."""
+    """Sends frames at the rate and listens to poses. late: send the camera's pose, too, ``LATE_S`` after each image."""
+
+    late = False
 
     def __init__(self, rate_hz: float = RATE_HZ) -> None:
         self._rate_hz = rate_hz
@@ -40,6 +44,7 @@ class Camera:
         from geometry_msgs.msg import PoseArray
         from rclpy.qos import QoSProfile, ReliabilityPolicy
         from sensor_msgs.msg import CameraInfo, Image
+        from tf2_msgs.msg import TFMessage
 
         from pose_node.demo import player, recording
 
@@ -48,6 +53,8 @@ class Camera:
         qos = QoSProfile(depth=5, reliability=ReliabilityPolicy.RELIABLE)
         self._image = self._node.create_publisher(Image, "depth/image_rect", qos)
         self._info = self._node.create_publisher(CameraInfo, "depth/camera_info", qos)
+        self._tf = self._node.create_publisher(TFMessage, "/tf", 100)
+        self._due: deque[tuple[float, Any]] = deque()  # poses of the camera that are still to be sent, and when
         self._node.create_subscription(PoseArray, "/pose_node/poses", self._hear, 100)
         frames = recording.read(SCENE)
         self._messages = [(player.camera_info(frame), player.depth_image(frame)) for frame in frames]
@@ -91,6 +98,8 @@ class Camera:
             if now >= next_s:
                 self._send()
                 next_s = max(next_s + 1.0 / self._rate_hz, now)
+            while self._due and now >= self._due[0][0]:
+                self._tf.publish(self._due.popleft()[1])
             rclpy.spin_once(self._node, timeout_sec=max(min(next_s - time.perf_counter(), 0.01), 0.0))
             if enough and self.heard and self.heard[-1][2] >= enough:
                 return
@@ -101,6 +110,9 @@ class Camera:
 
     def _send(self) -> None:
         from rclpy.time import Time
+        from std_msgs.msg import Header
+
+        from pose_node import ros_messages
 
         self.sent += 1
         stamp_ns = 10**18 + round(self.sent * 1e9 / self._rate_hz)
@@ -113,6 +125,9 @@ class Camera:
             message.header.stamp, message.header.frame_id = stamp, FRAME_ID
             publisher.publish(message)
         self._sent[stamp_ns] = time.perf_counter()
+        if self.late:
+            header = Header(stamp=stamp, frame_id=WORLD)
+            self._due.append((self._sent[stamp_ns] + LATE_S, ros_messages.tf_message(header, FRAME_ID, np.eye(4))))
 
     def _hear(self, message: Any) -> None:
         stamp_ns = message.header.stamp.sec * 10**9 + message.header.stamp.nanosec
@@ -121,17 +136,17 @@ class Camera:
             self.heard.append((now, now - self._sent[stamp_ns], len(message.poses)))
 
 
-def tracking(objects: Sequence[str]) -> list[str]:
-    """The command line of a node that tracks these of ``OBJECTS`` in the camera's own frame, by their masks where there are any."""
+def tracking(objects: Sequence[str], fixed_frame: str = FRAME_ID) -> list[str]:
+    """The command line of a node that tracks these of ``OBJECTS``, by their masks where there are any."""
     labels = ", ".join(f"'{OBJECTS[name]}:{name}'" for name in objects)
-    return ros_node.command(objects, input="depth", fixed_frame=FRAME_ID, mask_labels=f"[{labels}]")
+    return ros_node.command(objects, input="depth", fixed_frame=fixed_frame, mask_labels=f"[{labels}]")
 
 
 def measure(camera: Camera, objects: Sequence[str]) -> dict[str, float]:
     """Figures of one node with ``objects``."""
     camera.heard.clear()
     with tempfile.TemporaryFile() as log:
-        node = ros_node.start(tracking(objects), log)
+        node = ros_node.start(tracking(objects, WORLD if camera.late else FRAME_ID), log)
         try:
             camera.masked(True)
             camera.run(WARM_S, enough=len(objects))
@@ -167,7 +182,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     camera = Camera()
     figures: dict[str, float] = {"sent_hz": RATE_HZ}
-    for name, objects in (("one", ("mustard_bottle",)), ("five", tuple(OBJECTS))):
+    for name, objects in (("one", ("mustard_bottle",)), ("five", tuple(OBJECTS)), ("late", ("mustard_bottle",))):
+        camera.late = name == "late"
         figures.update({f"{name}_{key}": value for key, value in measure(camera, objects).items()})
     for key, value in figures.items():
         print(f"{key}: {value:.4g}")
