@@ -149,7 +149,8 @@ def _node_rate(f: dict[str, Any]) -> str:
         f"{f[f'{name}_detector_mb']:.0f} MB for the detector"
         for name in ("one", "five")
     )
-    return f"640x480 depth at {f['sent_hz']:.0f} Hz over DDS, no masks: {each}"
+    late = f"one with its /tf 100 ms late: {f['late_hz']:.0f} Hz, {f['late_latency_ms_p50']:.0f} ms"
+    return f"640x480 depth at {f['sent_hz']:.0f} Hz over DDS, no masks: {each}; {late}"
 
 
 def _motion(f: dict[str, Any]) -> str:
@@ -176,7 +177,8 @@ def _faults(f: dict[str, Any]) -> str:
 def _soak(f: dict[str, Any]) -> str:
     return (
         f"{f['cycles']} times deactivated and activated: memory grows by {100 * f['cycles_growth']:.1f} %; then {f['seconds'] / 3600:g} h of "
-        f"{f['frames']} frames, {_percent(f['answered'])} answered: {100 * f['node_growth']:.1f} %, its detector {100 * f['detector_growth']:.1f} %"
+        f"{f['frames']} frames, {_percent(f['answered'])} answered: {100 * f['node_growth']:.1f} % (of its peaks "
+        f"{100 * f['node_peak_growth']:.1f} %), its detector {100 * f['detector_growth']:.1f} % ({100 * f['detector_peak_growth']:.1f} %)"
     )
 
 
