@@ -68,6 +68,7 @@ class PoseNode(LifecycleNode):
         self._mailbox: Mailbox[Frame] | None = None
         self._worker: threading.Thread | None = None
         self._source: tuple[str, float] | None = None
+        self._measured_ns: int | None = None
         self._beside: Any = None
         self._tf: TfBuffer | None = None
         self._wanted: Counter[str] = Counter()  # asked for by services, done by the worker
@@ -100,7 +101,7 @@ class PoseNode(LifecycleNode):
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Subscribe, and start the worker."""
         self._status.begin()
-        self._source = None
+        self._source = self._measured_ns = None
         self._pairing = Pairing(self.settings.node.sync_wait_s, self._refuse)
         self._mailbox = Mailbox()
         self._tf = TfBuffer() if self._tracks() else None
@@ -257,6 +258,7 @@ class PoseNode(LifecycleNode):
             self._refuse("other_source", f"{source}: ignored while {self._source[0]} arrives; set the parameter input.")
             return
         self._source = (source, now_s)
+        self._measured_ns = convert.stamp_ns(message)
         self._pairing.add_measurement(message, source == "depth", now_s)
         self._hand_over()
 
@@ -424,6 +426,10 @@ class PoseNode(LifecycleNode):
         level, summary, values = self._status.report(state)
         connected = {s.topic: self._published(s.topic) for s in self._inputs}
         values.update({f"publishers.{topic}": number for topic, number in connected.items()})
+        if self._tf is not None and self._measured_ns is not None:
+            newest_ns = self._tf.newest_ns()
+            age_s = "none came" if newest_ns is None else (self._measured_ns - newest_ns) * 1e-9
+            values["tf_age_s"] = age_s  # of the newest of /tf at the last measurement's stamp
         stamp = self.get_clock().now().to_msg()
         self._diagnostics.publish(
             ros_messages.diagnostics(stamp, self.get_fully_qualified_name(), level, summary, values)

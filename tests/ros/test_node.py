@@ -15,7 +15,7 @@ pytest.importorskip("rclpy", reason="ROS 2 is not installed")
 from geometry_msgs.msg import Pose
 from ros_testing import MODELS, OBJECT, Camera, node_arguments
 from scipy.spatial.transform import Rotation
-from sensor_msgs.msg import RegionOfInterest
+from sensor_msgs.msg import PointField, RegionOfInterest
 
 from pose_node import metrics, se3
 from pose_node.card import load_card
@@ -152,6 +152,62 @@ def test_bad_input_is_refused_with_its_reason_and_the_next_frame_works(node, pee
         peer.spin(1.1)
     good = camera.send(peer)
     assert_true(peer.wait(good, "pose").pose, camera)
+
+
+def odd_clouds(camera) -> dict:
+    """Clouds that are unusual and right, by name, and whether they show the object."""
+    plain = camera.points()
+    xyz = np.frombuffer(plain.data, np.float32).reshape(-1, 3)
+    apart = np.zeros(len(xyz), np.dtype([("z", "f8"), ("r", "u1"), ("y", "f4"), ("x", "f4"), ("ring", "u2")]))
+    for i, axis in enumerate("xyz"):
+        apart[axis] = xyz[:, i]
+    fields = [
+        PointField(name="z", offset=0, datatype=8, count=1),
+        PointField(name="ring", offset=17, datatype=4, count=1),
+    ]
+    fields += [PointField(name=n, offset=o, datatype=7, count=1) for n, o in (("y", 9), ("x", 13))]
+    step = apart.itemsize
+    holes = np.where(np.random.default_rng(0).random((len(xyz), 1)) < 0.99, np.nan, xyz)
+    bytes_of = {"width": 5, "height": 1, "row_step": 60, "data": xyz[np.isfinite(xyz[:, 0])][:5].tobytes()}
+    return {
+        "big_endian": (camera.points(is_bigendian=True, data=xyz.astype(">f4").tobytes()), True),
+        "fields_of_any_order_and_step": (
+            camera.points(fields=fields, point_step=step, row_step=640 * step, data=apart.tobytes()),
+            True,
+        ),
+        "99_per_cent_nan": (camera.points(data=holes.astype(np.float32).tobytes()), False),
+        "five_points": (camera.points(**bytes_of), False),
+    }
+
+
+@pytest.mark.parametrize("name", ["big_endian", "fields_of_any_order_and_step", "99_per_cent_nan", "five_points"])
+def test_odd_clouds_are_answered(node, peer, camera, name):
+    peer.spin(1.1)  # the other source is preferred until it was silent for a second
+    message, shown = odd_clouds(camera)[name]
+    stamp = camera.send(peer, points=message, mask=False)
+    poses = peer.wait(stamp).poses
+    if shown:
+        assert poses and min(error_m(pose, camera) for pose in poses) < LARGEST_M
+    for pose in poses:
+        assert np.isfinite(matrix(pose)).all()
+    peer.spin(1.1)
+
+
+def test_depth_and_camera_info_out_of_step_find_each_other(node, peer, camera):
+    """An info that comes before its image, and one that comes after: by stamp, and not by order."""
+    stamps = [peer.stamp() for _ in range(3)]
+    publishers = {topic: peer.publisher(topic, type(m)) for topic, m in parts_of(camera).items()}
+    peer.settle(publishers.values())
+    for topic, order in (("depth/camera_info", (2, 0, 1)), ("mask", (1, 0, 2)), ("depth/image_rect", (0, 1, 2))):
+        for i in order:
+            message = parts_of(camera)[topic]
+            message.header.stamp, message.header.frame_id = stamps[i], "camera"
+            publishers[topic].publish(message)
+    assert_true(peer.wait(stamps[2], "pose").pose, camera)
+
+
+def parts_of(camera) -> dict:
+    return {"depth/camera_info": camera.info(), "mask": camera.mask(), "depth/image_rect": camera.depth()}
 
 
 def test_stamps_pass_through_whatever_they_are(node, peer, camera):

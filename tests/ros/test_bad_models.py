@@ -1,0 +1,70 @@
+"""Object folders that are not whole: the real node says which file, what was found and what was expected, and does not start."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+
+import pytest
+
+pytest.importorskip("rclpy", reason="ROS 2 is not installed")
+
+from lifecycle_msgs.msg import Transition
+from lifecycle_msgs.srv import ChangeState
+from ros_testing import MODELS, OBJECT, node_arguments
+
+from pose_node.card import load_card
+
+
+def cut(path):
+    path.write_bytes(path.read_bytes()[:1000])
+
+
+def another_network(path):
+    """Of the right hash by its own card, and nothing that ONNX Runtime can load."""
+    path.write_bytes(b"not a network")
+    card, known = path.parent / "card.yaml", load_card(MODELS / OBJECT).network["sha256"]
+    card.write_text(card.read_text().replace(known, hashlib.sha256(b"not a network").hexdigest()))
+
+
+DAMAGE = {
+    "network_missing": ("pose.onnx", lambda path: path.unlink(), "pose.onnx: cannot be read"),
+    "network_cut": ("pose.onnx", cut, "pose.onnx: found sha256"),
+    "network_of_another_kind": ("pose.onnx", another_network, "pose.onnx: ONNX Runtime cannot load it"),
+    "card_missing": ("card.yaml", lambda path: path.unlink(), "objects: found 'mustard_bottle', expected one of"),
+    "card_cut": ("card.yaml", cut, "card.yaml"),
+    "surface_missing": ("surface.npz", lambda path: path.unlink(), "surface.npz"),
+    "surface_cut": ("surface.npz", cut, "surface.npz"),
+    "mesh_missing": ("mesh.ply", lambda path: path.unlink(), "mesh.ply"),
+}
+
+
+@pytest.mark.parametrize("name", DAMAGE)
+def test_it_is_refused_at_start_in_one_sentence(shipped, start, tmp_path, name):
+    file, damage, sentence = DAMAGE[name]
+    shutil.copytree(MODELS / OBJECT, tmp_path / "models" / OBJECT)
+    damage(tmp_path / "models" / OBJECT / file)
+    process = start("pose_node.node", *node_arguments(models=str(tmp_path / "models")))
+    assert process.popen.wait(60.0) == 2, process.output()
+    assert sentence in process.output()
+    assert "Traceback" not in process.output()
+
+
+def test_a_managed_node_can_be_put_right(shipped, peer, start, tmp_path):
+    shutil.copytree(MODELS / OBJECT, tmp_path / "models" / OBJECT)
+    network = tmp_path / "models" / OBJECT / "pose.onnx"
+    network.unlink()
+    process = start("pose_node.node", *node_arguments(autostart="false", models=str(tmp_path / "models")))
+    client = peer.node.create_client(ChangeState, "/pose_node/change_state")
+
+    def configure() -> bool:
+        wish = client.call_async(ChangeState.Request(transition=Transition(id=Transition.TRANSITION_CONFIGURE)))
+        peer.until(wish.done)
+        return wish.result().success
+
+    peer.until(client.service_is_ready)
+    assert not configure()
+    shutil.copy(MODELS / OBJECT / "pose.onnx", network)
+    assert configure()
+    peer.node.destroy_client(client)
+    assert process.end() == 0, process.output()
