@@ -151,7 +151,7 @@ class Canvas:
 def open_viewer(save: Path | None) -> rr.RecordingStream:
     """A Rerun recording that goes to a viewer, which is started, or to a file for later: ``rerun FILE``.
 
-    Raises InputError when there is no screen for a viewer, or the file cannot be written.
+    Raises InputError when there is no screen for a viewer, it does not start, or the file cannot be written.
     """
     recording = rr.RecordingStream("pose_node")
     if save is not None:
@@ -166,7 +166,12 @@ def open_viewer(save: Path | None) -> rr.RecordingStream:
             "view: found no screen (DISPLAY and WAYLAND_DISPLAY are empty), expected one for the viewer; with --save FILE.rrd the "
             "recording is written instead, for `rerun FILE.rrd` elsewhere."
         )
-    recording.spawn(default_blueprint=layout())
+    # The viewer comes with the package, into the folder of this Python: on the PATH only where its environment is activated.
+    os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+    try:
+        recording.spawn(default_blueprint=layout())
+    except RuntimeError as error:
+        raise InputError(f"view: the viewer did not start ({str(error).strip().splitlines()[0]}).") from None
     return recording
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -136,10 +139,20 @@ def test_nothing_drawn_is_still_a_file_for_the_viewer(drawn):
     assert "/fixed" in entities(drawn(lambda canvas: None))
 
 
+def no_viewer(self, **options):
+    raise RuntimeError("no executable\nand much advice")
+
+
 def test_without_a_screen_or_a_place_to_write_a_sentence_says_so(tmp_path, monkeypatch):
     monkeypatch.delenv("DISPLAY", raising=False)
     monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
     with pytest.raises(InputError, match=r"no screen .* --save"):
         open_viewer(None)
+    monkeypatch.setenv("DISPLAY", ":99")
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.setattr("rerun.RecordingStream.spawn", no_viewer)
+    with pytest.raises(InputError, match=r"viewer did not start \(no executable\)"):
+        open_viewer(None)
+    assert os.environ["PATH"].startswith(str(Path(sys.executable).parent)), "where the package has put its viewer"
     with pytest.raises(InputError, match=r"--save: .* cannot be written"):
         open_viewer(tmp_path / "nowhere" / "a.rrd")
