@@ -159,6 +159,10 @@ class Holding:
         self._refuse = refuse
         self._held: deque[tuple[Frame, float]] = deque()  # and since when
 
+    def __len__(self) -> int:
+        """How many frames wait."""
+        return len(self._held)
+
     def add(self, frame: Frame, now_s: float) -> None:
         """Take a frame, newer than those before it. Where too many wait it is let go: they will be ready sooner."""
         size = _bytes([frame.message, *(held.message for held, _ in self._held)])

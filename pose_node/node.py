@@ -246,7 +246,8 @@ class PoseNode(LifecycleNode):
                 self._tf.add(message, static)
             except InputError as error:
                 self._status.warn(error.code, str(error))
-            self._hand_over()
+            if self._holding:  # some robots send a thousand transforms a second
+                self._hand_over()
 
     def _on_measurement(self, source: str, message: Any) -> None:
         now_s = time.monotonic()

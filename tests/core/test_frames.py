@@ -174,7 +174,7 @@ def test_a_pose_that_is_later_than_memory_reaches_starves_nobody(refusals):
         holding.add(Frame(stamped(stamp), 0.0), float(stamp))
         frame = holding.take(float(stamp), 50.0, poses.may_come)
         taken += [] if frame is None else [frame.message.header.stamp.sec]
-        assert len(holding._held) <= 8
+        assert len(holding) <= 8
     assert len(taken) >= 8 * 8 and taken == sorted(taken)
 
 
@@ -182,7 +182,7 @@ def test_large_frames_that_wait_are_bounded_by_their_bytes(refusals):
     holding = Holding(lambda code, sentence: refusals.append(code))
     for stamp in range(3):
         holding.add(Frame(stamped(stamp, data=bytes(40 << 20)), 0.0), 0.0)
-    assert len(holding._held) == 1 and refusals == ["superseded"] * 2
+    assert len(holding) == 1 and refusals == ["superseded"] * 2
 
 
 def test_mailbox_keeps_the_newest_and_closes():

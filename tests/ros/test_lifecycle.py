@@ -54,6 +54,7 @@ def test_a_managed_node_goes_through_its_states(shipped, peer, start, camera):
     assert set_number(peer, "tf_wait_s", 0.1).successful, "what each frame reads may change"
     assert not set_number(peer, "tf_wait_s", 100.0).successful
     assert change(peer, Transition.TRANSITION_ACTIVATE)
+    peer.settled = False  # its subscriptions are new
     stamp = camera.send(peer)
     peer.wait(stamp, "pose")
     assert set_number(peer, "judge.min_score", 1.0).successful, "from the next frame on nothing is good enough"
@@ -63,6 +64,7 @@ def test_a_managed_node_goes_through_its_states(shipped, peer, start, camera):
     for _ in range(20):
         assert change(peer, Transition.TRANSITION_DEACTIVATE)
         assert change(peer, Transition.TRANSITION_ACTIVATE)
+    peer.settled = False  # its subscriptions are new
     stamp = camera.send(peer)
     peer.wait(stamp, "pose")
     assert change(peer, Transition.TRANSITION_DEACTIVATE)
@@ -73,6 +75,7 @@ def test_a_managed_node_goes_through_its_states(shipped, peer, start, camera):
     assert state(peer) == "unconfigured"
     assert change(peer, Transition.TRANSITION_CONFIGURE)
     assert change(peer, Transition.TRANSITION_ACTIVATE)
+    peer.settled = False  # its subscriptions are new
     stamp = camera.send(peer)
     peer.wait(stamp, "pose")
     assert change(peer, Transition.TRANSITION_ACTIVE_SHUTDOWN)
