@@ -20,7 +20,7 @@ C = TypeVar("C")
 
 
 def bounded(default: float, low: float, high: float, doc: str, live: bool = False) -> Any:
-    """A number field with its inclusive range and a sentence for users. live: read anew with each frame, see ``retuned``."""
+    """A number field with its inclusive range and a sentence for users. live: read anew with each frame (``Pipeline.retune``)."""
     return field(default=default, metadata={"range": (low, high), "doc": doc, "live": live})
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
@@ -12,9 +12,9 @@ from typing import Any, TextIO
 import numpy as np
 
 from pose_node import __version__
-from pose_node.card import load_card
+from pose_node.card import ObjectCard, load_card
 from pose_node.errors import InputError
-from pose_node.evaluation.bags import BagFrame, RawFrame, bag_frames
+from pose_node.evaluation.bags import BagFrame, BagFrames, RawFrame, bag_frames
 from pose_node.evaluation.carried import Carried
 from pose_node.evaluation.poses_mcap import write_poses
 from pose_node.evaluation.progress import progress
@@ -65,10 +65,8 @@ def evaluate_bag(
         raise InputError(
             "--track: found --jobs or --ray beside it, expected neither: each frame follows from the one before."
         )
-    folders = object_folders(models, names)
-    ids = {card.bop_id: card.name for card in map(load_card, folders) if card.bop_id is not None}
-    bag = bag_frames(path, [f.name for f in folders], topics, labels, None, fixed_frame, realtime, ids)
-    pipeline = Pipeline.load(folders, config)
+    bag, pipeline = open_bag(path, models, config, names, topics, labels, fixed_frame, realtime)
+    ids = _by_bop_id(pipeline.cards.values())
     info = RunInfo(
         source=str(path),
         kind="bag",
@@ -85,8 +83,7 @@ def evaluate_bag(
     labelled = {name for name, _ in bag.label_topics.values()}
     truths = {name: truth_of_card(card) for name, card in pipeline.cards.items() if name in labelled}
     scenes: dict[str, int] = {}
-    still = bag.fixed_frame in (None, bag.topics.camera_frame)
-    step = partial(_step, still=still) if track else _estimate
+    step = partial(_step, still=bag.still) if track else _estimate
     work = workers(partial(_work, step, Carried(pipeline), truths), jobs, ray)
     with work as ordered, RunWriter(out, info) as writer, ResultsCsv(out, {n: i for i, n in ids.items()}) as csv:
         for record, matched in ordered(progress(bag.raw(), len(bag), stream)):
@@ -111,6 +108,28 @@ def evaluate_bag(
     boxes_m = {name: card.surface.box_m for name, card in pipeline.cards.items()}
     write_poses(out, frames, boxes_m, bag.topics.camera_frame, bag.fixed_frame)
     return summary
+
+
+def open_bag(
+    path: Path,
+    models: str | Path = "",
+    config: str | Path | None = None,
+    names: Sequence[str] = (),
+    topics: Mapping[str, str] | None = None,
+    labels: Mapping[int, str] | None = None,
+    fixed_frame: str | None = None,
+    realtime: bool = False,
+) -> tuple[BagFrames, Pipeline]:
+    """A recording, and the pipeline for the objects that are looked for in it; arguments and errors as of ``evaluate_bag``."""
+    folders = object_folders(models, names)
+    ids = _by_bop_id(map(load_card, folders))
+    bag = bag_frames(path, [f.name for f in folders], topics, labels, None, fixed_frame, realtime, ids)
+    return bag, Pipeline.load(folders, config)
+
+
+def _by_bop_id(cards: Iterable[ObjectCard]) -> dict[int, str]:
+    """{BOP id: object name} of those that have one."""
+    return {card.bop_id: card.name for card in cards if card.bop_id is not None}
 
 
 Outcome = tuple[Result, tuple[TrackRecord, ...]]

@@ -152,6 +152,11 @@ class BagFrames:
         """How many measurements the recording holds: what a progress bar counts to."""
         return self.expected
 
+    @property
+    def still(self) -> bool:
+        """Whether nothing moves the camera's frame, so that it is the fixed one."""
+        return self.fixed_frame in (None, self.topics.camera_frame)
+
     def __iter__(self) -> Iterator[BagFrame]:
         """Frames; afterwards ``notes`` says, in sentences, all that could not be had."""
         return (frame.converted() for frame in self.raw())

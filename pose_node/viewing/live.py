@@ -125,7 +125,7 @@ class LiveView(Node):
             state, told = self._states.get(one.id, ("confirmed", ""))
             shown = Shown(one.id or f"{name}_{counts[name]}", name, T, C, result.hypothesis.score, state, told=told)
             seen.append(shown)
-        self._later(message.header, partial(self._draw_objects, convert.stamp_ns(message), seen))
+        self._later(message, partial(self._draw_objects, convert.stamp_ns(message), seen))
 
     def _draw_objects(self, stamp_ns: int, seen: Sequence[Shown], T_fixed_camera: Array) -> None:
         """seen: in the camera's frame; the tracks that are known beside them stay where they were."""
@@ -150,9 +150,9 @@ class LiveView(Node):
         except InputError as error:
             self._canvas.say(convert.stamp_ns(frame.message), f"frame refused: {error}", "WARN")
 
-    def _later(self, header: Any, draw: Callable[[Array], None]) -> None:
-        stamp_ns = header.stamp.sec * 1_000_000_000 + header.stamp.nanosec
-        self._waiting.append(_Waiting(header.frame_id, stamp_ns, draw, time.monotonic()))
+    def _later(self, message: Any, draw: Callable[[Array], None]) -> None:
+        stamp_ns = convert.stamp_ns(message)
+        self._waiting.append(_Waiting(message.header.frame_id, stamp_ns, draw, time.monotonic()))
 
     def _tick(self) -> None:
         """Draw what can be drawn; a cloud now and then."""
@@ -162,7 +162,7 @@ class LiveView(Node):
         frame = self._pairing.take(now_s, masked=False)
         if frame is not None and now_s - self._drawn_s >= _CLOUD_PERIOD_S:
             self._drawn_s = now_s
-            self._later(frame.message.header, partial(self._draw_cloud, frame))
+            self._later(frame.message, partial(self._draw_cloud, frame))
         if self._canvas is None:
             return
         for _ in range(len(self._waiting)):

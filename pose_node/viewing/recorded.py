@@ -8,13 +8,9 @@ from typing import TextIO
 
 import numpy as np
 
-from pose_node.card import load_card
 from pose_node.errors import InputError
-from pose_node.evaluation.bag_run import follow
-from pose_node.evaluation.bags import bag_frames
+from pose_node.evaluation.bag_run import follow, open_bag
 from pose_node.evaluation.progress import progress
-from pose_node.objects import object_folders
-from pose_node.pipeline import Pipeline
 from pose_node.viewing.canvas import Canvas, Shown, meshes_of, open_viewer
 
 
@@ -34,12 +30,8 @@ def view_bag(
     As ``evaluate_bag``; save: the Rerun file to write, else a viewer is started. Raises as that does, and InputError
     where there is neither a file to write nor a screen.
     """
-    folders = object_folders(models, names)
-    ids = {card.bop_id: card.name for card in map(load_card, folders) if card.bop_id is not None}
-    bag = bag_frames(path, [f.name for f in folders], topics, labels, None, fixed_frame, ids=ids)
-    pipeline = Pipeline.load(folders, config)
-    still = bag.fixed_frame in (None, bag.topics.camera_frame)
-    canvas = Canvas(meshes_of(folders), still, open_viewer(save))
+    bag, pipeline = open_bag(path, models, config, names, topics, labels, fixed_frame)
+    canvas = Canvas(meshes_of([card.folder for card in pipeline.cards.values()]), bag.still, open_viewer(save))
     showing = last_ns = 0
     for frame in progress(bag, len(bag), stream):
         last_ns = frame.stamp_ns
@@ -48,7 +40,7 @@ def view_bag(
                 canvas.say(frame.stamp_ns, f"frame refused: {frame.refused.reason}", "WARN")
             continue
         try:
-            step = follow(pipeline, frame, still)
+            step = follow(pipeline, frame, bag.still)
         except InputError as error:
             canvas.say(frame.stamp_ns, f"frame refused: {error}", "WARN")
             continue

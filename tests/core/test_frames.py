@@ -155,26 +155,24 @@ def test_frames_wait_for_the_cameras_pose_and_the_newest_that_has_it_wins(refusa
     assert holding.take(99.0, 0.2, poses.may_come) is None
 
 
-def test_a_pose_that_is_always_late_costs_no_frame(refusals):
-    holding, poses = Holding(lambda code, sentence: refusals.append(code)), Poses(-1)
-    taken = []
-    for stamp in range(30):
-        poses.until = stamp - 3
-        holding.add(Frame(stamped(stamp), 0.0), float(stamp))
-        frame = holding.take(float(stamp), 5.0, poses.may_come)
-        taken += [] if frame is None else [frame.message.header.stamp.sec]
-    assert taken == list(range(27)) and refusals == []
-
-
-def test_a_pose_that_is_later_than_memory_reaches_starves_nobody(refusals):
-    holding, poses = Holding(lambda code, sentence: refusals.append(code)), Poses(-1)
-    taken = []
-    for stamp in range(200):
-        poses.until = stamp - 20
+def taken_with_poses_late(by: int, frames: int, refusals) -> list[int]:
+    """The stamps that are taken of frames a second apart, each of whose poses comes so many seconds later."""
+    holding, poses, taken = Holding(lambda code, sentence: refusals.append(code)), Poses(-1), []
+    for stamp in range(frames):
+        poses.until = stamp - by
         holding.add(Frame(stamped(stamp), 0.0), float(stamp))
         frame = holding.take(float(stamp), 50.0, poses.may_come)
         taken += [] if frame is None else [frame.message.header.stamp.sec]
         assert len(holding) <= 8
+    return taken
+
+
+def test_a_pose_that_is_always_late_costs_no_frame(refusals):
+    assert taken_with_poses_late(3, 30, refusals) == list(range(27)) and refusals == []
+
+
+def test_a_pose_that_is_later_than_memory_reaches_starves_nobody(refusals):
+    taken = taken_with_poses_late(20, 200, refusals)
     assert len(taken) >= 8 * 8 and taken == sorted(taken)
 
 
