@@ -90,15 +90,15 @@ def network_difference(network: Any, points_m: Array, viewpoint_m: Array, T_move
     before = prepare(points_m, viewpoint_m, diameter_m)
     after = prepare(se3.apply(T_moved, points_m), se3.apply(T_moved, viewpoint_m[None])[0], diameter_m)
     prepared = max(
-        _rel(after.points, before.points @ R.T),
-        _rel(after.normals, before.normals @ R.T),
+        relative_difference(after.points, before.points @ R.T),
+        relative_difference(after.normals, before.normals @ R.T),
         float((after.centres != before.centres).any()),
     )
     a, b = network.run(before), network.run(after)
     grid = symmetry.rotation_grid(200)
-    worst = [_rel(b[key], a[key]) for key in ("objectness", "coordinates", "spreads")]
-    worst += [_rel(b[key], a[key] @ R.T) for key in ("offsets", "frames", "centre")]
-    worst.append(_rel(rotation_basis(R @ grid) @ b["rotation"], rotation_basis(grid) @ a["rotation"]))
+    worst = [relative_difference(b[key], a[key]) for key in ("objectness", "coordinates", "spreads")]
+    worst += [relative_difference(b[key], a[key] @ R.T) for key in ("offsets", "frames", "centre")]
+    worst.append(relative_difference(rotation_basis(R @ grid) @ b["rotation"], rotation_basis(grid) @ a["rotation"]))
     return {"prepared": prepared, "onnx": max(worst)}
 
 
@@ -123,7 +123,7 @@ def torch_difference(folder: Path, network: Any, clouds: Sequence[tuple[Array, A
         with torch.no_grad():
             expected = model(*(torch.from_numpy(np.asarray(x))[None] for x in prepared.inputs()))
         found = network.run(prepared)
-        worst = max(worst, *(_rel(found[key], e[0].numpy()) for key, e in zip(OUTPUTS, expected)))
+        worst = max(worst, *(relative_difference(found[key], e[0].numpy()) for key, e in zip(OUTPUTS, expected)))
     return worst
 
 
@@ -204,7 +204,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print("a partial run: nothing written")
 
 
-def _rel(found: Array, expected: Array) -> float:
+def relative_difference(found: Array, expected: Array) -> float:
+    """Largest difference, over the largest value expected."""
     return float(np.abs(found - expected).max() / max(np.abs(expected).max(), 1e-9))
 
 

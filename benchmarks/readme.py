@@ -32,6 +32,7 @@ def block() -> str:
         ("speed", _speed),
         ("mesh_to_onnx", _mesh_to_onnx),
         ("node_start", _node_start),
+        ("providers", _providers),
         ("node_rate", _node_rate),
         ("motion", _motion),
         ("faults", _faults),
@@ -191,6 +192,15 @@ def _long_bag(f: dict[str, Any]) -> str:
 
 def _node_start(f: dict[str, Any]) -> str:
     return f"the node with one object: ready after {f['ready_s_max']:.1f} s at worst, {f['resident_mb_max']:.0f} MB resident"
+
+
+def _providers(f: dict[str, Any]) -> str:
+    return (
+        f"one H100 beside 16 cores of its machine, {f['crops']} real crops: one call of a network {f['cuda_network_ms_p50']:.0f} ms "
+        f"({f['cpu_network_ms_p50']:.0f} on the CPU), a crop to its pose {f['cuda_estimate_ms_p50']:.0f} ms "
+        f"({f['cpu_estimate_ms_p50']:.0f}); outputs equal to {f['outputs_rel_max']:.0e}, poses within {f['pose_deg_max']:.2g} degrees, "
+        f"equivariant to {f['cuda_onnx_rel_max']:.0e} ({f['cpu_onnx_rel_max']:.0e})"
+    )
 
 
 if __name__ == "__main__":

@@ -34,6 +34,8 @@ from pose_node.types import Array, Belief, Hypothesis, HypothesisSource, Rejecte
 
 INPUTS = ("points", "normals", "viewpoint", "centres")
 OUTPUTS = ("objectness", "offsets", "frames", "coordinates", "spreads", "centre", "rotation")
+# CUDA's default is to round what matrix products take to ten bits (TF32), which is no longer the exported network.
+_OPTIONS = {"CUDAExecutionProvider": {"use_tf32": "0"}}
 _PROVIDERS = {
     "cpu": ("CPUExecutionProvider",),
     "cuda": ("CUDAExecutionProvider", "CPUExecutionProvider"),
@@ -318,8 +320,12 @@ def open_session(card: ObjectCard, config: InferConfig) -> ort.InferenceSession:
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
     wanted = providers(config)
+    if wanted[0] != "CPUExecutionProvider" and hasattr(ort, "preload_dlls"):
+        ort.preload_dlls()  # CUDA's libraries where pip put them: the loader does not look there
     try:
-        session = ort.InferenceSession(content, options, providers=list(wanted))
+        session = ort.InferenceSession(
+            content, options, providers=list(wanted), provider_options=[_OPTIONS.get(name, {}) for name in wanted]
+        )
     except Exception as error:  # onnxruntime raises its own kinds of Exception, all of which mean this
         raise ModelError(f"{path}: ONNX Runtime cannot load it ({str(error).splitlines()[0]}).") from error
     # A provider whose libraries do not load is left out silently, although it is listed as available.

@@ -6,9 +6,13 @@ import hashlib
 from pathlib import Path
 
 import numpy as np
+import onnxruntime
 import pytest
 
 from pose_node.card import load_card
+from pose_node.config import InferConfig
+from pose_node.infer import Network
+from pose_node.prepare import prepare
 from pose_node.symmetry import rotation_error
 
 MODELS = Path(__file__).resolve().parents[2] / "models"
@@ -90,3 +94,17 @@ def test_its_network_is_the_one_on_the_card(folder):
     content = (folder / card.network["file"]).read_bytes()
     assert hashlib.sha256(content).hexdigest() == card.network["sha256"]
     assert card.meshes_seen, "the card must list every mesh that the network saw"
+
+
+@pytest.mark.skipif(
+    "CUDAExecutionProvider" not in onnxruntime.get_available_providers(), reason="needs onnxruntime-gpu and a GPU"
+)
+def test_its_network_says_the_same_on_a_gpu(folder):
+    card = load_card(folder)
+    prepared = prepare(card.surface.points_m[:2000] + np.array([0.0, 0.0, 1.0]), np.zeros(3), card.diameter_m)
+    here, there = (
+        Network(card, config).run(prepared)
+        for config in (InferConfig(provider="cpu"), InferConfig(provider="cuda", require_gpu=True))
+    )
+    for name, expected in here.items():
+        np.testing.assert_allclose(there[name], expected, atol=1e-4 * np.abs(expected).max(), err_msg=name)
