@@ -75,6 +75,12 @@ class RefineConfig:
     points: int = bounded(800, 50, 100000, "measured points used by the last refinement")
     max_iterations: int = bounded(40, 1, 1000, "iterations of the last refinement")
     inlier_distance_rel: float = bounded(0.05, 0.001, 0.5, "final correspondence distance, share of the diameter")
+    smoothing_rad: float = bounded(
+        0.0029,
+        0.0,
+        0.05,
+        "standard deviation of the window that a camera's matching smooths depth over, seen in tracks; 0: none",
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -71,7 +71,7 @@ class Follower:
         if moving:
             T = refiner.coarse_poses(T[None], view)[0]
         refined = refiner.fine(
-            Hypothesis(name, T, segment, "expected"), around, looks=1, step_rel=_STEP_REL, most=_MOST
+            Hypothesis(name, T, segment, "expected"), around, looks=1, step_rel=_STEP_REL, most=_MOST, smoothed=True
         )
         T = refined.T_camera_object
         scores = self._judge.visibility[name].score(T[None], view, _SAMPLES, len(view.points_m), exact=True)[0]

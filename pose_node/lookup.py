@@ -48,7 +48,7 @@ class _Patch:
 class Lookup:
     """Nearest surface samples of one object, and the smooth surface through them.
 
-    points_m, normals: [S, 3] the samples. spacing_m: median distance between neighbouring samples.
+    points_m, normals: [S, 3] the samples. neighbours: [S, K] each sample and those around it on its side of the surface. spacing_m: median distance between neighbouring samples.
     table_error_m: how much farther than the nearest sample the one that ``nearest`` names may lie.
     """
 
@@ -59,11 +59,11 @@ class Lookup:
         tree = cKDTree(self.points_m[: min(len(self.points_m), 2048)])
         coarse = np.median(tree.query(self.points_m[:256], k=2)[0][:, 1])
         self.spacing_m = float(coarse * np.sqrt(min(len(self.points_m), 2048) / len(self.points_m)))
-        self._neighbours = self._same_sheet_neighbours()
+        self.neighbours = self._same_sheet_neighbours()
         # A row for each sample, [S, 2 * 3 * K]: its neighbours' places beside it, and their normals, coordinate by
         # coordinate. Offsets are so short that in single precision they err by less than a nanometre.
-        places = self.points_m[self._neighbours] - self.points_m[:, None]
-        patches = np.stack([places, self.normals[self._neighbours]], axis=1)
+        places = self.points_m[self.neighbours] - self.points_m[:, None]
+        patches = np.stack([places, self.normals[self.neighbours]], axis=1)
         self._patches = np.swapaxes(patches, -1, -2).reshape(len(places), -1).astype(np.float32)
         self._build_table()
         self.table_error_m = self._cell_m + self.spacing_m
@@ -117,14 +117,12 @@ class Lookup:
     def _around(self, x: Array, normal: Array, near: Indices) -> _Patch:
         """What lies around ``x`` [N, 3] among the neighbours of ``near`` [N]."""
         # The places last: numpy is quick at long rows, not at many short ones.
-        sample, normals = np.ascontiguousarray(self._patches[near].T).reshape(
-            2, 3, self._neighbours.shape[1], len(near)
-        )
+        sample, normals = np.ascontiguousarray(self._patches[near].T).reshape(2, 3, self.neighbours.shape[1], len(near))
         offset = (x - self.points_m[near]).T.astype(np.float32, order="C")[:, None] - sample
         d2 = _dot(offset, offset)
         facing = _dot(normals, normal.T.astype(np.float32, order="C")[:, None])
         merit = np.argmin(d2 - facing * np.float32((2.0 * self.spacing_m) ** 2), axis=0)
-        return _Patch(offset, normals, d2, facing, self._neighbours[near, merit])
+        return _Patch(offset, normals, d2, facing, self.neighbours[near, merit])
 
     def _same_sheet_neighbours(self) -> Indices:
         """[S, K]: each sample and its nearest ones, those facing another way put farther off by their difference."""

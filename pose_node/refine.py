@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -19,6 +20,7 @@ from pose_node.outline import Contour, Outline, find_outline
 from pose_node.prepare import every
 from pose_node.scene import Scene, View, Views
 from pose_node.se3 import exp_so3, project_so3, transform
+from pose_node.smoothing import Smoothing
 from pose_node.types import Array, Hypothesis, Indices, Refined
 
 Solver = Callable[[Array, Array, Array, Array, Array], Array]
@@ -76,6 +78,11 @@ class Refiner:
         self.lookup = lookup or Lookup(card.surface, card.diameter_m)
         self.contour = Contour(card.surface, self.lookup.spacing_m)
 
+    @cached_property
+    def smoothing(self) -> Smoothing:
+        """Of this object; who follows none need not work it out."""
+        return Smoothing(self.lookup)
+
     def coarse(self, hypotheses: Sequence[Hypothesis], scene: Scene) -> list[Hypothesis]:
         """All hypotheses, moved a few steps towards the nearest fit. Those of one segment are worked on together."""
         T = np.stack([h.T_camera_object for h in hypotheses]) if hypotheses else np.zeros((0, 4, 4))
@@ -128,12 +135,14 @@ class Refiner:
         looks: int = _OUTLINE_LOOKS,
         step_rel: float = _STEP_REL,
         most: int | None = None,
+        smoothed: bool = False,
     ) -> Refined:
         """One hypothesis to convergence: the fixed point does not depend on where nearby it started.
 
         looks: how often the outline is measured afresh, in a segment that has one. step_rel: converged when steps are below
         this, in diameters and radians. most: steps, of a pose that is expected to be near already; by default the
-        configuration's, and some before them to come near.
+        configuration's, and some before them to come near. smoothed: reckon with the camera's smoothing, whose trace is below
+        one look's noise and shows where many looks are averaged.
         """
         approach = 0 if most else self.config.max_iterations // 3
         most = most or self.config.max_iterations
@@ -141,8 +150,9 @@ class Refiner:
         pick = every(len(view.points_m), self.config.points)
         points, normals = view.points_m[pick], view.normals[pick]
         reach_m = self.config.inlier_distance_rel * self.card.diameter_m
+        viewpoint_m = view.viewpoint_m if smoothed else None
         T, fit, steps, _ = self._descend(
-            hypothesis.T_camera_object, points[::2], normals[::2], reach_m, _NEAR_REL, approach
+            hypothesis.T_camera_object, points[::2], normals[::2], reach_m, _NEAR_REL, approach, viewpoint_m
         )
         reach_m = self._noise_reach(fit, reach_m)
         # The borders of a segment that nobody vouches for are a guess: there the surface alone decides.
@@ -152,7 +162,7 @@ class Refiner:
             p, n = points[::every_other], normals[::every_other]
             edges = None if outline is None else _Edges(outline, self._information(fit, len(p), view))
             least, steps_left = (_NEAR_REL, _BETWEEN_LOOKS) if left else (step_rel, most)
-            T, fit, more, converged = self._descend(T, p, n, reach_m, least, steps_left, edges)
+            T, fit, more, converged = self._descend(T, p, n, reach_m, least, steps_left, viewpoint_m, edges)
             steps += more
         T = transform(project_so3(T[:3, :3]), T[:3, 3])
         residual, weight = fit.residual[0, : len(points)], fit.weight[0, : len(points)]
@@ -185,17 +195,18 @@ class Refiner:
         reach_m: float,
         step_rel: float,
         most: int,
+        viewpoint_m: Array | None = None,
         edges: _Edges | None = None,
     ) -> tuple[Array, _Fit, int, bool]:
         """Steps of one pose T [4, 4] until they are shorter than ``step_rel``: pose, last fit, steps made, converged."""
         T = T[None]
-        fit = self._linearise(T, points, normals, reach_m, edges=edges)
+        fit = self._linearise(T, points, normals, reach_m, viewpoint_m=viewpoint_m, edges=edges)
         gain, last = 1.0, np.zeros(6)
         for iteration in range(1, most + 1):
             T, (step,) = self._step(T, fit, self._trusted_steps, gain)
             # A step back means a jump in the correspondences between here and there: close in on it.
             gain, last = (0.5 * gain if step @ last < 0.0 else gain), step
-            fit = self._linearise(T, points, normals, reach_m, fit.near, edges)
+            fit = self._linearise(T, points, normals, reach_m, fit.near, viewpoint_m, edges)
             if np.abs(step).max() < step_rel:
                 return T[0], fit, iteration, True
         return T[0], fit, most, False
@@ -214,16 +225,28 @@ class Refiner:
         normals: Array,
         reach_m: float,
         near: Indices | None = None,
+        viewpoint_m: Array | None = None,
         edges: _Edges | None = None,
     ) -> _Fit:
-        """Residuals of poses T [B, 4, 4] against the smooth surface; points within ``reach_m`` of it weigh."""
+        """Residuals of poses T [B, 4, 4] against the smooth surface; points within ``reach_m`` of it weigh.
+
+        viewpoint_m: [3] where a camera looks from that smooths what it sees.
+        """
         x, turned = _into_object(T, points, normals)
         flat = turned.reshape(-1, 3)
         residual, gradient, offset, near = self.lookup.surface(x.reshape(-1, 3), flat, near)
         facing = np.einsum("ni,ni->n", flat, gradient)
+        deserved: Array | float = 1.0
+        if viewpoint_m is not None:
+            ray = x - ((viewpoint_m - T[:, :3, 3])[:, None] @ T[:, :3, :3])
+            range_m = np.sqrt(np.einsum("bni,bni->bn", ray, ray))
+            read, deserved = self.smoothing.of(
+                near, gradient, (ray / range_m[..., None]).reshape(-1, 3), self.config.smoothing_rad * range_m.ravel()
+            )
+            residual = residual - read
         close = _biweight(np.square(residual / reach_m))
         on = _biweight(np.einsum("ni,ni->n", offset, offset) / (2.0 * reach_m) ** 2)
-        weight = close * on * np.maximum(facing - _FACING, 0.0)
+        weight = deserved * close * on * np.maximum(facing - _FACING, 0.0)
         batch = x.shape[:2]
         fit = _Fit(residual.reshape(batch), gradient.reshape(x.shape), weight.reshape(batch), x, x.shape[1], near)
         fit = _with_overhang(fit, offset.reshape(x.shape), _EDGE_SPACINGS * self.lookup.spacing_m)
