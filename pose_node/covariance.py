@@ -14,9 +14,11 @@ _ALIKE_M = 0.015  # pairs nearer than this tell how alike neighbours' errors are
 _PAIRED = 256  # points of which all pairs are looked at
 _LEAST_INDEPENDENT = 6.0
 _FAKED_RAD = (0.07, 0.1)  # about its axis a mug's body shows 0.05, and with the handle in view 0.13
-_FLOOR_M = 0.0005  # calibration and mesh are not better than this, plus _FLOOR_PER_M a metre of range
+_FLOOR_M = 0.0005  # intrinsics and mesh are not better than this, plus _FLOOR_PER_M a metre of range
 _FLOOR_PER_M = 0.001
 _FLOOR_RAD = 0.004
+_DEPTH_M = 0.00115  # a depth camera's offset, within 2 mm, and its scale, within 0.5 %: as standard deviations
+_DEPTH_PER_M = 0.0029
 
 
 def noise_sigma(range_m: float) -> float:
@@ -25,8 +27,19 @@ def noise_sigma(range_m: float) -> float:
 
 
 def floor(range_m: float) -> Array:
-    """Covariance [6, 6] that no number of looks makes smaller: of the camera's calibration and the mesh, alike in all axes."""
+    """Covariance [6, 6] that no number of looks makes smaller, alike in all axes: of the camera's intrinsics and the mesh."""
     return np.diag([(_FLOOR_M + _FLOOR_PER_M * range_m) ** 2] * 3 + [_FLOOR_RAD**2] * 3)
+
+
+def depth_bias(away_m: Array) -> Array:
+    """What the camera's calibration adds to depth, one standard deviation along the line of sight: [3] metres.
+
+    away_m: [3] from the viewpoint to what is seen. One camera errs alike in all its looks, and so the more of it cancels, the
+    more the lines of sight differ.
+    """
+    range_m = float(np.linalg.norm(away_m))
+    size_m = np.hypot(_DEPTH_M, _DEPTH_PER_M * range_m)
+    return away_m * (size_m / max(range_m, 1e-9))
 
 
 def independent_points(x: Array, residual: Array, weight: Array, count: int, diameter_m: float) -> float:
@@ -50,12 +63,12 @@ def independent_points(x: Array, residual: Array, weight: Array, count: int, dia
 
 
 def pose_covariance(
-    T: Array, x: Array, gradient: Array, weight: Array, point_information: float, range_m: float, card: ObjectCard
+    T: Array, x: Array, gradient: Array, weight: Array, point_information: float, away_m: Array, card: ObjectCard
 ) -> tuple[Array, Array]:
     """Information and covariance, both [6, 6] in the cloud's axes at the object's origin (see ``types.Estimate``).
 
     T: [4, 4]. x, gradient: [N, 3] points and surface normals in the object frame; weight: [N], each times
-    ``point_information`` (1/m^2) what one of them tells. range_m: how far off they were seen.
+    ``point_information`` (1/m^2) what one of them tells. away_m: [3] from the viewpoint to the object.
     """
     centre = (weight @ x) / max(float(weight.sum()), 1e-12)
     arm = (x - centre) / card.diameter_m
@@ -72,8 +85,10 @@ def pose_covariance(
     shift = np.array([[0.0, cz, -cy], [-cz, 0.0, cx], [cy, -cx, 0.0]])
     to_centre = np.block([[np.eye(3), shift], [np.zeros((3, 3)), card.diameter_m * np.eye(3)]])
     information, known = (point_information * to_centre.T @ M @ to_centre for M in (A, known))
-    covariance = _invert(known, card) + floor(range_m)
-    return rotate_covariance(T[:3, :3], information), rotate_covariance(T[:3, :3], covariance)
+    covariance = rotate_covariance(T[:3, :3], _invert(known, card) + floor(float(np.linalg.norm(away_m))))
+    bias = depth_bias(away_m)
+    covariance[:3, :3] += np.outer(bias, bias)
+    return rotate_covariance(T[:3, :3], information), covariance
 
 
 def real_curvature(A: Array, total: Array, r2: Array, faked_rad: tuple[float, float]) -> tuple[Array, Array, Array]:

@@ -3,8 +3,9 @@
 Errors of a pose seen twice from the same place are alike: the same noise of surface, mesh and border. So looks at a static
 object are gathered by the side that it was seen from; looks from one side sharpen only the part of the error that is new in
 each of them, and the sides are weighed against each other by their covariances. What is wrong with camera and mesh
-(``covariance.floor``) no look mends, so it is added to whatever they agree on. All is computed on SE(3) in the house's
-decoupled coordinates (``se3.retract``); a motion of the fixed frame moves the result with it.
+(``covariance.floor``) no look mends, so it is added to whatever they agree on; the error of the camera's depth
+(``covariance.depth_bias``) is one for all looks, too, but lies along each one's line of sight. All is computed on SE(3) in the
+house's decoupled coordinates (``se3.retract``); a motion of the fixed frame moves the result with it.
 """
 
 from __future__ import annotations
@@ -29,13 +30,14 @@ _START_M_S, _START_RAD_S = 0.3, 1.0  # standard deviation of the velocity of an 
 class Look:
     """One measured pose: T_fixed_object [4, 4], covariance [6, 6] in the fixed frame's axes, and from where it was seen.
 
-    towards: [3] unit vector from the object to the viewpoint, in the object frame. floor: [6, 6] the part of the covariance
-    that all looks have in common.
+    towards: [3] unit vector from the object to the viewpoint, in the object frame. floor: [6, 6] and bias: [3] metres (its
+    outer product with itself), in the fixed frame's axes, are the parts of the covariance that all looks have in common.
     """
 
     T_fixed_object: Array
     covariance: Array
     floor: Array
+    bias: Array
     towards: Array
     stamp_ns: int
 
@@ -47,6 +49,7 @@ class _Side:
     T: Array
     own: Array
     whole: Array
+    bias: Array
     towards: Array
     stamp_ns: int
 
@@ -71,11 +74,11 @@ class StaticPose:
 
     def add(self, look: Look) -> None:
         """Take one more look; the nearest of symmetric poses must have been chosen."""
-        whole = look.covariance - _CERTAIN * look.floor
+        whole = look.covariance - _CERTAIN * _shared(look.floor, look.bias)
         new = (1.0 - self._config.common) * whole
         side = next((s for s in self._sides if s.towards @ look.towards > _SIDE_COS), None)
         if side is None:
-            self._sides.append(_Side(look.T_fixed_object, new, whole, look.towards, look.stamp_ns))
+            self._sides.append(_Side(look.T_fixed_object, new, whole, look.bias, look.towards, look.stamp_ns))
         else:
             gain = side.own @ np.linalg.inv(side.own + new)
             side.T = se3.retract(side.T, gain @ se3.local(side.T, look.T_fixed_object))
@@ -84,7 +87,7 @@ class StaticPose:
             # Fading memory: what was learnt long ago counts as no more than ``memory`` looks.
             side.own = _symmetric(own / (1.0 - share) if share < 1.0 else new)
             side.whole = _symmetric(np.linalg.inv(0.5 * (np.linalg.inv(side.whole) + np.linalg.inv(whole))))
-            side.stamp_ns = look.stamp_ns
+            side.bias, side.stamp_ns = look.bias, look.stamp_ns
         keep_ns = int(self._config.memory_s * 1e9)
         self._sides = [s for s in self._sides if look.stamp_ns - s.stamp_ns <= keep_ns]
         self._sides = sorted(self._sides, key=lambda s: -s.stamp_ns)[:_MOST_SIDES]
@@ -103,7 +106,11 @@ class StaticPose:
             if np.abs(step).max() < _SETTLED:
                 break
         self.T_fixed_object = se3.transform(se3.project_so3(T[:3, :3]), T[:3, 3])
-        self.covariance = _symmetric(np.linalg.inv(total)) + _CERTAIN * floor
+        # Each side errs by its own bias times one number, and moves the result by its share of the weight.
+        bias = np.linalg.solve(
+            total, np.einsum("nij,nj->i", precisions[:, :, :3], np.stack([s.bias for s in self._sides]))
+        )
+        self.covariance = _symmetric(np.linalg.inv(total)) + _CERTAIN * _shared(floor, bias)
 
 
 class MovingPose:
@@ -152,6 +159,13 @@ class MovingPose:
         q = np.diag([self._config.acceleration_m_s2**2] * 3 + [self._config.turning_rad_s2**2] * 3)
         Q = np.block([[q * seconds**3 / 3.0, q * seconds**2 / 2.0], [q * seconds**2 / 2.0, q * seconds]])
         return _symmetric(F @ self._P @ F.T + Q)
+
+
+def _shared(floor: Array, bias: Array) -> Array:
+    """[6, 6] floor and the outer product of a bias [3] of the position, or [6] of the pose."""
+    whole = floor.copy()
+    whole[: len(bias), : len(bias)] += np.outer(bias, bias)
+    return whole
 
 
 def _symmetric(C: Array) -> Array:

@@ -174,7 +174,7 @@ class Refiner:
             fit.gradient[0],
             fit.weight[0],
             self._information(fit, len(points), view),
-            view.range_m,
+            T[:3, :3] @ self.card.centre_m + T[:3, 3] - view.viewpoint_m,
             self.card,
         )
         return Refined(hypothesis, T, information, covariance, float(inlier.mean()), rms_m, steps, converged)

@@ -19,7 +19,7 @@ from scipy.optimize import linear_sum_assignment
 from pose_node import se3
 from pose_node.card import ObjectCard
 from pose_node.config import TrackConfig
-from pose_node.covariance import floor
+from pose_node.covariance import depth_bias, floor
 from pose_node.fusion import Look, MovingPose, StaticPose
 from pose_node.symmetry import nearest_symmetric
 from pose_node.types import Array, Estimate, Rejected, Track, TrackState
@@ -191,9 +191,10 @@ class Tracker:
             T = nearest_symmetric(near, T, card.symmetry)
         covariance = se3.rotate_covariance(camera.T_fixed_camera[:3, :3], estimate.covariance)
         viewpoint_m = camera.T_fixed_camera[:3, :3] @ camera.viewpoint_m + camera.T_fixed_camera[:3, 3]
-        towards = T[:3, :3].T @ (viewpoint_m - T[:3, 3]) - card.centre_m
-        range_m = float(np.linalg.norm(towards))
-        return Look(T, covariance, floor(range_m), towards / range_m, camera.stamp_ns)
+        away_m = T[:3, :3] @ card.centre_m + T[:3, 3] - viewpoint_m
+        range_m = float(np.linalg.norm(away_m))
+        towards = -T[:3, :3].T @ away_m / range_m
+        return Look(T, covariance, floor(range_m), depth_bias(away_m), towards, camera.stamp_ns)
 
     def _distance2(self, mode: _Mode, look: Look) -> float:
         """Squared Mahalanobis distance of a look from a mode."""

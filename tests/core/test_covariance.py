@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from pose_node.card import Axis
-from pose_node.covariance import pose_covariance, widen
+from pose_node.covariance import depth_bias, pose_covariance, widen
 from pose_node.se3 import exp_so3, rotate_covariance, transform
 
 
@@ -23,10 +23,13 @@ def body(handle: bool, roughness_rad: float = 0.05, count: int = 2000):
     return points, normals / np.linalg.norm(normals, axis=1, keepdims=True)
 
 
+AWAY = np.array([0.1, 0.2, 0.6])
+
+
 def turn_sigma_deg(block, T, handle, **of_body):
     points, normals = body(handle, **of_body)
     weight = np.ones(len(points))
-    covariance = pose_covariance(T, points, normals, weight, 1e4, 0.6, block.card)[1]
+    covariance = pose_covariance(T, points, normals, weight, 1e4, AWAY, block.card)[1]
     axis = T[:3, :3] @ [0.0, 0.0, 1.0]
     return np.degrees(np.sqrt(axis @ covariance[3:, 3:] @ axis))
 
@@ -45,8 +48,10 @@ def test_a_little_roughness_more_does_not_turn_ignorance_into_knowledge(block, p
 def test_it_turns_with_the_pose(block, pose, handle):
     points, normals = body(handle)
     M = transform(exp_so3(np.array([0.3, -0.8, 0.4])), np.array([0.1, 0.2, -0.3]))
+    weight = np.ones(len(points))
     for still, turned in zip(
-        *(pose_covariance(T, points, normals, np.ones(len(points)), 1e4, 0.6, block.card) for T in (pose, M @ pose))
+        pose_covariance(pose, points, normals, weight, 1e4, AWAY, block.card),
+        pose_covariance(M @ pose, points, normals, weight, 1e4, M[:3, :3] @ AWAY, block.card),
     ):
         np.testing.assert_allclose(turned, rotate_covariance(M[:3, :3], still), rtol=1e-6, atol=1e-12)
 
@@ -54,10 +59,23 @@ def test_it_turns_with_the_pose(block, pose, handle):
 def test_more_points_make_it_surer_down_to_the_floor(block, pose):
     points, normals = body(True)
     few, many, most = (
-        np.trace(pose_covariance(pose, points, normals, np.ones(len(points)), information, 0.6, block.card)[1][:3, :3])
+        np.trace(pose_covariance(pose, points, normals, np.ones(len(points)), information, AWAY, block.card)[1][:3, :3])
         for information in (1e3, 1e5, 1e12)
     )
     assert few > many > most > 1e-7
+
+
+def test_the_camera_s_depth_errs_along_the_line_of_sight(block, pose):
+    points, normals = body(True)
+    aside = np.linalg.norm(AWAY) * np.array([1.0, 0.0, 0.0])
+    along, across = (
+        pose_covariance(pose, points, normals, np.ones(len(points)), 1e12, away, block.card)[1]
+        for away in (AWAY, aside)
+    )
+    expected = np.outer(depth_bias(AWAY), depth_bias(AWAY)) - np.outer(depth_bias(aside), depth_bias(aside))
+    np.testing.assert_allclose((along - across)[:3, :3], expected, atol=1e-10)
+    np.testing.assert_allclose(np.cross(depth_bias(AWAY), AWAY), 0.0, atol=1e-12)
+    assert np.linalg.norm(depth_bias(AWAY)) == pytest.approx(0.0022, abs=2e-4)
 
 
 def test_widening_leaves_what_is_wider_already(block, pose):

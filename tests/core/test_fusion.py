@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from pose_node import se3
 from pose_node.config import TrackConfig
-from pose_node.covariance import floor
-from pose_node.fusion import _CERTAIN, Look, MovingPose, StaticPose
+from pose_node.covariance import depth_bias, floor
+from pose_node.fusion import _CERTAIN, Look, MovingPose, StaticPose, _shared
 
 TRUTH = se3.transform(se3.exp_so3(np.array([0.3, -0.2, 0.9])), np.array([0.4, 0.1, 0.8]))
 NOISE = np.diag([0.002, 0.002, 0.004, 0.02, 0.02, 0.03]) ** 2
@@ -22,7 +22,8 @@ SECOND = 1_000_000_000
 def look(rng, stamp_ns=0, towards=(0.0, 0.0, 1.0), truth=TRUTH, noise=NOISE):
     twist = rng.multivariate_normal(np.zeros(6), noise)
     towards = np.asarray(towards) / np.linalg.norm(towards)
-    return Look(se3.retract(truth, twist), noise + FLOOR, FLOOR, towards, stamp_ns)
+    bias = depth_bias(-truth[:3, :3] @ towards)
+    return Look(se3.retract(truth, twist), noise + _shared(FLOOR, bias), FLOOR, bias, towards, stamp_ns)
 
 
 def test_one_look_is_taken_as_it_is():
@@ -38,9 +39,10 @@ def test_looks_from_one_side_agree_but_never_to_less_than_what_they_share():
     for i in range(1, 200):
         pose.add(look(rng, i * SECOND // 30))
     assert np.abs(se3.local(TRUTH, pose.T_fixed_object)).max() < 0.01
-    least = CONFIG.common * NOISE + _CERTAIN * FLOOR
+    shared = _shared(FLOOR, depth_bias(-TRUTH[:3, 2]))
+    least = CONFIG.common * NOISE + _CERTAIN * shared
     assert np.all(np.linalg.eigvalsh(pose.covariance - least) > -1e-12)
-    assert np.trace(pose.covariance) < np.trace(NOISE + FLOOR)
+    assert np.trace(pose.covariance) < np.trace(NOISE + shared)
 
 
 def test_another_side_sharpens_more_than_another_look():
@@ -65,7 +67,8 @@ def test_stated_covariance_holds_for_looks_with_shared_errors():
                 new = look(
                     rng, (8 * i + k) * SECOND, (np.sin(angle), 0, np.cos(angle)), shared, (1 - CONFIG.common) * NOISE
                 )
-                new = Look(new.T_fixed_object, NOISE + _CERTAIN * FLOOR, FLOOR, new.towards, new.stamp_ns)
+                whole = NOISE + _CERTAIN * FLOOR
+                new = Look(new.T_fixed_object, whole, FLOOR, np.zeros(3), new.towards, new.stamp_ns)
                 if pose is None:
                     pose = StaticPose(new, CONFIG)
                 else:
@@ -73,6 +76,33 @@ def test_stated_covariance_holds_for_looks_with_shared_errors():
         off = se3.local(pose.T_fixed_object, TRUTH)
         found.append(off @ np.linalg.solve(pose.covariance - _CERTAIN * FLOOR, off) / 6.0)
     assert 0.8 < np.mean(found) < 1.25
+
+
+def test_a_camera_that_errs_in_depth_errs_alike_in_all_looks():
+    """Objects seen from three sides within 60 degrees, or from all around, by cameras each with its own error along its lines
+    of sight: mean squared Mahalanobis distance of the position near its three degrees of freedom."""
+    rng = np.random.default_rng(6)
+    noise = np.diag([1e-4] * 6) ** 2
+    for angles, wide in (((-30.0, 0.0, 30.0), True), ((0.0, 120.0, 240.0), False)):
+        found = []
+        for _ in range(150):
+            size, rest = rng.normal(), rng.multivariate_normal(np.zeros(6), FLOOR)
+            pose = None
+            for i, angle in enumerate(np.radians(angles)):
+                towards = np.array([np.sin(angle), 0.0, np.cos(angle)])
+                bias = depth_bias(-TRUTH[:3, :3] @ towards)
+                truth = se3.retract(TRUTH, rest + np.append(size * bias, np.zeros(3)))
+                seen = look(rng, i * SECOND, towards, truth, noise)
+                seen = Look(seen.T_fixed_object, noise + _shared(FLOOR, bias), FLOOR, bias, towards, seen.stamp_ns)
+                if pose is None:
+                    pose = StaticPose(seen, CONFIG)
+                else:
+                    pose.add(seen)
+            off = se3.local(pose.T_fixed_object, TRUTH)[:3]
+            found.append(off @ np.linalg.solve(pose.covariance[:3, :3] / _CERTAIN, off))
+        assert 2.2 < np.mean(found) < 3.8
+        deepest = np.sqrt(np.linalg.eigvalsh(pose.covariance[:3, :3])[-1])
+        assert (deepest > 0.002) == wide, "what errs towards the camera cancels all around"
 
 
 def test_a_side_long_unseen_is_forgotten():
@@ -91,7 +121,14 @@ def test_a_motion_of_the_fixed_frame_moves_the_fused_pose_with_it(seed):
     M = se3.transform(se3.exp_so3(rng.normal(size=3)), rng.normal(size=3))
     looks = [look(rng, i * SECOND, rng.normal(size=3)) for i in range(6)]
     moved = [
-        Look(M @ s.T_fixed_object, se3.rotate_covariance(M[:3, :3], s.covariance), s.floor, s.towards, s.stamp_ns)
+        Look(
+            M @ s.T_fixed_object,
+            se3.rotate_covariance(M[:3, :3], s.covariance),
+            s.floor,
+            M[:3, :3] @ s.bias,
+            s.towards,
+            s.stamp_ns,
+        )
         for s in looks
     ]
     still, carried = StaticPose(looks[0], CONFIG), StaticPose(moved[0], CONFIG)
@@ -135,9 +172,9 @@ def test_a_late_look_is_carried_along_the_motion():
 def test_looks_whose_own_floor_was_a_little_lower_leave_a_covariance():
     rng = np.random.default_rng(7)
     first = look(rng, noise=1e-10 * np.eye(6))
-    pose = StaticPose(Look(first.T_fixed_object, 0.95 * FLOOR, FLOOR, first.towards, 0), CONFIG)
+    pose = StaticPose(Look(first.T_fixed_object, 0.95 * FLOOR, FLOOR, np.zeros(3), first.towards, 0), CONFIG)
     for i in range(1, 20):
         new = look(rng, i * SECOND // 10, noise=1e-10 * np.eye(6))
-        pose.add(Look(new.T_fixed_object, 0.95 * FLOOR, FLOOR, new.towards, new.stamp_ns))
+        pose.add(Look(new.T_fixed_object, 0.95 * FLOOR, FLOOR, np.zeros(3), new.towards, new.stamp_ns))
     assert np.all(np.linalg.eigvalsh(pose.covariance) > 0)
     assert np.abs(se3.local(TRUTH, pose.T_fixed_object)).max() < 1e-4
