@@ -70,6 +70,22 @@ class _Edges:
     point_information: float
 
 
+class _Reading:
+    """What a camera at ``viewpoint_m`` that smooths reads of N points, worked out at the pose that a descent starts from."""
+
+    def __init__(self, smoothing: Smoothing, smoothing_rad: float, viewpoint_m: Array) -> None:
+        self._smoothing, self._smoothing_rad, self._viewpoint_m = smoothing, smoothing_rad, viewpoint_m
+        self._found: tuple[Array, Array] | None = None
+
+    def of(self, T: Array, x: Array, gradient: Array, near: Indices) -> tuple[Array, Array]:
+        """Offsets [N] along the normal in metres, and weights [N]. x, gradient: [N, 3] in the object frame of T [4, 4]."""
+        if self._found is None:
+            ray = x - (self._viewpoint_m - T[:3, 3]) @ T[:3, :3]
+            range_m = np.sqrt(np.einsum("ni,ni->n", ray, ray))
+            self._found = self._smoothing.of(near, gradient, ray / range_m[:, None], self._smoothing_rad * range_m)
+        return self._found
+
+
 class Refiner:
     """Refines hypotheses of one object."""
 
@@ -198,15 +214,19 @@ class Refiner:
         viewpoint_m: Array | None = None,
         edges: _Edges | None = None,
     ) -> tuple[Array, _Fit, int, bool]:
-        """Steps of one pose T [4, 4] until they are shorter than ``step_rel``: pose, last fit, steps made, converged."""
+        """Steps of one pose T [4, 4] until they are shorter than ``step_rel``: pose, last fit, steps made, converged.
+
+        viewpoint_m: [3] where a camera looks from that smooths what it sees, if it is to be reckoned with.
+        """
         T = T[None]
-        fit = self._linearise(T, points, normals, reach_m, viewpoint_m=viewpoint_m, edges=edges)
+        reading = None if viewpoint_m is None else _Reading(self.smoothing, self.config.smoothing_rad, viewpoint_m)
+        fit = self._linearise(T, points, normals, reach_m, reading=reading, edges=edges)
         gain, last = 1.0, np.zeros(6)
         for iteration in range(1, most + 1):
             T, (step,) = self._step(T, fit, self._trusted_steps, gain)
             # A step back means a jump in the correspondences between here and there: close in on it.
             gain, last = (0.5 * gain if step @ last < 0.0 else gain), step
-            fit = self._linearise(T, points, normals, reach_m, fit.near, viewpoint_m, edges)
+            fit = self._linearise(T, points, normals, reach_m, fit.near, reading, edges)
             if np.abs(step).max() < step_rel:
                 return T[0], fit, iteration, True
         return T[0], fit, most, False
@@ -225,24 +245,20 @@ class Refiner:
         normals: Array,
         reach_m: float,
         near: Indices | None = None,
-        viewpoint_m: Array | None = None,
+        reading: _Reading | None = None,
         edges: _Edges | None = None,
     ) -> _Fit:
         """Residuals of poses T [B, 4, 4] against the smooth surface; points within ``reach_m`` of it weigh.
 
-        viewpoint_m: [3] where a camera looks from that smooths what it sees.
+        reading: of one pose, what a camera that smooths reads of the points.
         """
         x, turned = _into_object(T, points, normals)
         flat = turned.reshape(-1, 3)
         residual, gradient, offset, near = self.lookup.surface(x.reshape(-1, 3), flat, near)
         facing = np.einsum("ni,ni->n", flat, gradient)
         deserved: Array | float = 1.0
-        if viewpoint_m is not None:
-            ray = x - ((viewpoint_m - T[:, :3, 3])[:, None] @ T[:, :3, :3])
-            range_m = np.sqrt(np.einsum("bni,bni->bn", ray, ray))
-            read, deserved = self.smoothing.of(
-                near, gradient, (ray / range_m[..., None]).reshape(-1, 3), self.config.smoothing_rad * range_m.ravel()
-            )
+        if reading is not None:
+            read, deserved = reading.of(T[0], x[0], gradient, near)
             residual = residual - read
         close = _biweight(np.square(residual / reach_m))
         on = _biweight(np.einsum("ni,ni->n", offset, offset) / (2.0 * reach_m) ** 2)

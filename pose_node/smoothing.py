@@ -26,7 +26,11 @@ class Smoothing:
     """How much lower than the surface of one object a camera reads it."""
 
     def __init__(self, lookup: Lookup) -> None:
-        self._curvature = _curvature(lookup)
+        # The curvature as its two principal ones, [S, 2] in 1/m, and their directions, [S, 2, 3].
+        value, vector = np.linalg.eigh(_curvature(lookup))
+        rows, two = np.arange(len(value))[:, None], np.argsort(-np.abs(value), axis=1)[:, :2]
+        self._principal = value[rows, two]
+        self._first, self._second = (np.ascontiguousarray(vector[rows[:, 0], :, two[:, k]]) for k in range(2))
 
     def of(self, near: Indices, gradient: Array, ray: Array, width_m: Array) -> tuple[Array, Array]:
         """Offset [N] in metres along the normal of what is read, and the weight [N] that a reading deserves.
@@ -38,11 +42,11 @@ class Smoothing:
         Along the normal, for the surface's curvature H, that is -s^2 / 2 (tr H + d'H d / cos^2) with the ray d.
         """
         cosine = -np.einsum("ni,ni->n", ray, gradient)
-        H = self._curvature[near]
-        along = np.einsum("ni,nij,nj->n", ray, H, ray)
-        whole = np.einsum("nii->n", H)
-        bending = width_m / _BENDING * np.sqrt(np.einsum("nij,nij->n", H, H))
-        offset = -0.5 * width_m * width_m * (whole + along / np.square(np.maximum(cosine, _STEEPEST)))
+        first, second = self._principal[near].T
+        along = first * np.square(np.einsum("ni,ni->n", ray, self._first[near]))
+        along += second * np.square(np.einsum("ni,ni->n", ray, self._second[near]))
+        bending = width_m / _BENDING * np.hypot(first, second)
+        offset = -0.5 * width_m * width_m * (first + second + along / np.square(np.maximum(cosine, _STEEPEST)))
         offset = offset / (1.0 + bending * bending)
         most, unsure = _MOST * width_m + 1e-12, _UNSURE * width_m + 1e-12
         return most * np.tanh(offset / most), 1.0 / (1.0 + np.square(offset / unsure))
