@@ -48,7 +48,8 @@ class _Patch:
 class Lookup:
     """Nearest surface samples of one object, and the smooth surface through them.
 
-    points_m, normals: [S, 3] the samples. neighbours: [S, K] each sample and those around it on its side of the surface. spacing_m: median distance between neighbouring samples.
+    points_m, normals: [S, 3] the samples. spacing_m: median distance between neighbouring samples. neighbours: [S, K] each
+    sample and those around it on its side of the surface.
     table_error_m: how much farther than the nearest sample the one that ``nearest`` names may lie.
     """
 

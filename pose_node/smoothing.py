@@ -26,11 +26,8 @@ class Smoothing:
     """How much lower than the surface of one object a camera reads it."""
 
     def __init__(self, lookup: Lookup) -> None:
-        # The curvature as its two principal ones, [S, 2] in 1/m, and their directions, [S, 2, 3].
-        value, vector = np.linalg.eigh(_curvature(lookup))
-        rows, two = np.arange(len(value))[:, None], np.argsort(-np.abs(value), axis=1)[:, :2]
-        self._principal = value[rows, two]
-        self._first, self._second = (np.ascontiguousarray(vector[rows[:, 0], :, two[:, k]]) for k in range(2))
+        self._principal, directions = _curvature(lookup)
+        self._first, self._second = (np.ascontiguousarray(directions[:, k]) for k in range(2))
 
     def of(self, near: Indices, gradient: Array, ray: Array, width_m: Array) -> tuple[Array, Array]:
         """Offset [N] in metres along the normal of what is read, and the weight [N] that a reading deserves.
@@ -52,20 +49,25 @@ class Smoothing:
         return most * np.tanh(offset / most), 1.0 / (1.0 + np.square(offset / unsure))
 
 
-def _curvature(lookup: Lookup) -> Array:
-    """[S, 3, 3] in 1/m: how the normal turns along the surface at each sample, by least squares over its neighbours."""
+def _curvature(lookup: Lookup) -> tuple[Array, Array]:
+    """Principal curvatures [S, 2] in 1/m at each sample and their directions [S, 2, 3]: by least squares, how the normal turns
+    along the surface to its neighbours."""
     neighbours = lookup.neighbours
-    step = lookup.points_m[neighbours] - lookup.points_m[:, None]
-    turned = lookup.normals[neighbours]
+    turned, step = lookup.normals[neighbours], lookup.points_m[neighbours] - lookup.points_m[:, None]
     same = np.einsum("ski,si->sk", turned, lookup.normals) > _SAME_SIDE
     # Two directions along the surface, whichever: the result does not depend on them.
-    aside = np.eye(3)[np.abs(lookup.normals).argmin(axis=1)]
-    first = np.cross(lookup.normals, aside)
-    first /= np.linalg.norm(first, axis=1, keepdims=True)
-    along = np.stack([first, np.cross(lookup.normals, first)], axis=1)
-    x = np.einsum("ski,sai,sk->ska", step, along, same)
-    y = np.einsum("ski,sai,sk->ska", turned, along, same)
-    squares = np.einsum("ska,skb->sab", x, x) + (_RIDGE * lookup.spacing_m) ** 2 * np.eye(2)
-    H = np.linalg.solve(squares, np.einsum("ska,skb->sab", x, y))
-    found: Array = np.einsum("sai,sab,sbj->sij", along, (H + np.swapaxes(H, 1, 2)) / 2.0, along)
-    return found
+    u = np.cross(lookup.normals, np.eye(3)[np.abs(lookup.normals).argmin(axis=1)])
+    u /= np.linalg.norm(u, axis=1, keepdims=True)
+    v = np.cross(lookup.normals, u)
+    x, y, p, q = (np.where(same, np.einsum("ski,si->sk", of, on), 0.0) for of in (step, turned) for on in (u, v))
+    ridge = (_RIDGE * lookup.spacing_m) ** 2
+    xx, xy, yy = (x * x).sum(axis=1) + ridge, (x * y).sum(axis=1), (y * y).sum(axis=1) + ridge
+    xp, xq, yp, yq = ((a * b).sum(axis=1) for a in (x, y) for b in (p, q))
+    # The symmetric part of the 2x2 matrix that takes steps to turns, in closed form, and its eigenvectors.
+    det = xx * yy - xy * xy
+    h_uu, h_vv = (yy * xp - xy * yp) / det, (xx * yq - xy * xq) / det
+    h_uv = 0.5 * ((yy * xq - xy * yq) + (xx * yp - xy * xp)) / det
+    middle, half = 0.5 * (h_uu + h_vv), np.hypot(0.5 * (h_uu - h_vv), h_uv)
+    angle = 0.5 * np.arctan2(2.0 * h_uv, h_uu - h_vv)[:, None]
+    directions = np.stack([np.cos(angle) * u + np.sin(angle) * v, np.cos(angle) * v - np.sin(angle) * u], axis=1)
+    return np.stack([middle + half, middle - half], axis=1), directions
