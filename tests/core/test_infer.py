@@ -456,5 +456,19 @@ def test_a_gpu_that_is_listed_but_does_not_start(block, monkeypatch, config):
     assert open_session(block.card, InferConfig()).get_providers() == ["CPUExecutionProvider"]
 
 
+def test_cuda_is_asked_not_to_round(block, monkeypatch):
+    """TF32 would leave three digits of equivariance fewer (benchmarks.providers)."""
+    asked, session = {}, onnxruntime.InferenceSession
+
+    def record(content, options, providers, provider_options):
+        asked.update(zip(providers, provider_options))
+        return session(content, options, providers=["CPUExecutionProvider"])
+
+    with_providers(monkeypatch, "CUDAExecutionProvider", "CPUExecutionProvider")
+    monkeypatch.setattr(onnxruntime, "InferenceSession", record)
+    open_session(block.card, InferConfig())
+    assert asked == {"CUDAExecutionProvider": {"use_tf32": "0"}, "CPUExecutionProvider": {}}
+
+
 def test_the_network_names_its_provider(block):
     assert network_for(block).provider == "CPUExecutionProvider"
