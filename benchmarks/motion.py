@@ -1,6 +1,6 @@
 """A static object and a camera that goes round it: how steady are the tracks, and do they know how good they are?
 
-    python -m benchmarks.motion              -> results/motion.json (about 30 min)
+    python -m benchmarks.motion              -> results/motion.json (about 35 min)
 
 Rendered: an object stands on a table, 1 m away, and the camera goes by on an arc of 60 degrees within 20 s, bobbing and rolling as
 an arm does. Depth has structured light's noise with its nominal figures, new in every frame. No masks.
@@ -25,6 +25,7 @@ import argparse
 import json
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from copy import deepcopy
 from dataclasses import dataclass, field
 from multiprocessing import get_context
 from pathlib import Path
@@ -39,6 +40,7 @@ from benchmarks.set_objects import networks_folder
 from pose_node import se3, symmetry
 from pose_node.card import ObjectCard
 from pose_node.cloud import Cloud
+from pose_node.evaluation.ply import vertex_normals
 from pose_node.learning.mesh import load_mesh
 from pose_node.learning.noise import Calibration, StructuredLight, mesh_error
 from pose_node.learning.render import Instance, Plane, Renderer, Window, render
@@ -91,12 +93,12 @@ def shots(card: ObjectCard, seed: int, rate_hz: float, condition: str) -> list[S
     """The frames of one run."""
     rng = np.random.default_rng([seed, 17])
     mesh = load_mesh(card.mesh_path, units="m")
-    vertices, calibration = np.asarray(mesh.vertices_m), None
+    vertices, faces = np.asarray(mesh.vertices_m), np.asarray(mesh.faces)
+    drawn = np.random.default_rng([seed, 19])
     if condition == "erring":
-        drawn = np.random.default_rng([seed, 19])
-        vertices = _bent(vertices, np.asarray(mesh.faces), card.diameter_m, drawn)
-        calibration = drawn.uniform(-1.0, 1.0, 2) * (Calibration().offset_m, Calibration().scale)
-    body = Renderer(vertices, np.asarray(mesh.faces))
+        bent_m = mesh_error(vertices, card.diameter_m, MESH_ERROR_M * drawn.random(), drawn)
+        vertices = vertices + bent_m[:, None] * vertex_normals(vertices, faces)
+    body = Renderer(vertices, faces)
     turn = se3.exp_so3(np.array([0.0, 0.0, rng.uniform(0.0, 2.0 * np.pi)]))
     lowest = float(np.asarray(mesh.vertices_m)[:, 2].min())
     T_fixed_object = se3.transform(turn, -turn @ card.centre_m)
@@ -110,23 +112,12 @@ def shots(card: ObjectCard, seed: int, rate_hz: float, condition: str) -> list[S
         table = Plane(up, float(up @ T_camera_fixed[:3, 3] + floor))
         shot = render([Instance(body, T_camera_fixed @ T_fixed_object)], K, Window(0, 0, *SIZE), table)
         depth = SENSOR.apply(shot.depth_m, shot.ids, shot.cosine, K, np.random.default_rng([seed, 18, i]))
-        if calibration is not None:
-            depth = np.where(depth > 0, depth * np.float32(1.0 + calibration[1]) + np.float32(calibration[0]), 0)
+        if condition == "erring":
+            depth = Calibration().apply(depth, 1.0, deepcopy(drawn))  # the same draw in every frame
         if condition == "hidden" and HIDDEN_S[0] <= i / rate_hz < HIDDEN_S[1]:
             depth = np.full_like(depth, 0.4)
         out.append(Shot(depth, stamp_ns, T, T_fixed_object))
     return out
-
-
-def _bent(vertices_m: Array, faces: Any, diameter_m: float, rng: np.random.Generator) -> Array:
-    """The vertices [V, 3] of an object that is not quite its mesh."""
-    corners = vertices_m[faces]
-    across = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
-    normals = np.zeros_like(vertices_m)
-    for k in range(3):
-        np.add.at(normals, faces[:, k], across)
-    normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-12)
-    return vertices_m + mesh_error(vertices_m, diameter_m, MESH_ERROR_M * rng.random(), rng)[:, None] * normals
 
 
 @dataclass(eq=False)

@@ -26,15 +26,15 @@ from typing import Any
 import numpy as np
 
 from benchmarks import results
-from benchmarks.exactness import motion, network_difference, relative_difference
-from pose_node import se3
+from benchmarks.exactness import difference, motion, network_difference, relative_difference
+from pose_node.card import load_card
 from pose_node.cloud import Cloud
 from pose_node.config import InferConfig, PipelineConfig
 from pose_node.demo import recording
 from pose_node.infer import OUTPUTS
+from pose_node.objects import object_folders
 from pose_node.pipeline import Pipeline
 from pose_node.prepare import prepare
-from pose_node.symmetry import nearest_symmetric
 
 MOTIONS = 4  # a crop
 ROUNDS = 2
@@ -47,11 +47,7 @@ CONFIGS = {
 
 def crops(models: Path) -> list[tuple[str, Cloud]]:
     """(object, points under its mask) of labels whose object is there."""
-    names = {}
-    for folder in sorted(models.iterdir()):
-        if (folder / "card.yaml").is_file():
-            card = Pipeline.load([folder], CONFIGS["cpu"]).cards[folder.name]
-            names[card.bop_id] = card.name
+    names = {card.bop_id: card.name for card in map(load_card, object_folders(models))}
     found = []
     for scene in recording.scenes():
         for frame in recording.read(scene):
@@ -114,10 +110,9 @@ def compare(
             differing += 1
         elif first.estimates:
             card = pipelines[name].cards[name]
-            T = first.estimates[0].T_camera_object
-            near = nearest_symmetric(T, second.estimates[0].T_camera_object, card.symmetry)
-            degrees.append(float(np.degrees(se3.angle(T[:3, :3].T @ near[:3, :3]))))
-            mm.append(1000.0 * float(np.linalg.norm((near - T)[:3] @ np.append(card.centre_m, 1.0))))
+            turn, shift = difference(second.estimates[0].T_camera_object, first.estimates[0].T_camera_object, card)
+            degrees.append(turn)
+            mm.append(1000.0 * shift * card.diameter_m)
     return {
         "outputs_rel_max": max(outputs),
         "pose_deg_max": max(degrees),

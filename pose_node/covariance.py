@@ -42,6 +42,13 @@ def depth_bias(away_m: Array) -> Array:
     return away_m * (size_m / max(range_m, 1e-9))
 
 
+def biased(covariance: Array, bias: Array) -> Array:
+    """``covariance`` [6, 6] with one more error, of one standard deviation ``bias``: [3] of the position, or [6] of the pose."""
+    whole = covariance.copy()
+    whole[: len(bias), : len(bias)] += np.outer(bias, bias)
+    return whole
+
+
 def independent_points(x: Array, residual: Array, weight: Array, count: int, diameter_m: float) -> float:
     """How many independent measurements residuals [N] at surface points x [N, 3] (object frame) of ``weight`` [N] stand for.
 
@@ -86,9 +93,7 @@ def pose_covariance(
     to_centre = np.block([[np.eye(3), shift], [np.zeros((3, 3)), card.diameter_m * np.eye(3)]])
     information, known = (point_information * to_centre.T @ M @ to_centre for M in (A, known))
     covariance = rotate_covariance(T[:3, :3], _invert(known, card) + floor(float(np.linalg.norm(away_m))))
-    bias = depth_bias(away_m)
-    covariance[:3, :3] += np.outer(bias, bias)
-    return rotate_covariance(T[:3, :3], information), covariance
+    return rotate_covariance(T[:3, :3], information), biased(covariance, depth_bias(away_m))
 
 
 def real_curvature(A: Array, total: Array, r2: Array, faked_rad: tuple[float, float]) -> tuple[Array, Array, Array]:

@@ -16,6 +16,7 @@ import numpy as np
 
 from pose_node import se3
 from pose_node.config import TrackConfig
+from pose_node.covariance import biased
 from pose_node.types import Array
 
 _SIDE_COS = np.cos(np.deg2rad(10.0))  # looks from nearer directions than this are of one side
@@ -74,7 +75,7 @@ class StaticPose:
 
     def add(self, look: Look) -> None:
         """Take one more look; the nearest of symmetric poses must have been chosen."""
-        whole = look.covariance - _CERTAIN * _shared(look.floor, look.bias)
+        whole = look.covariance - _CERTAIN * biased(look.floor, look.bias)
         new = (1.0 - self._config.common) * whole
         side = next((s for s in self._sides if s.towards @ look.towards > _SIDE_COS), None)
         if side is None:
@@ -110,7 +111,7 @@ class StaticPose:
         bias = np.linalg.solve(
             total, np.einsum("nij,nj->i", precisions[:, :, :3], np.stack([s.bias for s in self._sides]))
         )
-        self.covariance = _symmetric(np.linalg.inv(total)) + _CERTAIN * _shared(floor, bias)
+        self.covariance = _symmetric(np.linalg.inv(total)) + _CERTAIN * biased(floor, bias)
 
 
 class MovingPose:
@@ -159,13 +160,6 @@ class MovingPose:
         q = np.diag([self._config.acceleration_m_s2**2] * 3 + [self._config.turning_rad_s2**2] * 3)
         Q = np.block([[q * seconds**3 / 3.0, q * seconds**2 / 2.0], [q * seconds**2 / 2.0, q * seconds]])
         return _symmetric(F @ self._P @ F.T + Q)
-
-
-def _shared(floor: Array, bias: Array) -> Array:
-    """[6, 6] floor and the outer product of a bias [3] of the position, or [6] of the pose."""
-    whole = floor.copy()
-    whole[: len(bias), : len(bias)] += np.outer(bias, bias)
-    return whole
 
 
 def _symmetric(C: Array) -> Array:

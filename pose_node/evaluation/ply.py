@@ -96,3 +96,14 @@ def _checked(rows: Any) -> Any:
         if field.endswith(" count") and (rows[field] != rows.dtype[field.removesuffix(" count")].shape[0]).any():
             raise ValueError("a list of another length than a triangle's")
     return rows
+
+
+def vertex_normals(vertices: Array, triangles: Any) -> Array:
+    """[V, 3] unit normals, each the mean of those of its triangles weighed by area."""
+    a, b, c = (vertices[triangles[:, i]] for i in range(3))
+    of_face = np.cross(b - a, c - a)
+    normals = np.zeros_like(vertices)
+    for corner in range(3):
+        np.add.at(normals, triangles[:, corner], of_face)
+    length = np.linalg.norm(normals, axis=1, keepdims=True)
+    return normals / np.where(length > 0.0, length, 1.0)

@@ -23,7 +23,7 @@ from pose_node import se3
 from pose_node.card import load_card
 from pose_node.cloud import Cloud
 from pose_node.errors import InputError
-from pose_node.evaluation.ply import read_ply
+from pose_node.evaluation.ply import read_ply, vertex_normals
 from pose_node.types import Array, Track
 
 _FIXED, _CAMERA, _SAID = "fixed", "fixed/camera", "said"
@@ -122,7 +122,7 @@ class Canvas:
         size_m = float(np.ptp(vertices, axis=0).max())
         colour = _STATES.get(shown.state, _UNSEEN) if shown.seen else _UNSEEN
         if self._drawn.get(shown.name) != colour:  # a mesh is large: it is sent when it changes
-            normals = _vertex_normals(vertices, triangles)
+            normals = vertex_normals(vertices, triangles)
             mesh = rr.Mesh3D(
                 vertex_positions=vertices, triangle_indices=triangles, vertex_normals=normals, albedo_factor=colour
             )
@@ -221,17 +221,6 @@ def _ellipsoids(T_fixed_object: Array, covariance: Array, reach_m: float) -> rr.
     return rr.Ellipsoids3D(
         centers=centres, half_sizes=half_sizes, quaternions=quaternions, colors=[(255, 255, 255), *_AXES]
     )
-
-
-def _vertex_normals(vertices: Array, triangles: Any) -> Array:
-    """[V, 3] unit normals, each the mean of those of its triangles weighed by area."""
-    a, b, c = (vertices[triangles[:, i]] for i in range(3))
-    of_face = np.cross(b - a, c - a)
-    normals = np.zeros_like(vertices)
-    for corner in range(3):
-        np.add.at(normals, triangles[:, corner], of_face)
-    length = np.linalg.norm(normals, axis=1, keepdims=True)
-    return normals / np.where(length > 0.0, length, 1.0)
 
 
 def meshes_of(folders: Sequence[Path]) -> Callable[[str], tuple[Array, Any]]:
