@@ -20,9 +20,10 @@ from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
 from pose_node import __version__
-from pose_node.cloud import Cloud, checked_intrinsics
+from pose_node.camera_file import read_camera
+from pose_node.cloud import Cloud
 from pose_node.errors import InputError, PoseNodeError
-from pose_node.jsonfile import read_json
+from pose_node.image_files import read_depth, read_mask, size
 from pose_node.types import Array, Estimate, Result
 
 DONE, BAD_INPUT, NOTHING_FOUND, INTERRUPTED = 0, 2, 3, 130
@@ -67,14 +68,18 @@ def parser() -> argparse.ArgumentParser:
     one = commands.add_parser("estimate", help="find objects in one depth image")
     one.add_argument("depth", type=Path, metavar="DEPTH.png", help="16-bit depth image, or a float image in metres")
     one.add_argument(
-        "--camera", type=Path, required=True, metavar="CAM.json", help='{"cam_K": [9 numbers], "depth_scale": s}'
+        "--camera",
+        type=Path,
+        required=True,
+        metavar="CAM.json",
+        help='{"cam_K": [9 numbers], "depth_scale": s}, fx, fy, cx, cy, nine numbers as text, or a ROS calibration',
     )
     one.add_argument(
         "--object", action="append", required=True, metavar="N", help="object to look for; may be repeated"
     )
     where = one.add_mutually_exclusive_group()
     where.add_argument(
-        "--mask", type=Path, action="append", metavar="M.png", help="its pixels, not 0; once per instance"
+        "--mask", type=Path, action="append", metavar="M.png", help="its pixels, or a cut-out of it; once per instance"
     )
     where.add_argument(
         "--box", type=float, nargs=4, action="append", metavar=("X", "Y", "W", "H"), help="a box around it, pixels"
@@ -219,12 +224,15 @@ def _estimate(options: argparse.Namespace) -> int:
     names = list(dict.fromkeys(options.object))
     if (options.mask or options.box) and len(names) > 1:
         raise InputError(f"--mask and --box: found {len(names)} objects, expected one --object that they belong to.")
-    K, scale_of_file = read_camera(options.camera)
-    scale = options.depth_scale if options.depth_scale is not None else scale_of_file
-    depth_m = read_depth(options.depth, scale, force_scale=options.depth_scale is not None)
-    masks = {names[0]: [read_mask(path, depth_m.shape) for path in options.mask]} if options.mask else None
+    camera = read_camera(options.camera)
+    for note in camera.notes:
+        print(f"note: {note}", file=sys.stderr)
+    scale_mm = camera.depth_scale_mm if options.depth_scale is None else options.depth_scale
+    depth_m = read_depth(options.depth, scale_mm, scale_floats=options.depth_scale is not None)
+    camera.check_size(depth_m.shape, options.depth)
+    masks = {names[0]: [_mask(path, depth_m.shape) for path in options.mask]} if options.mask else None
     boxes = {names[0]: [box_mask(box, depth_m.shape) for box in options.box]} if options.box else None
-    cloud = Cloud.from_depth(depth_m, K)
+    cloud = Cloud.from_depth(depth_m, camera.K)
 
     from pose_node.objects import object_folders
     from pose_node.pipeline import Pipeline
@@ -243,57 +251,17 @@ def _estimate(options: argparse.Namespace) -> int:
         stages = ", ".join(f"{name} {1000 * s:.0f}" for name, s in result.stage_s.items())
         print(f"{1000 * seconds:.0f} ms on {pipeline.provider} ({stages})")
     if options.picture:
-        _draw(options.picture, depth_m, K, pipeline.cards, result)
+        _draw(options.picture, depth_m, camera.K, pipeline.cards, result)
         print(f"drawn in {options.picture}", file=sys.stderr if options.json else sys.stdout)
     return DONE if result.estimates else NOTHING_FOUND
 
 
-def read_depth(path: Path, scale: float, force_scale: bool = False) -> Array:
-    """A depth image [H, W] in metres; integers are ``scale`` millimetres each, floats are metres unless ``force_scale``.
-
-    Raises InputError when it cannot be read or is no depth image.
-    """
-    values = _read_image(path, "depth image")
-    if values.ndim != 2 or values.dtype == np.uint8 or values.dtype == bool:
-        kind = (
-            f"{values.dtype} with {values.shape[2]} channels"
-            if values.ndim == 3
-            else f"{8 * values.dtype.itemsize}-bit"
-        )
-        raise InputError(f"{path}: found a {kind} image, expected one channel of 16-bit counts or floats in metres.")
-    if not np.isfinite(scale) or scale <= 0:
-        raise InputError(f"depth scale: found {scale:g}, expected millimetres per count, above 0.")
-    if np.issubdtype(values.dtype, np.floating) and not force_scale:
-        return values.astype(np.float64)
-    return values.astype(np.float64) * (scale / 1000.0)
-
-
-def read_camera(path: Path) -> tuple[Array, float]:
-    """K [3, 3] and the depth scale (1 when the file has none) of a BOP camera file; raises InputError."""
-    values = read_json(path, "a camera file")
-    if not isinstance(values, Mapping) or "cam_K" not in values:
-        found = ", ".join(map(str, list(values)[:5])) if isinstance(values, Mapping) else type(values).__name__
-        frames = isinstance(values, Mapping) and any(isinstance(v, Mapping) and "cam_K" in v for v in values.values())
-        hint = " (it holds one entry for each frame: put one of them into a file)" if frames else ""
-        raise InputError(f"{path}: found {found or 'no keys'}, expected cam_K with nine numbers{hint}.")
-    try:
-        K = np.array(values["cam_K"], dtype=np.float64).reshape(3, 3)
-        scale = float(values.get("depth_scale", 1.0))
-    except (TypeError, ValueError) as error:
-        raise InputError(f"{path}: found cam_K {values['cam_K']!r}, expected nine numbers, row by row.") from error
-    return checked_intrinsics(K), scale
-
-
-def read_mask(path: Path, shape: tuple[int, ...]) -> Any:
-    """A mask [H, W] bool of the depth image's shape, true where any channel is not 0; raises InputError."""
-    values = _read_image(path, "mask")
-    mask = values != 0 if values.ndim == 2 else (values[..., :3] != 0).any(axis=2)
-    if mask.shape != shape:
-        raise InputError(
-            f"{path}: found a mask of {_size(mask.shape)} pixels, expected the depth image's {_size(shape)}."
-        )
+def _mask(path: Path, shape: tuple[int, ...]) -> NDArray[np.bool_]:
+    mask = read_mask(path, shape)
     if not mask.any():
-        raise InputError(f"{path}: the mask is empty, expected pixels that are not 0 on the object.")
+        raise InputError(
+            f"{path}: the mask is empty, expected pixels that are not background on the object.", "mask_empty"
+        )
     return mask
 
 
@@ -304,7 +272,7 @@ def box_mask(box: Sequence[float], shape: tuple[int, ...]) -> NDArray[np.bool_]:
         raise InputError(f"--box: found {width:g} x {height:g} pixels, expected a width and a height above 0.")
     if x >= shape[1] or y >= shape[0] or x + width <= 0 or y + height <= 0:
         raise InputError(
-            f"--box: found {x:g} {y:g} {width:g} {height:g}, expected a box inside the image of {_size(shape)} pixels."
+            f"--box: found {x:g} {y:g} {width:g} {height:g}, expected a box inside the image of {size(shape)} pixels."
         )
     v, u = np.indices(shape)
     return (u >= x) & (u < x + width) & (v >= y) & (v < y + height)
@@ -375,24 +343,6 @@ def _draw(path: Path, depth_m: Array, K: Array, cards: Mapping[str, Any], result
         draw(depth_m, K, instances).save(path)
     except (OSError, ValueError) as error:
         raise InputError(f"--picture: {path} cannot be written ({error}).") from error
-
-
-def _read_image(path: Path, what: str) -> Any:
-    from PIL import Image, UnidentifiedImageError
-
-    try:
-        with Image.open(path) as image:
-            return np.asarray(image.convert("RGB") if image.mode == "P" else image)
-    except FileNotFoundError as error:
-        raise InputError(f"{path}: no such file, expected a {what}.") from error
-    except UnidentifiedImageError as error:
-        raise InputError(f"{path}: is not an image, expected a {what}.") from error
-    except (OSError, ValueError, SyntaxError) as error:  # Pillow reports a broken PNG as SyntaxError
-        raise InputError(f"{path}: cannot be read ({error}), expected a {what}.") from error
-
-
-def _size(shape: Sequence[int]) -> str:
-    return f"{shape[1]} x {shape[0]}" if len(shape) == 2 else "x".join(map(str, shape))
 
 
 def _add_object(options: argparse.Namespace) -> int:

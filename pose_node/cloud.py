@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pose_node.errors import InputError
 from pose_node.types import Array, Indices
 
+_LARGEST_16 = int(np.iinfo(np.uint16).max)
+_FLOAT_LARGEST = float(np.finfo(np.float32).max)  # what some drivers and renderers write where they saw nothing
 _FARTHEST_M = 100.0  # beyond any depth camera or indoor lidar: such values are millimetres taken for metres, or junk
 
 
@@ -37,7 +41,8 @@ class Cloud:
     def from_depth(cls, depth_m: Array, K: Array, stamp_ns: int = 0, frame_id: str = "") -> Cloud:
         """Back-project a depth image.
 
-        depth_m: [H, W] metres along the optical axis; 0, negative, NaN and inf mean no reading (REP 117, REP 118).
+        depth_m: [H, W] metres along the optical axis; 0, negative, NaN, inf and the largest number of 32 bits mean no reading
+                 (REP 117, REP 118).
         K:       [3, 3] pinhole intrinsics in pixels; a pixel's centre lies at integer (u, v).
         Raises InputError when a shape, the intrinsics or the units cannot be meant.
         """
@@ -94,6 +99,16 @@ class Cloud:
         return len(self.points_m)
 
 
+def are_readings(counts: NDArray[Any]) -> NDArray[np.bool_]:
+    """Which integer depth counts are readings: neither 0 nor the largest of their type, which also stands for nothing seen.
+
+    Wider types whose values all fit into 16 bits hold a 16-bit image, as some readers of PNG return it.
+    """
+    widened = counts.dtype.itemsize > 2 and counts.max(initial=0) <= _LARGEST_16
+    largest = _LARGEST_16 if widened else np.iinfo(counts.dtype).max
+    return (counts > 0) & (counts != largest)
+
+
 def checked_intrinsics(K: Array) -> Array:
     """K as float64 [3, 3], or InputError that says what is wrong with it."""
     K = np.asarray(K, dtype=np.float64)
@@ -119,7 +134,7 @@ def _readings(depth_m: Array) -> tuple[Array, Indices, tuple[int, int]]:
         raise InputError(f"depth image: found {depth.dtype}, expected floats in metres (divide 16UC1 by 1000).")
     flat = depth.ravel()
     with np.errstate(invalid="ignore"):
-        index = np.flatnonzero((flat > 0.0) & (flat < np.inf))
+        index = np.flatnonzero((flat > 0.0) & (flat < _FLOAT_LARGEST))
     z = flat[index].astype(np.float64)
     _check_metres(z, "depth image")
     return z, index, (depth.shape[0], depth.shape[1])

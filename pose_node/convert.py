@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
 from pose_node import se3
-from pose_node.cloud import Cloud, checked_intrinsics
+from pose_node.cloud import Cloud, are_readings, checked_intrinsics
 from pose_node.errors import InputError
 from pose_node.types import Array
 
@@ -130,7 +130,7 @@ def depth_from_image(message: Any) -> NDArray[np.float32]:
         return pixels.astype(np.float32)
     depth = pixels.astype(np.float32)
     depth /= np.float32(1000.0)
-    depth[pixels == 0] = np.nan
+    depth[~are_readings(pixels)] = np.nan
     return depth
 
 

@@ -21,6 +21,7 @@ from pose_node import se3
 from pose_node.cloud import Cloud, checked_intrinsics
 from pose_node.errors import InputError
 from pose_node.evaluation.source import Frame, Label
+from pose_node.image_files import read_depth, read_mask
 from pose_node.jsonfile import read_json
 from pose_node.types import Array
 
@@ -194,35 +195,22 @@ def _pose(rotation: Any, translation_mm: Any, path: Path) -> Array:
 def _depth(path: Path, number: int, camera: Mapping[str, Any]) -> tuple[Array, Array]:
     try:
         K = checked_intrinsics(np.array(camera["cam_K"], float).reshape(3, 3))
-        scale = float(camera["depth_scale"]) / 1000.0
+        scale = float(camera["depth_scale"])
     except (KeyError, TypeError, ValueError) as error:
         if isinstance(error, InputError):
             raise
         raise InputError(f"{path / CAMERA}: frame {number} has no readable cam_K and depth_scale ({error}).") from None
-    image = next((p for p in (path / "depth" / f"{number:06d}{end}" for end in (".png", ".tif")) if p.is_file()), None)
-    values = _image(image or path / "depth" / f"{number:06d}.png")
-    if values.ndim != 2:
-        raise InputError(f"{image}: found {values.shape[2]} channels, expected a depth image of one.")
-    return values.astype(np.float64) * scale, K
+    stem = path / "depth" / f"{number:06d}"
+    image = next(
+        (p for p in (stem.with_suffix(end) for end in (".png", ".tif")) if p.is_file()), stem.with_suffix(".png")
+    )
+    return read_depth(image, scale, scale_floats=True), K
 
 
 def _masked(label: Label, path: Path, number: int, shape: tuple[int, ...]) -> Label:
     file = path / "mask_visib" / f"{number:06d}_{label.instance:06d}.png"
-    values = _image(file)
-    if values.shape[:2] != shape:
-        raise InputError(f"{file}: found a mask of {values.shape[:2]}, expected the depth image's {shape}.")
-    mask = values != 0 if values.ndim == 2 else (values != 0).any(axis=2)
+    mask = read_mask(file, shape)
     return Label(label.bop_id, label.instance, label.T_camera_object, label.visible_share, mask)
-
-
-def _image(path: Path) -> Any:
-    from PIL import Image
-
-    try:
-        with Image.open(path) as image:
-            return np.asarray(image)
-    except (OSError, ValueError, SyntaxError) as error:  # Pillow reports a broken PNG as SyntaxError
-        raise InputError(f"{path}: cannot be read ({error}), expected an image of a BOP set.") from None
 
 
 def _number(name: str) -> int:

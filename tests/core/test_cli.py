@@ -204,14 +204,17 @@ def test_scales_that_cannot_be_meant(frame, fake, capsys):
     ("text", "words"),
     [
         ("{", "is not JSON"),
-        ("[]", "found list, expected cam_K"),
+        ("[]", "found [], expected cam_K"),
+        ("7 x", "nor nine numbers, expected cam_K"),
         ("{}", "found no keys, expected cam_K"),
-        ('{"K": 1}', "found K, expected cam_K"),
+        ("{}", 'as in {"cam_K": [600, 0, 320, 0, 600, 240, 0, 0, 1]'),
+        ('{"K": 1}', "found K 1, expected cam_K"),
         (json.dumps({"1": {"cam_K": K}}), "put one of them into a file"),
-        ('{"cam_K": [1, 2]}', "found cam_K [1, 2], expected nine numbers"),
-        ('{"cam_K": "none"}', "expected nine numbers"),
+        ('{"cam_K": [1, 2]}', "found cam_K [1, 2], expected cam_K with nine numbers"),
+        ('{"cam_K": "none"}', "found cam_K none, expected"),
         (json.dumps({"cam_K": [0.0] * 8 + [1.0]}), "expected positive focal lengths"),
-        (json.dumps({"cam_K": K, "depth_scale": "mm"}), "expected nine numbers"),
+        (json.dumps({"cam_K": K, "depth_scale": "mm"}), "found numbers that do not read"),
+        (json.dumps({"cam_K": np.reshape(K, (3, 3)).T.ravel().tolist()}), "expected [0, fy, cy] and [0, 0, 1]"),
     ],
 )
 def test_cameras_that_cannot_be_meant(frame, capsys, text, words):
@@ -234,14 +237,37 @@ def test_masks_and_boxes_that_cannot_be_meant(frame, capsys):
     refused(capsys, run(frame, "--object", "bowl", "--mask", frame / "mask.png"), "found 2 objects")
 
 
-def test_a_mask_may_be_of_any_kind(frame):
-    wanted = cli.read_mask(frame / "mask.png", SHAPE)
-    for name, values in {
-        "bits.png": wanted,
-        "wide.png": wanted.astype(np.uint16) * 700,
-        "colour.png": np.stack([wanted * 0, wanted * 255, wanted * 0], -1).astype(np.uint8),
-    }.items():
-        assert np.array_equal(cli.read_mask(image(frame, name, values), SHAPE), wanted)
+def test_a_mask_of_the_whole_image_is_said_to_be_one(frame, capsys):
+    white = image(frame, "white.png", np.full(SHAPE, 255, np.uint8))
+    refused(capsys, run(frame, "--mask", white), "covers all 64 x 48 pixels", "expected some background")
+
+
+def test_a_cut_out_is_a_mask(frame, fake):
+    cut_out = np.full((*SHAPE, 4), 255, np.uint8)
+    cut_out[..., 3] = np.asarray(Image.open(frame / "mask.png"))
+    run(frame, "--mask", image(frame, "cut_out.png", cut_out))
+    (mask,) = fake.asked["masks"]["mug"]
+    assert mask.sum() == 400
+
+
+def test_the_largest_count_is_no_reading(frame, fake):
+    depth = np.full(SHAPE, 8000, np.uint16)
+    depth[:, 10:] = 65535
+    run(frame, depth=image(frame, "far.png", depth).name)
+    assert len(fake.asked["cloud"]) == 480
+
+
+def test_a_camera_of_images_of_another_size(frame, capsys):
+    (frame / "half.json").write_text(json.dumps({"cam_K": K, "width": 32, "height": 24}))
+    refused(capsys, run(frame, camera="half.json"), "depth.png: found 64 x 48 pixels, expected 32 x 24, of which")
+
+
+def test_what_was_assumed_of_a_camera_is_said(frame, fake, capsys):
+    P = [*K[:3], 0.0, *K[3:6], 0.0, *K[6:], 0.0]
+    values = {"camera_matrix": {"data": K}, "distortion_coefficients": {"data": [0.1, 0, 0, 0, 0]}}
+    (frame / "lens.yaml").write_text(json.dumps({**values, "projection_matrix": {"data": P}}))
+    assert run(frame, "--depth-scale", 0.1, camera="lens.yaml") == 3
+    assert "note:" in capsys.readouterr().err
 
 
 def test_an_unknown_object_names_the_nearest(frame, capsys):

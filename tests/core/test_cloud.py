@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
-from pose_node.cloud import Cloud, checked_intrinsics
+from pose_node.cloud import Cloud, are_readings, checked_intrinsics
 from pose_node.errors import InputError
 
 K = np.array([[500.0, 0.0, 3.2], [0.0, 510.0, 2.1], [0.0, 0.0, 1.0]])
@@ -51,6 +51,25 @@ def test_rays_of_a_pinhole_give_the_pinholes_cloud(depth):
     np.testing.assert_allclose(general.points_m, pinhole.points_m, atol=1e-12)
     np.testing.assert_array_equal(general.source_index, pinhole.source_index)
     assert general.K is None
+
+
+def test_the_largest_float_is_no_reading():
+    largest = np.finfo(np.float32).max
+    depth = np.array([[1.0, largest], [2.0, 3.0]], np.float32)
+    assert Cloud.from_depth(depth, K).source_index.tolist() == [0, 2, 3]
+    assert Cloud.from_depth(depth.astype(float), K).source_index.tolist() == [0, 2, 3]
+
+
+@pytest.mark.parametrize("dtype", ["u2", ">u2", "i2", "u4", "i4"])
+def test_the_ends_of_a_count_are_no_readings(dtype):
+    counts = np.array([0, 1, 70, np.iinfo(dtype).max], dtype)
+    assert are_readings(counts).tolist() == [False, True, True, False]
+
+
+def test_a_16_bit_image_in_a_wider_type_keeps_its_largest():
+    assert are_readings(np.array([[0, 1, 65535]], np.int32)).tolist() == [[False, True, False]]
+    assert are_readings(np.array([[0, 65535, 65536]], np.int32)).tolist() == [[False, True, True]]
+    assert are_readings(np.empty((0, 3), np.int32)).shape == (0, 3)
 
 
 def test_pixels_without_a_ray_are_no_reading():

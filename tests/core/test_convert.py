@@ -175,10 +175,10 @@ def test_steps_that_leave_no_room_are_refused(change):
 
 @pytest.mark.parametrize("order", "<>")
 @pytest.mark.parametrize("padding", [0, 3])
-def test_16uc1_is_millimetres_and_zero_is_no_reading(order, padding):
+def test_16uc1_is_millimetres_and_zero_and_the_largest_are_no_reading(order, padding):
     pixels = np.array([[0, 1, 1000], [65535, 2, 500]], dtype=f"{order}u2")
     depth = convert.depth_from_image(image_message(pixels, "16UC1", padding))
-    np.testing.assert_array_equal(depth, np.array([[np.nan, 0.001, 1.0], [65.535, 0.002, 0.5]], np.float32))
+    np.testing.assert_array_equal(depth, np.array([[np.nan, 0.001, 1.0], [np.nan, 0.002, 0.5]], np.float32))
     assert depth.dtype == np.float32
 
 

@@ -7,6 +7,7 @@ import json
 import numpy as np
 import pytest
 from bop_writing import CORNERS_M, SHAPE, K, pose, write_models, write_scene
+from PIL import Image
 
 from pose_node.errors import InputError
 from pose_node.evaluation.bop import BopFolder, models_folder, plain_name
@@ -101,8 +102,25 @@ def test_a_label_that_is_no_pose_says_so(folder, entry):
 def test_an_image_that_does_not_read_says_so(folder, name, data):
     path = folder / "test" / "000002" / name
     path.unlink() if data is None else path.write_bytes(data)
-    with pytest.raises(InputError, match="cannot be read"):
+    with pytest.raises(InputError, match=r"cannot be read|no such file|is not an image"):
         list(BopFolder(folder).frames())
+
+
+def test_an_opaque_colour_mask_is_the_same_mask(folder):
+    grey = [x.mask for frame in BopFolder(folder).frames() for x in frame.labels]
+    for path in (folder / "test" / "000002" / "mask_visib").iterdir():
+        Image.open(path).convert("RGBA").save(path)
+    for one, other in zip(grey, (x.mask for frame in BopFolder(folder).frames() for x in frame.labels)):
+        assert np.array_equal(one, other) and not one.all()
+
+
+def test_the_largest_count_is_no_reading(folder):
+    path = folder / "test" / "000002" / "depth" / "000003.png"
+    counts = np.asarray(Image.open(path)).copy()
+    seen = np.count_nonzero(counts)
+    counts[counts == 0] = 65535
+    Image.fromarray(counts).save(path)
+    assert len(next(BopFolder(folder).frames()).cloud) == seen
 
 
 def test_a_folder_without_scenes_says_so(tmp_path):

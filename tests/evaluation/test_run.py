@@ -155,7 +155,7 @@ def test_an_object_that_the_set_does_not_know_can_be_looked_for(folder, tmp_path
 
 def test_what_was_done_before_a_broken_image_is_kept(folder, tmp_path, knowing):
     (folder / "scenes" / "000002" / "depth" / "000011.png").write_bytes(b"")
-    with pytest.raises(InputError, match="cannot be read"):
+    with pytest.raises(InputError, match="is not an image"):
         evaluate_folder(folder, tmp_path / "run")
     done = read_run(tmp_path / "run")
     assert [f.frame for f in done.frames] == ["000003"] and done.summary == {}

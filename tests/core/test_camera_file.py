@@ -1,0 +1,114 @@
+"""Camera files: every kind that people have gives the same K; what is none is answered with an example."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from pose_node.camera_file import read_camera
+from pose_node.errors import InputError
+
+K = np.array([[615.5, 0.0, 320.25], [0.0, 616.0, 240.5], [0.0, 0.0, 1.0]])
+FLAT, COLUMNS = K.ravel().tolist(), K.T.ravel().tolist()
+P = [615.5, 0.0, 320.25, 0.0, 0.0, 616.0, 240.5, 0.0, 0.0, 0.0, 1.0, 0.0]
+FOCAL = {"fx": 615.5, "fy": 616.0, "cx": 320.25, "cy": 240.5}
+SIZE = {"width": 640, "height": 480}
+ROS = f"""
+image_width: 640
+image_height: 480
+camera_name: depth
+camera_matrix:
+  rows: 3
+  cols: 3
+  data: {FLAT}
+"""
+LENS = f"""
+distortion_model: plumb_bob
+distortion_coefficients:
+  rows: 1
+  cols: 5
+  data: [0.1, -0.2, 0.0, 0.0, 0.0]
+projection_matrix:
+  rows: 3
+  cols: 4
+  data: {P}
+"""
+RS = """ Intrinsic of "Depth" / 640x480 / {Z16}
+  Width:      \t640
+  Height:     \t480
+  PPX:        \t320.25
+  PPY:        \t240.5
+  Fx:         \t615.5
+  Fy:         \t616.0
+  Distortion: \tBrown Conrady
+  Coeffs:     \t0  \t0  \t0  \t0  \t0
+  FOV (deg):  \t55.0 x 42.6
+"""
+OPENCV = f"""%YAML:1.0
+---
+camera_matrix: !!opencv-matrix
+   rows: 3
+   cols: 3
+   dt: d
+   data: {FLAT}
+"""
+FILES = {
+    "cam_K": (json.dumps({"cam_K": FLAT, "depth_scale": 0.1}), 0.1, None),
+    "rows": (json.dumps({"cam_K": K.tolist()}), 1.0, None),
+    "text": ("615.5 0 320.25\n0 616 240.5\n0 0 1\n", 1.0, None),
+    "text with commas": ("# depth camera\n615.5, 0, 320.25, 0, 616, 240.5, 0, 0, 1", 1.0, None),
+    "numpy's text": (str(K), 1.0, None),
+    "list": (json.dumps(K.tolist()), 1.0, None),
+    "4x4": ("615.5 0 320.25 0\n0 616 240.5 0\n0 0 1 0\n0 0 0 1", 1.0, None),
+    "bop": (json.dumps({**FOCAL, **SIZE, "depth_scale": 0.1}), 0.1, (480, 640)),
+    "ppx": (json.dumps({"fx": 615.5, "fy": 616.0, "ppx": 320.25, "ppy": 240.5, "coeffs": [0] * 5}), 1.0, None),
+    "open3d": (json.dumps({**SIZE, "intrinsic_matrix": COLUMNS}), 1.0, (480, 640)),
+    "open3d with a pose": (json.dumps({"intrinsic": {**SIZE, "intrinsic_matrix": COLUMNS}}), 1.0, (480, 640)),
+    "megapose": (json.dumps({"K": K.tolist(), "resolution": [480, 640]}), 1.0, (480, 640)),
+    "ros calibration": (ROS, 1.0, (480, 640)),
+    "ros calibration of a lens": (ROS.replace("616.0", "600.0") + LENS, 1.0, (480, 640)),
+    "camera info": (f"height: 480\nwidth: 640\nd: [0.0]\nk: {FLAT}\np: {P}\n---\nheight: 480\n", 1.0, (480, 640)),
+    "camera info of ros 1": (json.dumps({"D": [0.1], "K": [1.0] * 9, "P": P}), 1.0, None),
+    "rs-enumerate-devices": (RS, 1.0, (480, 640)),
+    "opencv": (OPENCV, 1.0, None),
+}
+
+
+@pytest.mark.parametrize("kind", FILES)
+def test_every_kind_gives_the_same_camera(tmp_path, kind):
+    text, scale_mm, shape = FILES[kind]
+    (tmp_path / "camera").write_text(text)
+    camera = read_camera(tmp_path / "camera")
+    np.testing.assert_array_equal(camera.K, K)
+    assert camera.depth_scale_mm == scale_mm and camera.shape == shape
+    assert bool(camera.notes) == ("lens" in kind or "ros 1" in kind)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (json.dumps({"cam_K": COLUMNS}), r"expected \[0, fy, cy\]"),
+        (json.dumps({"intrinsic_matrix": FLAT}), r"expected \[0, fy, cy\]"),
+        (ROS + LENS.partition("projection")[0], "distortion .* no projection matrix"),
+        (RS + RS, "is not JSON .* nor nine numbers"),
+        ("1 2 3 4", "found .*4.*, expected cam_K"),
+        (" ".join(map(str, range(16))), "expected cam_K"),
+        (json.dumps({"K": K.tolist(), "resolution": "vga"}), "do not read"),
+        (json.dumps({"fx": None, "fy": 1, "cx": 1, "cy": 1}), "do not read"),
+        ("just words", "nor nine numbers"),
+        ("", "is not JSON|found"),
+    ],
+)
+def test_what_is_no_camera_says_so_with_the_file(tmp_path, text, words):
+    (tmp_path / "camera.txt").write_text(text)
+    with pytest.raises(InputError, match=words) as caught:
+        read_camera(tmp_path / "camera.txt")
+    assert "camera.txt" in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_a_binary_file_is_no_camera(tmp_path):
+    (tmp_path / "camera.npy").write_bytes(b"\x93NUMPY\xff\xfe")
+    with pytest.raises(InputError, match="is no text"):
+        read_camera(tmp_path / "camera.npy")
