@@ -29,3 +29,8 @@ class MeshError(PoseNodeError, ValueError):
 
 class ModelError(PoseNodeError, RuntimeError):
     """A network file is missing, corrupt, of the wrong hash or shape, or its provider failed."""
+
+
+def code_of(error: Exception) -> str:
+    """The stable code of an error, for counting."""
+    return error.code if isinstance(error, InputError) else type(error).__name__.removesuffix("Error").lower()

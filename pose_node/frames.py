@@ -1,12 +1,11 @@
-"""Putting a measurement together from its messages, and handing the newest one to the worker. Attributes and times only."""
+"""Putting a measurement together from its messages. Attributes and times only."""
 
 from __future__ import annotations
 
-import threading
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any
 
 import numpy as np
 
@@ -14,8 +13,6 @@ from pose_node import convert
 from pose_node.cloud import Cloud
 from pose_node.errors import InputError
 from pose_node.types import Masks
-
-T = TypeVar("T")
 
 _KEPT = 16  # camera infos and masks kept for a measurement that is still to come
 _WAITING = 8  # measurements that wait for their mask or camera info
@@ -185,37 +182,6 @@ class Holding:
                 self._held.popleft()
                 return frame
         return None
-
-
-class Mailbox(Generic[T]):
-    """One slot between two threads: what is put replaces what nobody took."""
-
-    def __init__(self) -> None:
-        self._changed = threading.Condition()
-        self._item: T | None = None
-        self._closed = False
-
-    def put(self, item: T) -> bool:
-        """Leave ``item``; True when it replaced another."""
-        with self._changed:
-            replaced = self._item is not None
-            self._item = item
-            self._changed.notify()
-            return replaced
-
-    def get(self) -> T | None:
-        """Wait for an item; None once closed."""
-        with self._changed:
-            while self._item is None and not self._closed:
-                self._changed.wait()
-            item, self._item = self._item, None
-            return None if self._closed else item
-
-    def close(self) -> None:
-        """Wake the reader for the last time."""
-        with self._changed:
-            self._closed = True
-            self._changed.notify_all()
 
 
 def _bytes(messages: Iterable[Any]) -> int:

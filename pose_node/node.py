@@ -1,20 +1,24 @@
 """The ROS 2 node: a lifecycle node around ``Pipeline``. The only module of the chain that imports rclpy.
 
 Two threads: the executor's takes messages and puts them together, the worker's estimates and publishes. Between them
-lies one slot, so the newest frame wins and memory is bounded whatever the rate of the camera. With a fixed frame objects
-are tracked in it (``Pipeline.step``), and detections run in a process beside; without one every frame stands alone.
+lies one slot, so the newest frame wins and memory is bounded whatever the rate of the camera. There is one worker as long
+as the node lives, so a pipeline never has two frames at once; what a frame of an earlier activation gives is dropped. With
+a fixed frame objects are tracked in it (``Pipeline.step``), and detections run in a process beside; without one every
+frame stands alone.
 """
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import threading
 import time
 import traceback
 from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -23,6 +27,7 @@ import rclpy
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from geometry_msgs.msg import PoseArray, PoseStamped, PoseWithCovarianceStamped
 from rcl_interfaces.msg import SetParametersResult
+from rclpy.clock import Clock, ClockType
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.signals import SignalHandlerOptions
@@ -35,17 +40,38 @@ from visualization_msgs.msg import MarkerArray
 
 from pose_node import convert, ros_messages, ros_parameters
 from pose_node.cloud import Cloud
-from pose_node.errors import ConfigError, InputError, PoseNodeError
-from pose_node.frames import Frame, Holding, Mailbox, Pairing
+from pose_node.config import SegmentConfig
+from pose_node.errors import ConfigError, InputError, PoseNodeError, code_of
+from pose_node.frames import Frame, Holding, Pairing
 from pose_node.objects import object_folders
+from pose_node.ros_status import Status, Word
 from pose_node.ros_subscription import Input
 from pose_node.tf_buffer import TfBuffer
 from pose_node.types import Estimate, Rejected, Result, Step, Track
+from pose_node.worker import Worker
 
 _HOUSEKEEPING_S = 0.1
 _SOURCE_SILENT_S = 1.0  # with input "auto", the other source may take over after this silence
-_STOP_S = 3.0  # the worker's time to finish its frame
+_FINISH_S = 1.0  # at the end of the process a frame whose answer nobody wants has so long to finish
+_CLEANUP_S = 30.0  # and so long in cleanup, which gives back what the frame uses
+_SAMPLE = 1000  # points of a cloud that tell how far it reaches
 _FAILED = (PoseNodeError, OSError)  # what configuring can meet in folders and settings
+
+
+class StoppedError(BaseException):
+    """The process was told to end while the node was busy. Not an Exception: nobody on the way may take it for a fault."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Activation:
+    """What lives from activate to deactivate. begun: empty until the worker had its first frame."""
+
+    pipeline: Any
+    labels: dict[int, str]
+    pairing: Pairing
+    tf: TfBuffer | None
+    holding: Holding | None
+    begun: threading.Event
 
 
 class PoseNode(LifecycleNode):
@@ -63,21 +89,25 @@ class PoseNode(LifecycleNode):
         self._outputs: dict[str, Any] = {}
         self._inputs: list[Input] = []
         self._own_services: list[Any] = []
-        self._pairing: Pairing | None = None
-        self._holding: Holding | None = None
-        self._mailbox: Mailbox[Frame] | None = None
-        self._worker: threading.Thread | None = None
         self._source: tuple[str, float] | None = None
         self._measured_ns: int | None = None
-        self._beside: Any = None
-        self._tf: TfBuffer | None = None
+        self._detector: Any = None
         self._wanted: Counter[str] = Counter()  # asked for by services, done by the worker
         self._active: frozenset[str] = frozenset()
-        self._status = _Status()
+        self._now: _Activation | None = None
+        self._publishing = threading.Lock()  # held while an answer leaves, and while it is told that none may any more
+        self._worker = Worker(self._work)
+        self._status = Status()
+        self._broken = ""  # why the node goes to the error state
+        self.interruptible: Callable[[], AbstractContextManager[None]] = (
+            nullcontext  # within, a signal raises StoppedError
+        )
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
+        # Timers of the node's own clock stand still while use_sim_time waits for a /clock, and so would diagnostics.
+        steady = Clock(clock_type=ClockType.STEADY_TIME)
         self._timers_own = [
-            self.create_timer(_HOUSEKEEPING_S, self._keep_house),
-            self.create_timer(self.settings.node.diagnostics_period_s, self._report),
+            self.create_timer(_HOUSEKEEPING_S, self._keep_house, clock=steady),
+            self.create_timer(self.settings.node.diagnostics_period_s, self._report, clock=steady),
         ]
 
     # Lifecycle ------------------------------------------------------------------------------------------------------
@@ -85,45 +115,54 @@ class PoseNode(LifecycleNode):
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Load the objects and offer the outputs; on failure say why and stay unconfigured."""
         try:
-            self.settings = ros_parameters.read(self)
-            self._load()
+            with self.interruptible():
+                self.settings = ros_parameters.read(self)
+                self._load()
         except _FAILED as error:
-            self._status.failed(_code(error), str(error))
+            self._status.halted(code_of(error), str(error))
             self.get_logger().error(str(error))
             self._forget()
             return TransitionCallbackReturn.FAILURE
+        except StoppedError:
+            self._forget()
+            return TransitionCallbackReturn.FAILURE
         except Exception as error:  # rclpy would turn it into an error state without a word
-            self._status.failed("internal", f"{type(error).__name__}: {error}")
+            self._status.halted("internal", f"{type(error).__name__}: {error}")
             self.get_logger().error(f"cannot configure: {type(error).__name__}: {error}\n{traceback.format_exc()}")
             return TransitionCallbackReturn.ERROR
+        self._status.configured()
         return super().on_configure(state)
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Subscribe, and start the worker."""
+        """Subscribe, and let the worker have frames."""
         self._status.begin()
         self._source = self._measured_ns = None
-        self._pairing = Pairing(self.settings.node.sync_wait_s, self._refuse)
-        self._mailbox = Mailbox()
-        self._tf = TfBuffer() if self._tracks() else None
-        self._holding = Holding(self._refuse) if self._tracks() else None
-        self._pipeline.reset()
+        self._wanted.clear()
         self._active = frozenset(self._pipeline.cards)
-        self._worker = threading.Thread(target=self._work, args=(self._mailbox,), name="estimate", daemon=True)
-        self._worker.start()
+        self._now = _Activation(
+            pipeline=self._pipeline,
+            labels=self._labels,
+            pairing=Pairing(self.settings.node.sync_wait_s, self._refuse),
+            tf=TfBuffer() if self._tracks() else None,
+            holding=Holding(self._refuse) if self._tracks() else None,
+            begun=threading.Event(),
+        )
         self._own_services = self._serve()
         self._inputs = self._subscribe()
         self.get_logger().info("active")
         return super().on_activate(state)
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Unsubscribe, and stop the worker; nothing is published after this."""
+        """Unsubscribe; nothing is published after this. A frame that is worked on goes on, and its answer is dropped."""
         self._stop()
+        if self._broken:
+            return TransitionCallbackReturn.ERROR
         return super().on_deactivate(state)
 
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Forget the objects and the outputs."""
+        """Forget the objects and the outputs, as soon as no frame needs them."""
         self._forget()
-        return TransitionCallbackReturn.SUCCESS
+        return TransitionCallbackReturn.ERROR if self._broken else TransitionCallbackReturn.SUCCESS
 
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Stop from any state."""
@@ -135,7 +174,15 @@ class PoseNode(LifecycleNode):
         """Back to unconfigured, from where the node can be configured again."""
         self._stop()
         self._forget()
+        self._broken = ""
         return TransitionCallbackReturn.SUCCESS
+
+    def _break_down(self, code: str, sentence: str) -> None:
+        """Go to the error state, by the way that is open from where the node is."""
+        self.get_logger().error(sentence)
+        self._status.halted(code, sentence)
+        self._broken = sentence
+        (self.trigger_cleanup if self._now is None else self.trigger_deactivate)()
 
     def _load(self) -> None:
         # Here and not above: a node that is refused its parameters need not load ONNX Runtime first.
@@ -148,15 +195,18 @@ class PoseNode(LifecycleNode):
         for name in self._labels.values():
             if name not in names:
                 raise ConfigError(f"parameter mask_labels: found object {name!r}, expected one of {', '.join(names)}.")
+        begin_s = time.monotonic()
         self._pipeline = Pipeline.load(folders, config=self.settings.pipeline)
+        load_s = time.monotonic() - begin_s
         # The chain's matrices are small: more threads only wait for each other.
         threadpool_limits(self.settings.pipeline.infer.threads)
         if self._tracks():
             _need_tf_messages(node.fixed_frame)
         if self._tracks() and self.settings.pipeline.track.detect_beside:
-            from pose_node.beside import Beside
+            from pose_node.detector_process import DetectorProcess
 
-            self._beside = self._pipeline.stream.detections = Beside(folders, self.settings.pipeline)
+            self._detector = DetectorProcess(folders, self.settings.pipeline, load_s)
+            self._pipeline.stream.detections = self._detector
         self._meshes = {name: card.mesh_path.resolve().as_uri() for name, card in self._pipeline.cards.items()}
         self._offer("~/poses", PoseArray)
         self._offer("~/markers", MarkerArray)
@@ -194,9 +244,12 @@ class PoseNode(LifecycleNode):
             self.destroy_lifecycle_publisher(publisher)
         self._outputs = {}
         self._pipeline = None
-        if self._beside is not None:
-            self._beside.close()
-        self._beside = None
+        if self._detector is not None:
+            self._detector.close()
+        self._detector = None
+        with suppress(StoppedError), self.interruptible():
+            if not self._worker.wait_idle(_CLEANUP_S):
+                self.get_logger().warning(f"a frame of before is still worked on after {_CLEANUP_S:g} s")
 
     def _tracks(self) -> bool:
         return bool(self.settings.node.fixed_frame) and self.settings.pipeline.track.enabled
@@ -208,11 +261,9 @@ class PoseNode(LifecycleNode):
         for service in self._own_services:
             self.destroy_service(service)
         self._own_services = []
-        self._pairing = self._holding = None
-        if self._mailbox is not None and self._worker is not None:
-            self._mailbox.close()
-            self._worker.join(_STOP_S)
-        self._mailbox, self._worker = None, None
+        with self._publishing:
+            self._now = None
+        self._worker.drop()
 
     def _on_set_parameters(self, changes: Sequence[Any]) -> SetParametersResult:
         values = {change.name: change.value for change in changes}
@@ -234,24 +285,26 @@ class PoseNode(LifecycleNode):
         if wanted in ("auto", "points"):
             sources.append(hear(PointCloud2, "points", 2, lambda m: self._on_measurement("points", m)))
         sources.append(hear(Image, "mask", 5, self._on_mask))
-        if self._tf is not None:
+        if self._now is not None and self._now.tf is not None:
             TFMessage = ros_messages.tf2_msgs.msg.TFMessage
             sources.append(hear(TFMessage, "/tf", 100, lambda m: self._on_tf(m, False)))
             sources.append(hear(TFMessage, "/tf_static", 100, lambda m: self._on_tf(m, True)))
         return sources
 
     def _on_tf(self, message: Any, static: bool) -> None:
-        if self._tf is not None:
-            try:
-                self._tf.add(message, static)
-            except InputError as error:
-                self._status.warn(error.code, str(error))
-            if self._holding:  # some robots send a thousand transforms a second
-                self._hand_over()
+        now = self._now
+        if now is None or now.tf is None:
+            return
+        try:
+            now.tf.add(message, static)
+        except InputError as error:
+            self._status.warn(error.code, str(error))
+        if now.holding:  # some robots send a thousand transforms a second
+            self._hand_over()
 
     def _on_measurement(self, source: str, message: Any) -> None:
         now_s = time.monotonic()
-        if self._pairing is None:
+        if self._now is None:
             return
         self._status.count("frames_received")
         # With both sources connected, one of them serves: two would answer each moment twice.
@@ -260,17 +313,17 @@ class PoseNode(LifecycleNode):
             return
         self._source = (source, now_s)
         self._measured_ns = convert.stamp_ns(message)
-        self._pairing.add_measurement(message, source == "depth", now_s)
+        self._now.pairing.add_measurement(message, source == "depth", now_s)
         self._hand_over()
 
     def _on_info(self, message: Any) -> None:
-        if self._pairing is not None:
-            self._pairing.add_info(message)
+        if self._now is not None:
+            self._now.pairing.add_info(message)
             self._hand_over()
 
     def _on_mask(self, message: Any) -> None:
-        if self._pairing is not None:
-            self._pairing.add_mask(message)
+        if self._now is not None:
+            self._now.pairing.add_mask(message)
             self._hand_over()
 
     def _serve(self) -> list[Any]:
@@ -286,98 +339,129 @@ class PoseNode(LifecycleNode):
         """Look for an object from the next frame on, or no longer."""
         self._active = self._active | {name} if request.data else self._active - {name}
         answer.success, answer.message = True, f"looking for {', '.join(sorted(self._active)) or 'nothing'}."
-        self._status.facts["active"] = " ".join(sorted(self._active))
         return answer
 
     def _ask(self, what: str, answer: Any) -> Any:
         """A service's wish, which the worker fulfils with the next frame: only it touches the tracks."""
-        answer.success = self._tf is not None
-        if answer.success:
-            self._wanted[what] += 1
-            answer.message = "with the next frame."
+        problem = "" if what != "detect" or self._detector is None else self._detector.condition().problem
+        if self._now is None or self._now.tf is None:
+            answer.success, answer.message = (
+                False,
+                "found no fixed_frame, expected one: without it there are no tracks.",
+            )
         else:
-            answer.message = "found no fixed_frame, expected one: without it there are no tracks."
+            self._wanted[what] += 1
+            answer.success, answer.message = not problem, problem or "with the next frame."
         return answer
 
     def _hand_over(self) -> None:
-        if self._pairing is None or self._mailbox is None:
+        now = self._now
+        if now is None:
             return
         now_s = time.monotonic()
-        frame = self._pairing.take(now_s, masked=self._published("mask") > 0)
-        if self._holding is not None:
+        frame = now.pairing.take(now_s, masked=self._published("mask") > 0)
+        if now.holding is not None:
             if frame is not None:
-                self._holding.add(frame, now_s)
-            frame = self._holding.take(now_s, self.settings.node.tf_wait_s, self._pose_may_come)
-        if frame is not None and self._mailbox.put(frame):
+                now.holding.add(frame, now_s)
+            frame = now.holding.take(now_s, self.settings.node.tf_wait_s, self._pose_may_come)
+        if frame is not None and self._worker.put((now, frame)):
             self._refuse("superseded", "measurement: a newer one came before the worker was free.")
 
     def _pose_may_come(self, frame: Frame) -> bool:
         """Whether the camera's pose is not known at the frame's stamp, and may still come."""
         header, fixed_frame = frame.message.header, self.settings.node.fixed_frame
         stamp_ns = convert.stamp_ns(frame.message)
-        return self._tf is not None and self._tf.may_come(fixed_frame, str(header.frame_id), stamp_ns)
+        tf = None if self._now is None else self._now.tf
+        return tf is not None and tf.may_come(fixed_frame, str(header.frame_id), stamp_ns)
 
     def _keep_house(self) -> None:
         for source in self._inputs:
             source.follow(self.settings.node.reliability)
         self._hand_over()
+        if self._detector is not None:
+            condition = self._detector.condition()
+            if condition.hopeless:
+                self._break_down("detector", condition.problem)
 
     # The worker's thread: poses out ----------------------------------------------------------------------------------
 
-    def _work(self, mailbox: Mailbox[Frame]) -> None:
-        while (frame := mailbox.get()) is not None:
-            try:
-                self._answer(frame)
-            except PoseNodeError as error:
-                self._refuse(_code(error), str(error))
-            except Exception as error:  # the last line of defence: one frame may fail, the node may not
-                self._status.failed("internal", f"{type(error).__name__}: {error}")
-                self.get_logger().error(f"frame failed: {type(error).__name__}: {error}", throttle_duration_sec=5.0)
-
-    def _answer(self, frame: Frame) -> None:
-        pipeline = self._pipeline
-        if pipeline is None:
+    def _work(self, item: tuple[_Activation, Frame]) -> None:
+        activation, frame = item
+        if self._now is not activation:
             return
+        try:
+            answer = self._answer(activation, frame)
+            with self._publishing:
+                if self._now is activation:  # else deactivated meanwhile: nobody wants to hear of it any more
+                    self._tell(frame, answer)
+        except PoseNodeError as error:
+            self._complain(activation, self._refuse, code_of(error), str(error))
+        except Exception as error:  # the last line of defence: one frame may fail, the node may not
+            self._complain(activation, self._fail, "internal", f"{type(error).__name__}: {error}")
+
+    def _complain(self, activation: _Activation, say: Callable[[str, str], None], code: str, sentence: str) -> None:
+        with self._publishing:
+            if self._now is activation:
+                say(code, sentence)
+
+    def _answer(self, activation: _Activation, frame: Frame) -> _Answer:
+        """What the chain makes of a frame; touches nothing of ROS."""
         started_s = time.monotonic()
+        if not activation.begun.is_set():
+            activation.pipeline.reset()
+            activation.begun.set()
         cloud = frame.cloud(self.settings.node.rectified)
         converted_s = time.monotonic()
-        answer = self._estimate(pipeline, frame, cloud)
-        result, found = answer.result, answer.estimates
+        answer = self._estimate(activation, frame, cloud)
+        stages = {"convert": converted_s - started_s, **answer.result.stage_s}
+        return replace(answer, cloud=cloud, stages_s=stages, started_s=started_s)
+
+    def _tell(self, frame: Frame, answer: _Answer) -> None:
+        result, found, header = answer.result, answer.estimates, frame.message.header
         good = [i for i, estimate in enumerate(found) if ros_messages.is_publishable(estimate)]
         estimates = [found[i] for i in good]
         tracks = () if answer.step is None else answer.step.tracks
-        self._publish(frame.message.header, estimates, answer.ids and [answer.ids[i] for i in good], tracks)
+        self._publish(header, estimates, answer.ids and [answer.ids[i] for i in good], tracks)
         if answer.step is not None:
             self._status.tracked(tracks)
-            self._publish_tf(frame.message.header.stamp, tracks)
+            self._publish_tf(header.stamp, tracks)
+        rejected = list(result.rejected)
+        for i in sorted(set(range(len(found))) - set(good)):
+            name = found[i].object_name
+            rejected.append(
+                Rejected("not_finite", f"{name}: found a pose that is no numbers, expected finite ones.", name)
+            )
+        if not estimates:
+            rejected += _out_of_reach(answer.cloud, self.settings.pipeline.segment)
         done_s = time.monotonic()
-        stages = {"convert": converted_s - started_s, **result.stage_s}
-        rejected = [r.code for r in result.rejected]
-        rejected += ["not_finite"] * (len(found) - len(estimates))
-        self._status.answered(len(estimates), rejected, stages, done_s - started_s, done_s - frame.arrived_s)
-        self._warn_of_header(frame.message.header)
+        total_s, latency_s = done_s - answer.started_s, done_s - frame.arrived_s
+        self._status.answered(len(estimates), rejected, dict(answer.stages_s), total_s, latency_s)
+        self._warn_of_header(header)
 
-    def _estimate(self, pipeline: Any, frame: Frame, cloud: Cloud) -> _Answer:
+    def _estimate(self, activation: _Activation, frame: Frame, cloud: Cloud) -> _Answer:
+        pipeline = activation.pipeline
         pipeline.retune(self.settings.pipeline)
         if not len(cloud):
             return _Answer(Result((), (Rejected("no_points", "the measurement holds no reading."),)))
-        masks = frame.masks(cloud, self._labels, tuple(pipeline.cards))
+        masks = frame.masks(cloud, activation.labels, tuple(pipeline.cards))
         if masks is not None and not masks:
             return _Answer(
                 Result((), (Rejected("no_labels", "the mask holds none of the labels that name an object."),))
             )
-        if self._tf is None:
+        if activation.tf is None:
             result = pipeline.estimate(cloud, masks=masks, objects=self._active)
             return _Answer(result, result.estimates)
         from pose_node.stream import shown
 
-        T_fixed_camera = self._tf.lookup(self.settings.node.fixed_frame, cloud.frame_id, cloud.stamp_ns)
+        T_fixed_camera = activation.tf.lookup(self.settings.node.fixed_frame, cloud.frame_id, cloud.stamp_ns)
         if self._wanted.pop("reset", 0):
             pipeline.reset()
         if self._wanted.pop("detect", 0):
             pipeline.stream.detect_soon()
         pipeline.stream.look_for(self._active)
         step = pipeline.step(cloud, T_fixed_camera, masks)
+        if self._detector is not None and "follow" not in step.result.stage_s:
+            self._detector.measured(sum(step.result.stage_s.values()))
         pairs = shown(step.tracks, T_fixed_camera)
         names = [track.name for track, _ in pairs]
         return _Answer(step.result, tuple(e for _, e in pairs), names, step)
@@ -422,30 +506,63 @@ class PoseNode(LifecycleNode):
         if code not in ("superseded", "other_source"):
             self.get_logger().warning(f"{code}: {sentence}", throttle_duration_sec=5.0)
 
+    def _fail(self, code: str, sentence: str) -> None:
+        self._status.failed(code, sentence)
+        self.get_logger().error(f"frame failed: {sentence}", throttle_duration_sec=5.0)
+
     def _report(self) -> None:
         state = self._state_machine.current_state[1]
-        level, summary, values = self._status.report(state)
-        connected = {s.topic: self._published(s.topic) for s in self._inputs}
-        values.update({f"publishers.{topic}": number for topic, number in connected.items()})
-        if self._tf is not None and self._measured_ns is not None:
-            newest_ns = self._tf.newest_ns()
+        conditions, values = self._conditions()
+        level, summary, told = self._status.report(state, conditions)
+        told["active"] = "" if self._now is None else " ".join(sorted(self._active))
+        values.update({f"publishers.{s.topic}": self._published(s.topic) for s in self._inputs})
+        tf = None if self._now is None else self._now.tf
+        if tf is not None and self._measured_ns is not None:
+            newest_ns = tf.newest_ns()
             age_s = "none came" if newest_ns is None else (self._measured_ns - newest_ns) * 1e-9
             values["tf_age_s"] = age_s  # of the newest of /tf at the last measurement's stamp
-        stamp = self.get_clock().now().to_msg()
-        self._diagnostics.publish(
-            ros_messages.diagnostics(stamp, self.get_fully_qualified_name(), level, summary, values)
-        )
+        clock = Clock(clock_type=ClockType.SYSTEM_TIME) if self._without_clock() else self.get_clock()
+        name = self.get_fully_qualified_name()
+        stamp = clock.now().to_msg()
+        self._diagnostics.publish(ros_messages.diagnostics(stamp, name, level, summary, {**told, **values}))
+
+    def _conditions(self) -> tuple[list[Word], dict[str, Any]]:
+        """What holds now, beside the frames: words where it is not well, and values."""
+        words: list[Word] = []
+        values: dict[str, Any] = {}
+        if self._without_clock():
+            line = "no_clock: parameter use_sim_time: found true and no message on /clock, expected one."
+            words.append((DiagnosticStatus.WARN, line))
+        if self._detector is not None:
+            condition = self._detector.condition()
+            values = {"detector": condition.doing, "detector.failures": condition.failures}
+            values["detector.problem"] = condition.problem
+            if condition.problem:
+                words.append((DiagnosticStatus.WARN, condition.problem))
+        busy_s = self._worker.busy_s()
+        if busy_s is not None:
+            values["working_s"] = busy_s
+            if self._now is None:
+                line = f"inactive; a frame of before is still worked on for {busy_s:.0f} s, its answer is dropped"
+                words.append((DiagnosticStatus.OK, line))
+        return words, values
+
+    def _without_clock(self) -> bool:
+        """Whether time is told by /clock, which has not told it yet."""
+        return bool(self.get_parameter("use_sim_time").value) and self.get_clock().now().nanoseconds == 0
 
     def _published(self, topic: str) -> int:
         """How many publish ``topic`` under the name it is remapped to: rclpy counts the name that it is given."""
         return self.count_publishers(self.resolve_topic_name(topic))
 
-    def close(self) -> None:
-        """Stop the worker and its detector, and give back all that ROS lent."""
+    def close(self) -> bool:
+        """End the worker and its detector, and give back all that ROS lent. False when a frame is still worked on."""
         self._stop()
-        if self._beside is not None:
-            self._beside.close()
+        if self._detector is not None:
+            self._detector.close()
+        ended = self._worker.close(_FINISH_S)
         self.destroy_node()
+        return ended
 
 
 @dataclass(frozen=True)
@@ -456,105 +573,23 @@ class _Answer:
     estimates: Sequence[Estimate] = ()
     ids: Sequence[str] | None = None
     step: Step | None = None
+    stages_s: Mapping[str, float] = field(default_factory=dict)
+    started_s: float = 0.0
+    cloud: Cloud | None = None
 
 
-class _Status:
-    """What the diagnostics tell: facts, counts since activation, and the last frame's times. Safe between threads."""
-
-    def __init__(self) -> None:
-        self.facts: dict[str, Any] = {}
-        self._lock = threading.Lock()
-        self.begin()
-
-    def begin(self) -> None:
-        """Count from zero."""
-        with self._lock:
-            self._counts: Counter[str] = Counter(
-                {"frames_received": 0, "frames_processed": 0, "frames_refused": 0, "frames_superseded": 0, "poses": 0}
-            )
-            self._times: dict[str, float] = {}
-            self._tracks: dict[str, Any] = {}
-            self._last_refusal = ""
-            self._news: tuple[bytes, str] | None = None  # the worst since the last report
-            self._seen = 0
-
-    def count(self, key: str) -> None:
-        """One more of ``key``."""
-        with self._lock:
-            self._counts[key] += 1
-
-    def refused(self, code: str, sentence: str) -> None:
-        """A frame was not used."""
-        with self._lock:
-            if code == "superseded":
-                self._counts["frames_superseded"] += 1
-                return
-            self._counts["frames_refused"] += 1
-            self._counts[f"refused.{code}"] += 1
-            self._last_refusal = f"{code}: {sentence}"
-            if code != "other_source":
-                self._tell(DiagnosticStatus.WARN, self._last_refusal)
-
-    def warn(self, code: str, sentence: str) -> None:
-        """A frame was used, with a reservation."""
-        with self._lock:
-            self._counts[f"warned.{code}"] += 1
-            self._tell(DiagnosticStatus.WARN, f"{code}: {sentence}")
-
-    def failed(self, code: str, sentence: str) -> None:
-        """Something went wrong that no input explains."""
-        with self._lock:
-            self._counts["frames_refused"] += 1
-            self._counts[f"refused.{code}"] += 1
-            self._last_refusal = f"{code}: {sentence}"
-            self._tell(DiagnosticStatus.ERROR, self._last_refusal)
-
-    def answered(
-        self, poses: int, rejected: Sequence[str], stages: dict[str, float], total_s: float, latency_s: float
-    ) -> None:
-        """A frame went through the chain."""
-        with self._lock:
-            self._counts["frames_processed"] += 1
-            self._counts["poses"] += poses
-            for code in rejected:
-                self._counts[f"rejected.{code}"] += 1
-            self._times = {f"stage_ms.{name}": 1000.0 * seconds for name, seconds in stages.items()}
-            self._times["total_ms"] = 1000.0 * total_s
-            self._times["latency_ms"] = 1000.0 * latency_s
-
-    def tracked(self, tracks: Sequence[Track]) -> None:
-        """How the tracks stand after a frame."""
-        with self._lock:
-            states = Counter(track.state for track in tracks)
-            self._tracks = {f"tracks.{state}": states[state] for state in ("tentative", "confirmed", "lost")}
-            for track in tracks:
-                told = track.note or track.reason
-                name = f"track.{track.track_id}.{track.object_name}"
-                self._tracks[name] = f"{track.state}{', ' if told else ''}{told}"
-
-    def report(self, state: str) -> tuple[bytes, str, dict[str, Any]]:
-        """Level, one line, and all values; asking clears what was new."""
-        with self._lock:
-            news, self._news = self._news, None
-            arrived = self._counts["frames_received"] > self._seen
-            self._seen = self._counts["frames_received"]
-            values = {
-                "state": state,
-                **self.facts,
-                **dict(sorted(self._counts.items())),
-                **self._times,
-                **self._tracks,
-                "last_refusal": self._last_refusal,
-            }
-        if news is not None:
-            return (*news, values)
-        if state == "active" and not arrived:
-            return DiagnosticStatus.WARN, "no measurement arrived since the last report", values
-        return DiagnosticStatus.OK, state, values
-
-    def _tell(self, level: bytes, summary: str) -> None:
-        if self._news is None or self._news[0] <= level:
-            self._news = (level, summary)
+def _out_of_reach(cloud: Cloud | None, config: SegmentConfig) -> list[Rejected]:
+    """A refusal where nothing of a cloud lies where objects are looked for: most likely its unit is another one."""
+    if cloud is None or not len(cloud):
+        return []
+    range_m = np.linalg.norm(cloud.points_m[:: 1 + len(cloud) // _SAMPLE] - cloud.viewpoint_m, axis=1)
+    if ((range_m >= config.near_m) & (range_m <= config.far_m)).any():
+        return []
+    sentence = (
+        f"measurement: found a median range of {np.median(range_m):.3g} m, expected points between segment.near_m "
+        f"{config.near_m:g} m and segment.far_m {config.far_m:g} m (is its unit right?)."
+    )
+    return [Rejected("out_of_reach", sentence)]
 
 
 def _need_tf_messages(fixed_frame: str) -> None:
@@ -563,10 +598,6 @@ def _need_tf_messages(fixed_frame: str) -> None:
             f"parameter fixed_frame: found {fixed_frame!r} and no package tf2_msgs, which /tf needs: install it (a ROS "
             "installation has it, script/setup makes it), or leave the parameter empty."
         )
-
-
-def _code(error: Exception) -> str:
-    return error.code if isinstance(error, InputError) else type(error).__name__.removesuffix("Error").lower()
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -583,35 +614,70 @@ def main(argv: Sequence[str] | None = None) -> int:
     # rclpy's own handlers would take the context away under the worker that publishes; ours let it finish first.
     # They also serve a node started in the background, whose shell had SIGINT ignored.
     rclpy.init(args=arguments, signal_handler_options=SignalHandlerOptions.NO)
-    stopping = threading.Event()
+    stop = _Stop()
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stopping.set())
+        signal.signal(number, stop)
     try:
-        return _run(stopping)
+        code, ended = _run(stop)
     finally:
         rclpy.try_shutdown()
+    if not ended:
+        # Threads that compute while the interpreter takes itself apart abort the process; nobody waits for this frame.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    return code
 
 
-def _run(stopping: threading.Event) -> int:
+class _Stop:
+    """The answer to SIGINT and SIGTERM: ``told`` for loops that look, StoppedError for what cannot look."""
+
+    def __init__(self) -> None:
+        self.told = False
+        self._raises = False
+
+    def __call__(self, *_: object) -> None:
+        self.told = True
+        if self._raises:
+            self._raises = False
+            raise StoppedError
+
+    @contextmanager
+    def interrupts(self) -> Iterator[None]:
+        """Within, and only here, a signal raises StoppedError, a signal of before, too."""
+        self._raises = True
+        try:
+            if self.told:
+                raise StoppedError
+            yield
+        finally:
+            self._raises = False
+
+
+def _run(stop: _Stop) -> tuple[int, bool]:
+    """The exit code, and whether all threads of ours have ended."""
     try:
         node = PoseNode()
     except ConfigError as error:
         print(f"pose_node: {error}", file=sys.stderr)
-        return 2
+        return 2, True
+    node.interruptible = stop.interrupts
     executor = SingleThreadedExecutor()
     executor.add_node(node)
+    code, ended = 0, True
     try:
-        if node.settings.node.autostart and not stopping.is_set():
-            if node.trigger_configure() != TransitionCallbackReturn.SUCCESS:
-                return 2
-            if not stopping.is_set():  # loading takes seconds, in which Ctrl-C may come
-                node.trigger_activate()
-        while not stopping.is_set():
+        if node.settings.node.autostart and not stop.told:
+            if node.trigger_configure() == TransitionCallbackReturn.SUCCESS:
+                if not stop.told:
+                    node.trigger_activate()
+            elif not stop.told:
+                code = 2
+        while not stop.told and not code:
             executor.spin_once(timeout_sec=_HOUSEKEEPING_S)
     finally:
-        node.close()
+        ended = node.close()
         executor.shutdown()
-    return 0
+    return code, ended
 
 
 if __name__ == "__main__":

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import threading
 from types import SimpleNamespace as Message
 
 import numpy as np
 import pytest
 
 from pose_node.errors import InputError
-from pose_node.frames import Frame, Holding, Mailbox, Pairing
+from pose_node.frames import Frame, Holding, Pairing
 
 
 def stamped(stamp: int, frame_id: str = "camera", **more) -> Message:
@@ -181,21 +180,6 @@ def test_large_frames_that_wait_are_bounded_by_their_bytes(refusals):
     for stamp in range(3):
         holding.add(Frame(stamped(stamp, data=bytes(40 << 20)), 0.0), 0.0)
     assert len(holding) == 1 and refusals == ["superseded"] * 2
-
-
-def test_mailbox_keeps_the_newest_and_closes():
-    box: Mailbox[int] = Mailbox()
-    assert not box.put(1)
-    assert box.put(2)
-    assert box.get() == 2
-    got = []
-    reader = threading.Thread(target=lambda: got.append(box.get()))
-    reader.start()
-    box.close()
-    reader.join(5.0)
-    assert got == [None]
-    box.put(3)
-    assert box.get() is None
 
 
 def labels(values) -> Message:
