@@ -93,7 +93,7 @@ def measure(
     with path.open("a") as file:
         file.write("\n" if rows else "")  # a killed run may have left half a line
         bar = tqdm(
-            _run(work, waiting, prepare, arguments, jobs, chunk), total=len(waiting), desc=name.rsplit("-", 1)[0]
+            spread(work, waiting, prepare, arguments, jobs, chunk), total=len(waiting), desc=name.rsplit("-", 1)[0]
         )
         for key, row in bar:
             rows[key] = row
@@ -124,14 +124,15 @@ def _read(path: Path) -> dict[Any, Row]:
     return rows
 
 
-def _run(
+def spread(
     work: Callable[[Any], Row],
     keys: Sequence[Any],
     prepare: Callable[..., None],
     arguments: tuple[Any, ...],
     jobs: int,
     chunk: int,
-) -> Iterator[tuple[Any, Row]]:
+) -> Iterator[tuple[Any, Any]]:
+    """(key, work(key)) as they are done, by ``jobs`` processes that each call prepare(*arguments) first."""
     if not keys:
         return
     if jobs <= 1:
