@@ -195,6 +195,7 @@ class PoseNode(LifecycleNode):
         for name in self._labels.values():
             if name not in names:
                 raise ConfigError(f"parameter mask_labels: found object {name!r}, expected one of {', '.join(names)}.")
+        self.get_logger().info(f"loading {', '.join(names)}")
         begin_s = time.monotonic()
         self._pipeline = Pipeline.load(folders, config=self.settings.pipeline)
         load_s = time.monotonic() - begin_s

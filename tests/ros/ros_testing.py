@@ -185,6 +185,36 @@ class Peer:
         rclpy.try_shutdown()
 
 
+def call(peer: Peer, kind: type, service: str, request, patience_s: float = 5.0):
+    """The node's answer; asked for again where none came: nothing that may not be asked for twice."""
+    client = peer.node.create_client(kind, f"/pose_node/{service}")
+    try:
+        for _ in range(20):  # a node that was killed a moment ago may still seem to be there, and does not answer
+            peer.until(client.service_is_ready)
+            future = client.call_async(request)
+            if peer.until(future.done, patience_s, must=False):
+                return future.result()
+    finally:
+        peer.node.destroy_client(client)
+    raise AssertionError(f"{service}: no answer")
+
+
+def change(peer: Peer, transition: int) -> bool:
+    """Ask for a transition of the node's lifecycle; whether it succeeded."""
+    from lifecycle_msgs.msg import Transition
+    from lifecycle_msgs.srv import ChangeState
+
+    request = ChangeState.Request(transition=Transition(id=transition))
+    return call(peer, ChangeState, "change_state", request, patience_s=60.0).success
+
+
+def state(peer: Peer) -> str:
+    """The label of the state that the node is in."""
+    from lifecycle_msgs.srv import GetState
+
+    return call(peer, GetState, "get_state", GetState.Request()).current_state.label
+
+
 def node_arguments(**parameters: str) -> list[str]:
     """Command line of the node with one object, and these parameters beside."""
     told = {"models": str(MODELS), "objects": f"[{OBJECT}]", "diagnostics_period_s": "0.1", **parameters}

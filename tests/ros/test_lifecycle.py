@@ -9,32 +9,12 @@ import pytest
 pytest.importorskip("rclpy", reason="ROS 2 is not installed")
 
 from lifecycle_msgs.msg import Transition
-from lifecycle_msgs.srv import ChangeState, GetState
 from rcl_interfaces.msg import Parameter, ParameterValue
 from rcl_interfaces.srv import DescribeParameters, ListParameters, SetParameters
 from rclpy.qos import ReliabilityPolicy
-from ros_testing import OBJECT, node_arguments
+from ros_testing import OBJECT, call, change, node_arguments, state
 
 from pose_node import ros_parameters
-
-
-def call(peer, kind, service, request):
-    client = peer.node.create_client(kind, f"/pose_node/{service}")
-    try:
-        peer.until(client.service_is_ready)
-        future = client.call_async(request)
-        peer.until(future.done)
-        return future.result()
-    finally:
-        peer.node.destroy_client(client)
-
-
-def change(peer, transition: int) -> bool:
-    return call(peer, ChangeState, "change_state", ChangeState.Request(transition=Transition(id=transition))).success
-
-
-def state(peer) -> str:
-    return call(peer, GetState, "get_state", GetState.Request()).current_state.label
 
 
 def set_number(peer, name: str, value: float):

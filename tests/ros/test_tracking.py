@@ -15,7 +15,7 @@ pytest.importorskip("rosbags", reason="the evaluation side is not installed")
 pytest.importorskip("tf2_msgs", reason="neither a ROS installation nor script/setup has made tf2_msgs")
 
 from rclpy.serialization import deserialize_message
-from ros_testing import MODELS, OBJECT, node_arguments
+from ros_testing import MODELS, OBJECT, call, node_arguments
 from rosbags.highlevel import AnyReader
 from sensor_msgs.msg import CameraInfo, Image
 from std_srvs.srv import SetBool, Trigger
@@ -152,19 +152,6 @@ def test_tracks_are_forgotten_and_a_detection_is_made_when_asked(tracking, peer,
     peer.wait(send(peer, frames[1]))
     values = peer.until(lambda: v if f"track.2.{OBJECT}" in (v := peer.values()) else None)
     assert f"track.1.{OBJECT}" not in values
-
-
-def call(peer, kind, name, request):
-    client = peer.node.create_client(kind, f"/pose_node/{name}")
-    try:
-        for _ in range(20):  # a node that was killed a moment ago may still seem to be there, and does not answer
-            peer.until(client.service_is_ready)
-            answer = client.call_async(request)
-            if peer.until(answer.done, 3.0, must=False):
-                return answer.result()
-    finally:
-        peer.node.destroy_client(client)
-    raise AssertionError(f"{name}: no answer")
 
 
 def test_an_object_is_looked_for_no_longer_and_again(tracking, peer, recorded):
