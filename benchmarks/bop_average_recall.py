@@ -37,7 +37,7 @@ TURN_RAD, SHIFT_M = 0.25, 0.015  # standard deviations of the largest motions; t
 
 def moved_labels(folder: Path, out: Path, seed: int) -> tuple[dict[str, float], list[dict[str, int]]]:
     """Write ``results.csv`` of moved labels with the toolkit's scene numbers; our recalls, and the toolkit's targets."""
-    source, info, rng = BopFolder(folder, masks=False), read_info(folder / "models"), np.random.default_rng(seed)
+    source, info, rng = BopFolder(folder, "none"), read_info(folder / "models"), np.random.default_rng(seed)
     truths = {
         i: truth_of_set(source.names[i], i, info[i], folder / "models" / f"obj_{i:06d}.ply") for i in source.labelled
     }

@@ -152,6 +152,11 @@ def parser() -> argparse.ArgumentParser:
         "--crops", choices=("mask", "box", "none"), default="mask", help="what of a label is told (default: mask)"
     )
     check.add_argument(
+        "--incomplete-labels",
+        action="store_true",
+        help="the source holds instances without a label: an estimate without one is then no false alarm",
+    )
+    check.add_argument(
         "--symmetries",
         choices=("declared", "depth"),
         default="declared",

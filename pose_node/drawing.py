@@ -24,17 +24,22 @@ _COLOURS = (
     (40, 180, 190),
     (150, 110, 240),
 )
+_AXES = ((230, 40, 40), (40, 190, 60), (60, 110, 255))  # x, y, z
 _OCCLUDED_M = 0.015  # a model this far behind the measurement is drawn faintly: something stands before it
 
 
 @dataclass(frozen=True, eq=False)
 class Instance:
-    """One object to draw: label, T_camera_object [4, 4], surface samples [S, 3] metres and outward normals [S, 3]."""
+    """One object to draw: label, T_camera_object [4, 4], surface samples [S, 3] metres and outward normals [S, 3].
+
+    axes: whether the object frame's directions are drawn at the middle of its surface: x red, y green, z blue.
+    """
 
     label: str
     T_camera_object: Array
     points_m: Array
     normals: Array
+    axes: bool = False
 
 
 def draw(depth_m: NDArray[Any], K: Array, instances: Sequence[Instance], title: str = "") -> Image:
@@ -62,6 +67,9 @@ def draw(depth_m: NDArray[Any], K: Array, instances: Sequence[Instance], title: 
     image = Image.fromarray(canvas.clip(0, 255).astype(np.uint8))
     pen = ImageDraw.Draw(image)
     font = _font(max(12, canvas.shape[0] // 34))
+    for instance in instances:
+        if instance.axes:
+            _draw_axes(pen, font, instance, K)
     top = pen.textbbox((8, 6), title, font=font)[3] + 4 if title else 0
     for number, (instance, place) in enumerate(zip(instances, places)):
         if place is not None:
@@ -124,6 +132,28 @@ def _splat(instance: Instance, K: Array, shape: tuple[int, ...]) -> tuple[Array,
         pixel = vs[inside] * shape[1] + us[inside]
         depth[pixel], shade[pixel] = zs[inside], 0.45 + 0.75 * shades[inside]
     return depth.reshape(shape), shade.reshape(shape)
+
+
+def _draw_axes(pen: Any, font: Any, instance: Instance, K: Array) -> None:
+    """Lines half as long as the object's box from its middle, the far ones first; each with its letter."""
+    low, high = instance.points_m.min(axis=0), instance.points_m.max(axis=0)
+    reach = 0.5 * float(np.linalg.norm(high - low))
+    ends = se3.apply(instance.T_camera_object, (low + high) / 2 + np.vstack([np.zeros(3), reach * np.eye(3)]))
+    if (ends[:, 2] <= 1e-3).any():
+        return
+    middle, *tips = (tuple(map(float, pixel)) for pixel in ends[:, :2] / ends[:, 2:] @ K[:2, :2].T + K[:2, 2])
+    for axis in np.argsort(-ends[1:, 2], kind="stable"):
+        for colour, width in (((255, 255, 255), 5), (_AXES[axis], 3)):
+            pen.line((*middle, *tips[axis]), fill=colour, width=width)
+        pen.text(
+            tips[axis],
+            "xyz"[axis],
+            fill=_AXES[axis],
+            font=font,
+            anchor="mm",
+            stroke_width=2,
+            stroke_fill=(255, 255, 255),
+        )
 
 
 def _edge(inside: NDArray[np.bool_]) -> NDArray[np.bool_]:

@@ -20,7 +20,7 @@ from pose_node.evaluation.poses_mcap import write_poses
 from pose_node.evaluation.progress import progress
 from pose_node.evaluation.records import FrameRecord, LabelRecord, RunInfo, RunWriter, TrackRecord
 from pose_node.evaluation.results_csv import ResultsCsv
-from pose_node.evaluation.run import match_labels
+from pose_node.evaluation.run import match_labels, unmatched_estimates
 from pose_node.evaluation.source import Frame, Label, depth_image
 from pose_node.evaluation.summarise import summarise
 from pose_node.evaluation.track_figures import track_figures
@@ -48,12 +48,14 @@ def evaluate_bag(
     track: bool = False,
     jobs: int | None = None,
     ray: str | None = None,
+    complete: bool = True,
 ) -> dict[str, Any]:
     """Run the pipeline over a recording and write ``out``; returns the summary.
 
     names: the objects to look for, by default all in the models folder. topics, labels, fixed_frame, realtime: as
     ``bag_frames``. seed: of the bootstrap. track: follow objects from frame to frame, as the node does with a fixed frame; the
-    estimates of a frame are then the tracks that it shows. jobs, ray: as ``workers``; all but times is the same for any. Where the recording
+    estimates of a frame are then the tracks that it shows. jobs, ray: as ``workers``; all but times is the same for any.
+    complete: as ``RunInfo.complete``. Where the recording
     holds labels, they are scored by the cards' own models and symmetries. Raises InputError, CardError, ConfigError, ModelError
     or WorkerError for what cannot be used; what a recording has lost is no error but a note in ``run.json``.
     """
@@ -77,6 +79,7 @@ def evaluate_bag(
         provider=pipeline.provider,
         whose="card" if bag.label_topics else "",
         notes=tuple(bag.notes),
+        complete=complete,
     )
     frames: list[FrameRecord] = []
     found: list[LabelRecord] = []
@@ -84,7 +87,7 @@ def evaluate_bag(
     truths = {name: truth_of_card(card) for name, card in pipeline.cards.items() if name in labelled}
     scenes: dict[str, int] = {}
     step = partial(_step, still=bag.still) if track else _estimate
-    work = workers(partial(_work, step, Carried(pipeline), truths), jobs, ray)
+    work = workers(partial(_work, step, Carried(pipeline), truths, complete), jobs, ray)
     with work as ordered, RunWriter(out, info) as writer, ResultsCsv(out, {n: i for i, n in ids.items()}) as csv:
         for record, matched in ordered(progress(bag.raw(), len(bag), stream)):
             writer.frame(record)
@@ -136,11 +139,14 @@ Outcome = tuple[Result, tuple[TrackRecord, ...]]
 
 
 def _work(
-    call: Callable[[Pipeline, BagFrame], Outcome], carried: Carried, truths: Mapping[str, Truth], raw: RawFrame
+    call: Callable[[Pipeline, BagFrame], Outcome],
+    carried: Carried,
+    truths: Mapping[str, Truth],
+    complete: bool,
+    raw: RawFrame,
 ) -> tuple[FrameRecord, list[LabelRecord]]:
     frame = raw.converted()
-    record = _record(carried.pipeline, frame, call)
-    return record, _labels(frame, record, truths)
+    return _labelled(frame, _record(carried.pipeline, frame, call), truths, complete)
 
 
 def _record(pipeline: Pipeline, frame: BagFrame, call: Callable[[Pipeline, BagFrame], Outcome]) -> FrameRecord:
@@ -182,19 +188,24 @@ def _step(pipeline: Pipeline, frame: BagFrame, still: bool) -> Outcome:
     return replace(step.result, estimates=estimates), tuple(TrackRecord.of(track) for track in step.tracks)
 
 
-def _labels(frame: BagFrame, record: FrameRecord, truths: Mapping[str, Truth]) -> list[LabelRecord]:
-    """The recording's own labels of a frame; in one that could not be used, none is found."""
-    if frame.cloud is None:
-        return [LabelRecord(frame.scene, frame.frame, name, instance, T) for name, instance, T in frame.labels]
+def _labelled(
+    frame: BagFrame, record: FrameRecord, truths: Mapping[str, Truth], complete: bool
+) -> tuple[FrameRecord, list[LabelRecord]]:
+    """The record with what its labels say of it, and the recording's own labels of the frame; in one that could not be used,
+    none is found. A frame without any label says nothing: labels may be rarer than frames."""
     numbers = {name: i for i, name in enumerate(truths)}
-    labels = [Label(numbers[name], instance, T) for name, instance, T in frame.labels]
-    measured = Frame(frame.scene, frame.frame, frame.cloud, tuple(labels), depth_image(frame.cloud))
-    return match_labels(measured, record, {numbers[name]: truth for name, truth in truths.items()})
+    labels = tuple(Label(numbers[name], instance, T) for name, instance, T in frame.labels)
+    by_number = {numbers[name]: truth for name, truth in truths.items()}
+    if complete and labels and frame.cloud is not None:
+        record = replace(record, unmatched=unmatched_estimates(labels, record, by_number))
+    depth_m = None if frame.cloud is None else depth_image(frame.cloud)
+    measured = Frame(frame.scene, frame.frame, frame.cloud, labels, depth_m)
+    return record, match_labels(measured, record, by_number)
 
 
 def _without_labels(info: RunInfo, labelled: Collection[str]) -> list[str]:
     """What a reader of a run with labels has to know of objects that have none."""
     without = [name for name in info.objects if name not in labelled]
-    if not labelled or not without:
+    if not labelled or not without or not info.complete:
         return []
     return [f"{', '.join(without)}: found no labels, so each estimate of them counts as a false alarm."]

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import argparse
 import sys
-from functools import partial
+from collections.abc import Callable
 from pathlib import Path
 
-from pose_node.card import load_card
+from pose_node.card import ObjectCard, load_card
 from pose_node.errors import InputError, PoseNodeError
 from pose_node.evaluation.bag_depth import depth_of_bag
 from pose_node.evaluation.bag_run import evaluate_bag
@@ -18,9 +18,10 @@ from pose_node.evaluation.pictures import Scenery
 from pose_node.evaluation.recordings import is_recording
 from pose_node.evaluation.records import read_run
 from pose_node.evaluation.report import write_report
-from pose_node.evaluation.run import evaluate_folder, holds_labels, open_source
+from pose_node.evaluation.run import evaluate_folder, holds_set, open_source
 from pose_node.evaluation.terminal import comparison_table, terminal_table
 from pose_node.objects import object_folders
+from pose_node.symmetry import Symmetry
 from pose_node.types import Array
 
 DONE, BAD_INPUT, NOTHING_FOUND = 0, 2, 3
@@ -69,11 +70,11 @@ def _one(options: argparse.Namespace, source: Path, out: Path) -> bool:
     if not source.exists():
         raise InputError(f"{source}: found nothing there, expected a bag or a folder in BOP's layout.")
     models, scenery = options.models or "", None
-    shared = {"jobs": options.jobs, "ray": options.ray}
+    shared = {"jobs": options.jobs, "ray": options.ray, "complete": not options.incomplete_labels}
     if _is_bag(source):
         given = (options.objects, topics_of(options), labels_of(options), options.fixed_frame, options.realtime)
         evaluate_bag(source, out, models, options.config, *given, track=options.track, **shared)
-        scenery = Scenery(depth_of_bag(source, read_run(out)), partial(_surface, models))
+        scenery = Scenery(depth_of_bag(source, read_run(out)), *_models(models))
     else:
         if options.track:
             raise InputError(
@@ -81,7 +82,7 @@ def _one(options: argparse.Namespace, source: Path, out: Path) -> bool:
             )
         given = (options.crops, models, options.config, options.objects, options.symmetries)
         evaluate_folder(source, out, *given, **shared)
-        scenery = Scenery(open_source(source, "none").depth, partial(_surface, models))
+        scenery = Scenery(open_source(source, "none").depth, *_models(models))
     report = write_report(out, scenery)
     print(terminal_table(out))
     print(f"written: {report}")
@@ -89,11 +90,18 @@ def _one(options: argparse.Namespace, source: Path, out: Path) -> bool:
 
 
 def _is_bag(source: Path) -> bool:
-    """A file, or a folder with a recording in it and no labelled scene: a set may keep its bag beside its scenes."""
-    return source.is_file() or (is_recording(source) and not holds_labels(source))
+    """A file, or a folder with a recording in it and no scene: a set may keep its bag beside its scenes."""
+    return source.is_file() or (is_recording(source) and not holds_set(source))
 
 
-def _surface(models: str | Path, name: str) -> tuple[Array, Array]:
-    """An object's surface samples [S, 3] and normals [S, 3], for pictures."""
-    surface = load_card(object_folders(models, [name])[0]).surface
-    return surface.points_m, surface.normals
+def _models(models: str | Path) -> tuple[Callable[[str], tuple[Array, Array]], Callable[[str], Symmetry]]:
+    """What pictures ask of an object: its surface samples [S, 3] with normals [S, 3], and its symmetry."""
+
+    def card(name: str) -> ObjectCard:
+        return load_card(object_folders(models, [name])[0])
+
+    def surface(name: str) -> tuple[Array, Array]:
+        found = card(name).surface
+        return found.points_m, found.normals
+
+    return surface, lambda name: card(name).symmetry

@@ -29,7 +29,7 @@ class Curve:
 class Judged:
     """Estimates of labelled frames as a robot meets them: ``score`` [N], ``correct`` [N] bool, ``placement`` [N].
 
-    One that belongs to no label is a false alarm, and not correct.
+    One that belongs to no label is a false alarm, and not correct; where labels do not say what is one, it is left out.
     """
 
     score: np.ndarray
@@ -72,13 +72,12 @@ def recall(labels: Sequence[LabelRecord], name: str, limit: float, steps: int = 
 def judged(run: Run) -> Judged:
     """Every estimate of the frames that have labels, with whether it is within ``CORRECT_MSSD_REL`` of its label."""
     labels = {(x.scene, x.frame, x.estimate): x for x in run.labels if x.estimate is not None}
-    labelled = {(x.scene, x.frame) for x in run.labels}
     score, correct, places = [], [], []
     for frame in run.frames:
-        if (frame.scene, frame.frame) not in labelled:
-            continue
         for index, estimate in enumerate(frame.estimates):
             label = labels.get((frame.scene, frame.frame, index))
+            if label is None and index not in (frame.unmatched or ()):
+                continue
             error = None if label is None else label.errors.mssd_rel
             score.append(estimate.score)
             correct.append(error is not None and error < CORRECT_MSSD_REL)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from pose_node import metrics, symmetry
+from pose_node import metrics, se3, symmetry
 from pose_node.cloud import Cloud
 from pose_node.evaluation.records import Errors
 from pose_node.evaluation.truth import Truth
@@ -17,6 +17,7 @@ from pose_node.types import Array
 REL_THRESHOLDS = np.arange(0.05, 0.51, 0.05)  # MSSD over the diameter, and VSD
 PIXEL_THRESHOLDS = np.arange(5, 51, 5)  # MSPD in an image 640 pixels wide
 _FAR = 1.0  # diameters beyond which one error is as bad as another
+_REACH = 0.5  # of the diameter: an estimate whose centre is farther from a label's is of another place
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,6 +73,25 @@ def match(
         )
         matches.append(Match(order[row], errors, shares))
     return matches
+
+
+def unmatched(truth: Truth, estimates: Sequence[Array], labels: Sequence[Array]) -> list[int]:
+    """Which of the estimates T_camera_object [4, 4] belong to no label T_camera_object [4, 4] of the same object.
+
+    Unlike in ``match`` all estimates count, and a label is matched only by one at its place: each label by at most one,
+    however wrong its turn is.
+    """
+    if not labels:
+        return list(range(len(estimates)))
+    centres = [
+        np.array([se3.apply(T, truth.centre_m[None])[0] for T in poses]).reshape(-1, 3) for poses in (estimates, labels)
+    ]
+    apart = np.linalg.norm(centres[0][:, None] - centres[1][None], axis=2) / (_REACH * truth.diameter_m)
+    cost = np.where(
+        apart <= 1.0, apart, 2.0 * min(apart.shape, default=0) + 2.0
+    )  # one pair more outweighs any distances
+    matched = {row for row, label in zip(*linear_sum_assignment(cost)) if apart[row, label] <= 1.0}
+    return [row for row in range(len(estimates)) if row not in matched]
 
 
 def _in_the_image(

@@ -16,7 +16,8 @@ _MOST = 12  # objects that are drawn
 
 
 def motion_charts(frames: Sequence[FrameRecord]) -> list[str]:
-    """Position, turn and score of each object's best estimate over time: three charts an object and scene."""
+    """Position, turn and score of each object's best estimate over time: three charts an object and scene, none of a scene
+    whose frames are all of one time."""
     paths: dict[tuple[str, str], list[tuple[FrameRecord, EstimateRecord]]] = defaultdict(list)
     for frame in frames:
         best: dict[str, EstimateRecord] = {}
@@ -30,6 +31,8 @@ def motion_charts(frames: Sequence[FrameRecord]) -> list[str]:
     for (scene, name), path in sorted(paths.items())[:_MOST]:
         first = min(f.stamp_ns for f in frames if f.scene == scene)
         last = max(f.stamp_ns for f in frames if f.scene == scene)
+        if first == last:
+            continue
         charts += _of_one(name if len(scenes) == 1 else f"{name}, {scene}", path, first, last)
     return charts
 

@@ -13,6 +13,7 @@ from pose_node import drawing, se3
 from pose_node.errors import PoseNodeError
 from pose_node.evaluation.curves import CORRECT_MSSD_REL, placement
 from pose_node.evaluation.records import EstimateRecord, FrameRecord, LabelRecord, Run
+from pose_node.symmetry import Symmetry, nearest_symmetric
 from pose_node.types import Array
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 DepthOf = Callable[[str, str], tuple[Array, Array]]
 SurfaceOf = Callable[[str], tuple[Array, Array]]
+SymmetryOf = Callable[[str], Symmetry]
 _SIDE = 300  # pixels of one drawn crop
 _ROOM = 1.6  # of the extent in the image of what a crop is about
 _NEAR = 2.0  # diameters within which the matched estimate is shown whole; farther off, it would leave the label small
@@ -31,12 +33,14 @@ class Scenery:
 
     depth:   (scene, frame) -> depth [H, W] in metres (0 or NaN: no reading) and K [3, 3].
     surface: object name -> surface samples [S, 3] in metres and outward normals [S, 3], object frame.
+    symmetry: object name -> the motions after which it looks the same; an estimate is drawn as the pose nearest to its label.
 
     Both may raise a PoseNodeError for what they do not have: that picture is then left out.
     """
 
     depth: DepthOf
     surface: SurfaceOf
+    symmetry: SymmetryOf
 
 
 class FalseAlarm(NamedTuple):
@@ -64,14 +68,10 @@ def worst(labels: Sequence[LabelRecord], most: int = 12) -> list[LabelRecord]:
 
 
 def false_alarms(run: Run, most: int = 6) -> list[FalseAlarm]:
-    """Estimates that belong to no label, the surest first, one of each object and scene: what stands still is seen often."""
-    taken = {(x.scene, x.frame, x.estimate) for x in run.labels if x.estimate is not None}
-    found = [
-        FalseAlarm(frame, estimate)
-        for frame in run.frames
-        for index, estimate in enumerate(frame.estimates)
-        if (frame.scene, frame.frame, index) not in taken
-    ]
+    """The estimates that the figure of false alarms counts, the surest first, one of each object and scene: what stands still
+    is seen often."""
+    frames = run.frames if run.info.tells_alarms else ()
+    found = [FalseAlarm(frame, frame.estimates[i]) for frame in frames for i in frame.unmatched or ()]
     found.sort(key=lambda x: (-x.estimate.score, x.frame.scene, x.frame.frame))
     first: dict[tuple[str, str], FalseAlarm] = {}
     for alarm in found:
@@ -91,14 +91,14 @@ def draw_false_alarm(run: Run, alarm: FalseAlarm, scenery: Scenery) -> Image | N
         depth_m, K = scenery.depth(frame.scene, frame.frame)
         points, normals = scenery.surface(estimate.object_name)
         true = [
-            drawing.Instance(x.object_name, x.T_camera_object, *scenery.surface(x.object_name))
+            drawing.Instance(x.object_name, x.T_camera_object, *scenery.surface(x.object_name), axes=True)
             for x in run.labels
             if (x.scene, x.frame) == (frame.scene, frame.frame)
         ]
     except PoseNodeError:
         return None
     depth_m, K = _cropped(np.asarray(depth_m, float), K, [estimate.T_camera_object], points)
-    wrong = drawing.Instance(f"{estimate.score:.2f}", estimate.T_camera_object, points, normals)
+    wrong = drawing.Instance(f"{estimate.score:.2f}", estimate.T_camera_object, points, normals, axes=True)
     return drawing.side_by_side(
         [
             drawing.draw(depth_m, K, true, "labels" if true else "no label"),
@@ -112,6 +112,7 @@ def draw_label(run: Run, label: LabelRecord, scenery: Scenery) -> Image | None:
     try:
         depth_m, K = scenery.depth(label.scene, label.frame)
         points, normals = scenery.surface(label.object_name)
+        symmetry = scenery.symmetry(label.object_name)
     except PoseNodeError:
         return None
     frame = _frame(run, label)
@@ -120,10 +121,11 @@ def draw_label(run: Run, label: LabelRecord, scenery: Scenery) -> Image | None:
         said = [frame.estimates[label.estimate]]
     elif frame is not None:
         said = [e for e in frame.estimates if e.object_name == label.object_name]
-    near = [e.T_camera_object for e in said] if _mssd_rel(label) < _NEAR else []
+    poses = [nearest_symmetric(label.T_camera_object, e.T_camera_object, symmetry) for e in said]
+    near = poses if _mssd_rel(label) < _NEAR else []
     depth_m, K = _cropped(np.asarray(depth_m, float), K, [label.T_camera_object, *near], points)
-    true = drawing.Instance(label.object_name, label.T_camera_object, points, normals)
-    guesses = [drawing.Instance(f"{e.score:.2f}", e.T_camera_object, points, normals) for e in said]
+    true = drawing.Instance(label.object_name, label.T_camera_object, points, normals, axes=True)
+    guesses = [drawing.Instance(f"{e.score:.2f}", T, points, normals, axes=True) for e, T in zip(said, poses)]
     return drawing.side_by_side(
         [
             drawing.draw(depth_m, K, [true], "label"),

@@ -131,6 +131,7 @@ class FrameRecord:
     tracks:         those after the frame, where objects were tracked; ``estimates`` are then those that it shows.
     stage_s:        seconds in each stage; time_s: seconds of the whole call.
     rejected:       how often each code of ``Rejected`` was given; dropped: frames skipped before this one.
+    unmatched:      which of the estimates belong to no label of their object, None where the frame's labels do not say.
     """
 
     scene: str
@@ -143,6 +144,7 @@ class FrameRecord:
     dropped: int = 0
     estimates: tuple[EstimateRecord, ...] = ()
     tracks: tuple[TrackRecord, ...] = ()
+    unmatched: tuple[int, ...] | None = None
 
     @classmethod
     def of(
@@ -178,11 +180,12 @@ class FrameRecord:
             "dropped": int(self.dropped),
             "estimates": [e.to_json() for e in self.estimates],
             "tracks": [t.to_json() for t in self.tracks],
+            "unmatched": None if self.unmatched is None else [int(i) for i in self.unmatched],
         }
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> FrameRecord:
-        T = values["T_fixed_camera"]
+        T, unmatched = values["T_fixed_camera"], values.get("unmatched")
         return cls(
             str(values["scene"]),
             str(values["frame"]),
@@ -194,6 +197,7 @@ class FrameRecord:
             int(values["dropped"]),
             tuple(EstimateRecord.from_json(e) for e in values["estimates"]),
             tuple(TrackRecord.from_json(t) for t in values.get("tracks", ())),
+            None if unmatched is None else tuple(int(i) for i in unmatched),
         )
 
 
@@ -313,6 +317,7 @@ class RunInfo:
 
     objects: {name: {"diameter_m", "bop_id"}}. whose: "set" where errors are those of the data set's models and symmetries,
     "depth" where they are up to what depth cannot tell, "card" where models and symmetries are our own, "" without labels.
+    complete: whether every instance in a labelled frame has its label, so that an estimate without one is a false alarm.
     notes: sentences on what could not be had.
     """
 
@@ -325,14 +330,21 @@ class RunInfo:
     provider: str
     whose: str = ""
     notes: tuple[str, ...] = ()
+    complete: bool = True
+
+    @property
+    def tells_alarms(self) -> bool:
+        """Whether false alarms can be counted: not where a mask says what is there, nor where labels are missing."""
+        return self.complete and self.crops == "none"
 
     def to_json(self) -> dict[str, Any]:
         return {**{name: getattr(self, name) for name in self.__dataclass_fields__}, "notes": list(self.notes)}
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> RunInfo:
-        known = {name: values[name] for name in cls.__dataclass_fields__ if name != "notes"}
-        return cls(**known, notes=tuple(values.get("notes", ())))
+        known = {name: values[name] for name in cls.__dataclass_fields__ if name not in ("notes", "complete")}
+        # Older runs say nothing of their labels' completeness.
+        return cls(**known, notes=tuple(values.get("notes", ())), complete=bool(values.get("complete", True)))
 
 
 @dataclass(frozen=True, eq=False)

@@ -19,6 +19,11 @@ from pose_node.evaluation.unlabelled import unlabelled_sentence
 from pose_node.evaluation.wording import NO_INTERVAL
 
 REPORT = "report.html"
+_ALARMS = (
+    "A false alarm is an estimate that belongs to no label of its object: its centre is more than half a diameter from each, or "
+    "the label is matched by a nearer one. A wrong turn at the right place is an error and no false alarm. Counted are frames "
+    "with labels; of a source with unlabelled instances, --incomplete-labels leaves them uncounted."
+)
 
 
 def write_report(folder: str | Path, scenery: Scenery | None = None) -> Path:
@@ -68,8 +73,10 @@ def facts(run: Run) -> list[str]:
     if paths:
         sure = sum(bool(path.confirmed.any()) for path in paths)
         lost, again = (sum(map(len, ways)) for ways in zip(*((p.losses, p.returns) for p in paths)))
+        flips = sum(path.flips for path in paths)
         counts.append(
-            f"{_count(len(paths), 'track')}, {sure} confirmed; lost {_count(lost, 'time')}, found again {again}"
+            f"{_count(len(paths), 'track')}, {sure} confirmed; lost {_count(lost, 'time')}, found again {again}; "
+            f"flipped {_count(flips, 'time')}"
         )
     given = {"mask": "true mask given", "box": "box of the true mask given", "none": "no mask given"}
     told = (
@@ -90,6 +97,10 @@ def warnings(run: Run) -> list[str]:
         found.append("The run was cut short: it has no summary, and the charts show what was done until then.")
     if run.labels and len({placement(label) for label in run.labels}) < FEWEST:
         found.append(f"Fewer than {FEWEST} placements: no interval can be given.")
+    if run.labels and not run.info.complete:
+        found.append(
+            "Labels are stated to be incomplete: an estimate without a label counts neither as right nor as wrong."
+        )
     if run.info.whose == "depth":
         found.append("Errors are up to motions that depth cannot tell, so no figure here compares with BOP's.")
     if run.info.whose == "card":
@@ -166,9 +177,15 @@ def _worst_frames(run: Run, scenery: Scenery | None) -> list[str]:
         if well
         else "wrong estimates, the surest first, then what was not found"
     )
-    about = f"One of each placement: {which}. Left the label, right the estimate, its score beside it."
+    about = (
+        f"One of each placement: {which}. Left the label, right the estimate, its score beside it. Axes: x red, y green, z "
+        "blue, at the middle of the object; of poses that its symmetries make equal, the nearest to the label is drawn."
+    )
     if alarms:
-        about += " Last the false alarms, one of each object and scene: estimates that belong to no label, beside the labels around them."
+        about += (
+            " Last the false alarms, one of each object and scene: estimates that belong to no label of their object, beside "
+            "the labels around them."
+        )
     return [page.paragraph(about, "soft"), page.grid(figures, "pictures")] if figures else []
 
 
@@ -179,8 +196,8 @@ def _alarm(alarm: FalseAlarm) -> str:
 def _why_alarm(run: Run, alarm: FalseAlarm) -> str:
     name, place = alarm.estimate.object_name, (alarm.frame.scene, alarm.frame.frame)
     there = sum((x.scene, x.frame, x.object_name) == (*place, name) for x in run.labels)
-    some = "its label" if there == 1 else f"any of its {there} labels"
-    why = f"not matched with {some} in this frame" if there else "no label of it in this frame"
+    some = "belongs not to its label" if there == 1 else f"belongs to none of its {there} labels"
+    why = f"{some} in this frame" if there else "no label of it in this frame"
     return f"score {alarm.estimate.score:.2f}: {why}"
 
 
@@ -224,4 +241,5 @@ def _explanations(run: Run) -> list[str]:
         f"frames see the same object in the same place and are not independent. {times}",
         "A label without an estimate counts as not found in every figure but the two medians, which are of the labels with "
         "an estimate. Errors are at the nearest of the poses that the object's symmetries make equal.",
+        *([_ALARMS] if run.info.tells_alarms else ()),
     ]

@@ -7,39 +7,40 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, TextIO
+from typing import Any, TextIO
 
 import numpy as np
 
 from pose_node import __version__, metrics
 from pose_node.card import ObjectCard, load_card
 from pose_node.errors import InputError
-from pose_node.evaluation.bop import BopFolder, find_scenes, models_folder
+from pose_node.evaluation.bop import BopFolder, Crops, find_scenes, models_folder
 from pose_node.evaluation.carried import Carried
-from pose_node.evaluation.match import match
+from pose_node.evaluation.match import match, unmatched
 from pose_node.evaluation.progress import progress
 from pose_node.evaluation.records import FrameRecord, LabelRecord, RunInfo, RunWriter
 from pose_node.evaluation.results_csv import ResultsCsv
 from pose_node.evaluation.scans import GROUND_TRUTH, Scans
-from pose_node.evaluation.source import Frame, Source
+from pose_node.evaluation.source import Frame, Label, Source
 from pose_node.evaluation.summarise import summarise
 from pose_node.evaluation.truth import Symmetries, Truth, read_info, truth_of_card, truth_of_set
+from pose_node.evaluation.unlabelled import sightings, unlabelled_figures
 from pose_node.evaluation.workers import workers
 from pose_node.objects import object_folders
 from pose_node.pipeline import Pipeline
+from pose_node.types import Array, Result
 
-Crops = Literal["mask", "box", "none"]
 _ALIKE = 0.1  # a card and a model of the set whose diameters differ by more than this share are not the same object
 
 
-def holds_labels(folder: Path) -> bool:
-    """Whether there is a labelled set in a folder."""
+def holds_set(folder: Path) -> bool:
+    """Whether there is a data set in a folder: BOP's scenes, labelled or not, or range scans."""
     return (folder / GROUND_TRUTH).is_file() or bool(find_scenes(folder))
 
 
 def open_source(folder: Path, crops: Crops) -> Source:
-    """The labelled set in a folder: BOP scenes, or range scans with ``gt.json``. Raises InputError for anything else."""
-    return Scans(folder) if (folder / GROUND_TRUTH).is_file() else BopFolder(folder, masks=crops != "none")
+    """The data set in a folder: BOP scenes, or range scans with ``gt.json``. Raises InputError for anything else."""
+    return Scans(folder) if (folder / GROUND_TRUTH).is_file() else BopFolder(folder, crops)
 
 
 def evaluate_folder(
@@ -54,17 +55,23 @@ def evaluate_folder(
     stream: TextIO | None = None,
     jobs: int | None = None,
     ray: str | None = None,
+    complete: bool = True,
 ) -> dict[str, Any]:
-    """Run the pipeline over a labelled set and write ``out``; returns the summary.
+    """Run the pipeline over a data set and write ``out``; returns the summary.
+
+    A set that keeps its ground truth to itself is run without masks, and summarised as a recording without labels is. A frame
+    that cannot be read is refused with its reason.
 
     names: the objects to look for, by default all trained ones that the set has labels of. symmetries: those that the set
     declares, or "depth": also those that it lists as what depth cannot tell. seed: of the bootstrap. jobs, ray: as ``workers``;
-    all but times is the same for any.
+    all but times is the same for any. complete: as ``RunInfo.complete``.
     Raises InputError, CardError, ConfigError, ModelError or WorkerError for what cannot be used; what was done until then is
     kept.
     """
     source = open_source(folder, crops)
     cards, others, notes = _cards(source, folder, models, names)
+    if not source.has_truth:
+        crops = "none"
     truths = {i: _truth(card, i, folder, symmetries) for i, card in cards.items()}
     kinds = sorted({truth.whose for truth in truths.values()})
     if len(kinds) > 1:
@@ -78,12 +85,13 @@ def evaluate_folder(
         config=asdict(pipeline.config),
         version=__version__,
         provider=pipeline.provider,
-        whose=kinds[0] if kinds else "",
-        notes=tuple(notes),
+        whose=kinds[0] if kinds and source.has_truth else "",
+        notes=(*source.notes, *notes),
+        complete=complete and source.has_truth,
     )
     frames, labels = [], []
     ids = {t.name: i for i, t in truths.items()}
-    work = workers(partial(_work, Carried(pipeline), truths, crops), jobs, ray)
+    work = workers(partial(_work, Carried(pipeline), truths, crops, info.complete), jobs, ray)
     with work as ordered, RunWriter(out, info) as writer, ResultsCsv(out, ids) as csv:
         for record, matched in ordered(_wanted(progress(source.frames(), len(source), stream), truths, crops)):
             writer.frame(record)
@@ -92,7 +100,13 @@ def evaluate_folder(
             for label_record in matched:
                 writer.label(label_record)
                 labels.append(label_record)
-        summary = summarise(info, frames, labels, seed)
+        if source.has_truth:
+            summary = summarise(info, frames, labels, seed)
+        else:
+            seen = sightings(frames, pipeline.cards)
+            for sighting in seen:
+                writer.sighting(sighting)
+            summary = unlabelled_figures(frames, seen, list(pipeline.cards), seed)
         writer.summary(summary)
     return summary
 
@@ -106,14 +120,19 @@ def _wanted(frames: Iterable[Frame], truths: Mapping[int, Truth], crops: Crops) 
 
 
 def _work(
-    carried: Carried, truths: Mapping[int, Truth], crops: Crops, frame: Frame
+    carried: Carried, truths: Mapping[int, Truth], crops: Crops, complete: bool, frame: Frame
 ) -> tuple[FrameRecord, list[LabelRecord]]:
     record = _frame(carried.pipeline, frame, truths, crops)
+    if complete and frame.cloud is not None:
+        record = replace(record, unmatched=unmatched_estimates((*frame.labels, *frame.uncounted), record, truths))
     return record, match_labels(frame, record, truths)
 
 
 def _frame(pipeline: Pipeline, frame: Frame, truths: Mapping[int, Truth], crops: Crops) -> FrameRecord:
     """One call of the pipeline, as the node makes it: all crops of a frame at once."""
+    if frame.cloud is None:
+        result = Result((), () if frame.refused is None else (frame.refused,))
+        return FrameRecord.of(frame.scene, frame.frame, 0, frame.T_fixed_camera, result, 0.0)
     marked: dict[str, list[Any]] = {}
     if crops != "none":
         for label in frame.labels:
@@ -131,8 +150,14 @@ def _frame(pipeline: Pipeline, frame: Frame, truths: Mapping[int, Truth], crops:
 
 
 def match_labels(frame: Frame, record: FrameRecord, truths: Mapping[int, Truth]) -> list[LabelRecord]:
-    """A record for each label of a frame, with the estimate of ``record`` that belongs to it."""
+    """A record for each label of a frame, with the estimate of ``record`` that belongs to it; in one that could not be used,
+    none is found."""
     out = []
+    if frame.cloud is None:
+        return [
+            LabelRecord(frame.scene, frame.frame, truths[x.bop_id].name, x.instance, x.T_camera_object, x.visible_share)
+            for x in frame.labels
+        ]
     for bop_id in dict.fromkeys(label.bop_id for label in frame.labels):
         truth, mine = truths[bop_id], [label for label in frame.labels if label.bop_id == bop_id]
         rows = [i for i, e in enumerate(record.estimates) if e.object_name == truth.name]
@@ -157,6 +182,24 @@ def match_labels(frame: Frame, record: FrameRecord, truths: Mapping[int, Truth])
     return out
 
 
+def unmatched_estimates(labels: Iterable[Label], record: FrameRecord, truths: Mapping[int, Truth]) -> tuple[int, ...]:
+    """Which estimates of ``record`` belong to none of the frame's ``labels``; those of objects without a truth belong to none."""
+    poses: dict[int, list[Array]] = {}
+    for label in labels:
+        poses.setdefault(label.bop_id, []).append(label.T_camera_object)
+    ids = {truth.name: bop_id for bop_id, truth in truths.items()}
+    out: list[int] = []
+    for name in dict.fromkeys(e.object_name for e in record.estimates):
+        rows = [i for i, e in enumerate(record.estimates) if e.object_name == name]
+        mine = poses.get(ids[name], []) if name in ids else []
+        left = rows
+        if mine:
+            found = [record.estimates[i].T_camera_object for i in rows]
+            left = [rows[i] for i in unmatched(truths[ids[name]], found, mine)]
+        out += left
+    return tuple(sorted(out))
+
+
 def _cards(
     source: Source, folder: Path, models: str | Path, names: Sequence[str]
 ) -> tuple[dict[int, ObjectCard], list[ObjectCard], list[str]]:
@@ -169,11 +212,12 @@ def _cards(
     ids = {name: i for i, name in source.names.items()}
     place = models_folder(folder)
     known = read_info(place) if place else {}
+    anything = not (source.has_truth or source.labelled)
     found: dict[int, ObjectCard] = {}
     notes = []
     for card in cards:
         i = ids.get(card.name) if ids else card.bop_id
-        if i is None or i not in source.labelled:
+        if i is None or (i not in source.labelled and not anything):
             continue
         if i in known and abs(1000.0 * card.diameter_m / known[i]["diameter"] - 1.0) > _ALIKE:
             notes.append(
@@ -185,13 +229,14 @@ def _cards(
     for i, count in sorted(source.labelled.items()):
         if i not in found:
             notes.append(
-                f"{source.names.get(i, f'object {i}')}: {count} labels left out: it is none of the objects looked for."
+                f"{source.names.get(i, f'object {i}')}: {f'{count} labels ' if source.has_truth else ''}left out: it is none of "
+                "the objects looked for."
             )
     others = [card for card in cards if card.name in names and card not in found.values()]
     if not found and not others:
         have = ", ".join(source.names.get(i, str(i)) for i in sorted(source.labelled)) or "none"
         raise InputError(
-            f"{folder}: found labels of {have}, expected one of the objects {', '.join(c.name for c in cards)}."
+            f"{folder}: found {'labels' if source.has_truth else 'targets'} of {have}, expected one of the objects {', '.join(c.name for c in cards)}."
         )
     return found, others, notes
 

@@ -28,6 +28,8 @@ _AWAY = 4.0  # the viewpoint's distance from the scan's middle, in the scan's ow
 class Scans:
     """A folder of range scans as a ``Source``; raises InputError for a ``gt.json`` that does not read."""
 
+    notes: list[str]
+
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
         self.names = read_names(self.folder)
@@ -44,6 +46,7 @@ class Scans:
             raise InputError(
                 f"{path}: does not read ({type(error).__name__}: {error}), expected {{scan: {{obj_id, T_cloud_object}}}}."
             ) from None
+        self.has_truth, self.notes = True, []
         self.labelled = dict(Counter(label.bop_id for *_, label in self._scans))
 
     def __len__(self) -> int:

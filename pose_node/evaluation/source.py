@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from pose_node.cloud import Cloud
-from pose_node.types import Array
+from pose_node.types import Array, Rejected
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,14 +25,20 @@ class Label:
 
 @dataclass(frozen=True, eq=False)
 class Frame:
-    """One measurement. depth_m: [H, W], 0 = no reading, None for a bare cloud; T_fixed_camera: where the set knows it."""
+    """One measurement. depth_m: [H, W], 0 = no reading, None for a bare cloud; T_fixed_camera: where the set knows it.
+
+    cloud: None where it could not be read; ``refused`` then says why.
+    uncounted: labels of further instances, which no figure counts; an estimate of one of them is no false alarm either.
+    """
 
     scene: str
     frame: str
-    cloud: Cloud
+    cloud: Cloud | None
     labels: tuple[Label, ...]
     depth_m: Array | None = None
     T_fixed_camera: Array | None = None
+    uncounted: tuple[Label, ...] = ()
+    refused: Rejected | None = None
 
 
 def depth_image(cloud: Cloud) -> Array | None:
@@ -45,10 +51,16 @@ def depth_image(cloud: Cloud) -> Array | None:
 
 
 class Source(Protocol):
-    """A data set. names: {object id: plain name}, empty where the set names none; labelled: how many labels each id has."""
+    """A data set. names: {object id: plain name}, empty where the set names none; labelled: how many labels each id has.
+
+    has_truth: whether there is ground truth at all; without, ``labelled`` holds the objects that are looked for, and is empty
+    where any may be. notes: sentences on what could not be had.
+    """
 
     names: dict[int, str]
     labelled: dict[int, int]
+    has_truth: bool
+    notes: list[str]
 
     def __len__(self) -> int: ...
 

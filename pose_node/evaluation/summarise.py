@@ -36,7 +36,8 @@ FIGURES = {
     "answered": "share of labels with an estimate",
     "rotation_deg": "median rotation error up to symmetry of the labels with an estimate, degrees",
     "translation_mm": "median error of the object's centre of the labels with an estimate, millimetres",
-    "false_alarms": "estimates a frame of objects that have no label in it",
+    "false_alarms": "estimates a frame that belong to no label of their object: farther than half a diameter from each, or "
+    "one too many",
     "time_s": "mean seconds a frame",
 }
 
@@ -51,21 +52,16 @@ def summarise(
     scenes = {
         name: [label for label in labels if label.scene == name] for name in dict.fromkeys(f.scene for f in frames)
     }
-    present = {(label.scene, label.frame, label.object_name) for label in labels}
-    alarms = info.crops == "none"
 
     def entry(mine: Sequence[LabelRecord], seen: Sequence[FrameRecord], name: str | None = None) -> dict[str, Any]:
         figures = _of_labels(info, mine, seed)
         where = [frame.scene for frame in seen]
-        if alarms and seen:
+        told = [frame for frame in seen if frame.unmatched is not None]
+        if info.tells_alarms and told:
             counts = [
-                sum(
-                    (frame.scene, frame.frame, e.object_name) not in present and name in (None, e.object_name)
-                    for e in frame.estimates
-                )
-                for frame in seen
+                sum(name in (None, frame.estimates[i].object_name) for i in frame.unmatched or ()) for frame in told
             ]
-            figures["false_alarms"] = mean_figure(np.array(counts, float), where, seed)
+            figures["false_alarms"] = mean_figure(np.array(counts, float), [frame.scene for frame in told], seed)
         if seen and name is None:
             figures["time_s"] = mean_figure(np.array([frame.time_s for frame in seen]), stretches(where), seed)
         return {"labels": len(mine), "figures": figures}
@@ -136,5 +132,6 @@ def _figure(value: float, low: float, high: float) -> dict[str, float | None]:
 def sentence(key: str) -> str:
     """What a figure is, for a reader; raises KeyError for a figure that no run has."""
     if key.startswith("own_"):
-        return f"{FIGURES[key.removeprefix('own_')]}; own models or symmetries"
+        plain = key.removeprefix("own_")
+        return FIGURES[plain].replace("of BOP", "as BOP's, but of our own models or symmetries", 1)
     return FIGURES[key] if key in FIGURES else unlabelled_sentence(key)

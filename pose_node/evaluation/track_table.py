@@ -9,7 +9,16 @@ import numpy as np
 from pose_node.evaluation import page
 from pose_node.evaluation.tracks import STATES, TrackPath
 
-_HEAD = ["track", "seen, s", *(f"{state}, frames" for state in STATES), "lost, times", "spread", "stated 1σ", "told"]
+_HEAD = [
+    "track",
+    "seen, s",
+    *(f"{state}, frames" for state in STATES),
+    "lost, times",
+    "flips, farthest",
+    "spread",
+    "stated 1σ",
+    "told",
+]
 _MOST_NOTES = 4  # of a track; a longer list would push the others out of sight
 
 
@@ -20,11 +29,13 @@ def track_table(paths: Sequence[TrackPath]) -> str:
 
 def _row(path: TrackPath) -> list[str]:
     (place_mm, turn_deg), (stated_mm, stated_deg) = path.spread(), path.stated()
+    farthest = ", ".join(f"{_unit(_number(v), u)}" for v, u in zip(path.farthest(), ("mm", "°")) if np.isfinite(v))
     return [
         page.text(path.name),
         page.text(_range(path.seen_s, 1)),
         *(page.text(int((path.states == state).sum())) for state in STATES),
         page.text(len(path.losses), f"found again: {len(path.returns)}" if len(path.losses) else ""),
+        page.text(path.flips, farthest),
         page.text(_unit(_number(place_mm), "mm"), _unit(_number(turn_deg), "°")),
         page.text(_unit(_range(stated_mm), "mm"), _unit(_range(stated_deg), "°")),
         page.text(_told(path), kind="soft"),

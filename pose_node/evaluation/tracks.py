@@ -9,8 +9,10 @@ from functools import cached_property
 
 import numpy as np
 
+from pose_node import se3
 from pose_node.evaluation.middle import off_middle
 from pose_node.evaluation.records import FrameRecord, TrackRecord
+from pose_node.evaluation.unlabelled import FLIP_RAD
 from pose_node.types import Array
 
 STATES = ("tentative", "confirmed", "lost")
@@ -76,6 +78,20 @@ class TrackPath:
         """[N, 6] stated standard deviations in millimetres and degrees along the fixed frame's axes."""
         variances = np.stack([np.diagonal(record.covariance) for record in self.records])
         return _UNITS * np.sqrt(np.maximum(variances, 0.0))
+
+    @property
+    def flips(self) -> int:
+        """How often it turned by more than ``FLIP_RAD`` from one confirmed frame to the next, times of being lost between."""
+        R = np.stack([record.T_fixed_object[:3, :3] for record in self.records])[self.confirmed]
+        return int((se3.angle(np.swapaxes(R[:-1], -1, -2) @ R[1:]) > FLIP_RAD).sum())
+
+    def farthest(self) -> tuple[float, float]:
+        """The largest distance of a confirmed frame from the middle, millimetres, and the largest turn, degrees; NaN with less
+        than two of them."""
+        off = self.off[self.confirmed]
+        if len(off) < 2:
+            return float("nan"), float("nan")
+        return float(np.linalg.norm(off[:, :3], axis=1).max()), float(np.linalg.norm(off[:, 3:], axis=1).max())
 
     def spread(self) -> tuple[float, float]:
         """95th percentile over the confirmed frames of the distance from the middle, millimetres, and of the turn, degrees; NaN

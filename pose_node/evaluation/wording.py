@@ -51,6 +51,9 @@ _KNOWN = {
     "lost": Wording("lost", more_is_better=False),
     "found_again": Wording("found again"),
     "track_losses": Wording("tracks lost", "times", 1.0, 2, False, chief=False),
+    "track_flips": Wording("flips of tracks", "times", 1.0, 2, False, chief=False),
+    "track_farthest_mm": Wording("farthest of a track", "mm", 1.0, 2, False, chief=False),
+    "track_farthest_deg": Wording("farthest of a track, turned", "°", 1.0, 2, False, chief=False),
     "track_spread_mm": Wording("spread of tracks", "mm", 1.0, 2, False, chief=False),
     "track_spread_deg": Wording("spread of tracks, turned", "°", 1.0, 2, False, chief=False),
 }
@@ -60,7 +63,8 @@ def wording(key: str) -> Wording:
     """How a key of ``summary.json`` is written; one that nobody gave words to stands under its own name, as it is."""
     if key.startswith("own_") and key[4:] in _KNOWN:
         known = _KNOWN[key[4:]]
-        return replace(known, title=f"own {known.title}")
+        # AR is BOP's word for errors of the set's own models; the other figures are nobody's by their names.
+        return replace(known, title=f"own {known.title}") if known.title.startswith("AR") else known
     if key.startswith("stage_"):
         return Wording(key.removeprefix("stage_").removesuffix("_s"), "ms", 1000.0, 1, False, chief=False)
     if key.startswith("rejected_"):

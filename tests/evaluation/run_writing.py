@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from pose_node import se3
-from pose_node.card import load_card
+from pose_node.card import Symmetry, load_card
 from pose_node.evaluation.pictures import Scenery
 from pose_node.evaluation.records import (
     Errors,
@@ -149,12 +149,12 @@ def tracks_of(frame: int, others: int = 0) -> tuple[TrackRecord, ...]:
     return tuple(tracks)
 
 
-def write_tracked(folder: Path, labelled=False, others=0, scenes=("bag",)) -> Path:
-    """60 frames at 10 Hz of ``tracks_of`` in each scene, labelled or not."""
+def write_tracked(folder: Path, labelled=False, others=0, scenes=("bag",), frames=60) -> Path:
+    """``frames`` at 10 Hz of ``tracks_of`` in each scene, labelled or not."""
     records = [
         FrameRecord(scene, f"{f:06d}", f * 100_000_000, np.eye(4), dict(STAGES), 0.16, tracks=tracks_of(f, others))
         for scene in scenes
-        for f in range(60)
+        for f in range(frames)
     ]
     labels = [label_of("mug", None, record.scene, record.frame) for record in records] if labelled else []
     head = info(kind="bag", whose="card" if labelled else "")
@@ -176,7 +176,7 @@ def write_false_alarms(folder: Path) -> Path:
     with RunWriter(folder, info()) as writer:
         for scene, frame, score in (("1", "000000", 0.6), ("1", "000001", 0.7), ("2", "000000", 0.5)):
             seen = (estimate_of("mug", 0.9, true), estimate_of("bowl", score, wrong), estimate_of("mug", 0.3, wrong))
-            writer.frame(FrameRecord(scene, frame, 0, None, {}, 0.1, estimates=seen))
+            writer.frame(FrameRecord(scene, frame, 0, None, {}, 0.1, estimates=seen, unmatched=(1, 2)))
             writer.label(label_of("mug", 0.01, scene, frame))
     return folder
 
@@ -187,4 +187,7 @@ def round_scenery() -> Scenery:
     turned = np.linspace(0, 2 * np.pi, 400)
     normals = np.stack([np.cos(turned), np.sin(turned), np.zeros(400)], axis=1)
     points = 0.05 * normals + np.linspace(-0.05, 0.05, 400)[:, None] * [0, 0, 1]
-    return Scenery(lambda scene, frame: (np.full((240, 320), 0.6), K), lambda name: (points, normals))
+    none = Symmetry(np.eye(4)[None])
+    return Scenery(
+        lambda scene, frame: (np.full((240, 320), 0.6), K), lambda name: (points, normals), lambda name: none
+    )

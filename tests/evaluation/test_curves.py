@@ -11,7 +11,9 @@ from pose_node.evaluation.records import FrameRecord, Run, read_run
 
 
 def run_of(labels, estimates, tmp_path):
-    frames = (FrameRecord("000001", "000000", 0, None, {}, 0.1, {}, 0, tuple(estimates)),)
+    taken = {label.estimate for label in labels}
+    unmatched = tuple(i for i in range(len(estimates)) if i not in taken)
+    frames = (FrameRecord("000001", "000000", 0, None, {}, 0.1, {}, 0, tuple(estimates), unmatched=unmatched),)
     return Run(tmp_path, info(), frames, tuple(labels), {})
 
 

@@ -10,7 +10,7 @@ from bop_writing import CORNERS_M, FACES, HALF_TURN, SHAPE, K, pose, write_model
 
 from pose_node import se3
 from pose_node.cloud import Cloud
-from pose_node.evaluation.match import REL_THRESHOLDS, found, match
+from pose_node.evaluation.match import REL_THRESHOLDS, found, match, unmatched
 from pose_node.evaluation.raster import render
 from pose_node.evaluation.truth import read_info, truth_of_set
 
@@ -110,6 +110,17 @@ def test_only_as_many_estimates_count_as_there_are_labels(truth_with):
     estimates = [(pose(0.3), 0.9), (pose(0.0), 0.8)]
     (one,) = match(truth_with(), estimates, [pose(0.0)], *scene(pose(0.0)))
     assert one.estimate == 0 and one.recall["mssd"] == 0.0
+
+
+def test_what_belongs_to_no_label_is_elsewhere_or_one_too_many(truth_with):
+    truth, places = truth_with(), [pose(-0.2), pose(0.2)]
+    quarter = places[1] @ se3.transform(se3.exp_so3(np.array([0, 0, np.pi / 2])), np.zeros(3))
+    near, beside, far = pose(-0.19), pose(-0.12), pose(0.6)
+    assert unmatched(truth, [quarter, near], places) == []  # turned wrongly, but there
+    assert unmatched(truth, [near, places[0], quarter], places) == [0]  # the nearer one keeps the label
+    assert unmatched(truth, [beside, far], places) == [0, 1]
+    assert unmatched(truth, [far, places[1]], [places[1]]) == [0]  # though it may be the surer one
+    assert unmatched(truth, [], places) == [] and unmatched(truth, [near], []) == [0]
 
 
 def test_a_bare_cloud_has_no_image_to_measure_in(truth_with):

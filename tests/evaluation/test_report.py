@@ -6,10 +6,13 @@ import base64
 import io
 import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
+import numpy as np
 import pytest
 from run_writing import (
+    estimate_of,
     info,
     label_of,
     round_scenery,
@@ -19,9 +22,11 @@ from run_writing import (
     write_unlabelled,
 )
 
+from pose_node import se3
+from pose_node.card import Symmetry
 from pose_node.errors import InputError
 from pose_node.evaluation.pictures import Scenery, draw_label, false_alarms, worst
-from pose_node.evaluation.records import RunWriter, read_run
+from pose_node.evaluation.records import FrameRecord, Run, RunWriter, read_run
 from pose_node.evaluation.report import write_report
 from pose_node.evaluation.terminal import terminal_table
 
@@ -107,7 +112,7 @@ def test_a_run_with_tracks(tmp_path, labelled):
     words = " ".join(page.texts)
     assert "Tracks" in page.texts and "Over time" not in page.texts  # the same poses, once
     assert "States over time" in page.texts and "mug 2: position" in page.texts
-    assert "3 tracks, 2 confirmed; lost 1 time, found again 1" in page.texts
+    assert "3 tracks, 2 confirmed; lost 1 time, found again 1; flipped 0 times" in page.texts
     assert "Lost at 2.0 s: hidden: mug:" in words and "A track is one object over time" in words
     assert "spread of tracks" in page.texts and "median over tracks" in words
     assert "tracks, the 12 that" not in words
@@ -118,6 +123,37 @@ def test_of_many_tracks_it_says_which_are_drawn(tmp_path):
     words = " ".join(page_of(write_report(write_tracked(tmp_path / "run", others=15))).texts)
     assert "Of 18 tracks, the 12 that were confirmed in the most frames:" in words
     assert words.count(": position") == 12
+
+
+@pytest.mark.parametrize("write", [write_unlabelled, write_tracked])
+def test_one_frame_has_no_charts_over_time(tmp_path, write):
+    run = write(tmp_path / "run", frames=1)
+    texts = page_of(write_report(run)).texts
+    assert "Over time" not in texts and "States over time" not in texts
+    assert not any(text.endswith((": position", ": turn", ": score")) for text in texts)
+    assert ("Tracks" in texts) == (write is write_tracked)
+
+
+RED = (230, 40, 40)  # of the x axis
+
+
+def red_x(tmp_path, scenery, turn_rad):
+    """Where the x axis is drawn in both pictures of a label and its turned estimate."""
+    label = label_of("mug", 0.5)
+    turned = label.T_camera_object @ se3.transform(se3.exp_so3(np.array([0.0, 0.0, turn_rad])), np.zeros(3))
+    frame = FrameRecord("000001", "000000", 0, None, {}, 0.1, estimates=(estimate_of("mug", 0.9, turned),))
+    picture = np.asarray(draw_label(Run(tmp_path, info(), (frame,), (label,), {}), label, scenery))
+    return [(half == RED).all(axis=2)[60:] for half in (picture[:, :300], picture[:, 304:])]  # below the titles
+
+
+def test_a_quarter_turn_of_a_thing_that_looks_the_same_is_seen_by_its_axes(tmp_path, scenery):
+    left, right = red_x(tmp_path, scenery, np.pi / 2)
+    assert left.sum() > 100 < right.sum() and (left & right).sum() < 0.5 * left.sum()
+    quarter = np.stack(
+        [se3.transform(se3.exp_so3(np.array([0.0, 0.0, -k * np.pi / 2])), np.zeros(3)) for k in range(2)]
+    )
+    left, right = red_x(tmp_path, replace(scenery, symmetry=lambda name: Symmetry(quarter)), np.pi / 2)
+    assert (left & right).sum() > 0.9 * left.sum()  # declared equal: drawn as the label is
 
 
 def test_a_run_without_tracks_says_nothing_of_them(tmp_path):
@@ -149,7 +185,8 @@ def test_columns_are_in_order_where_the_first_row_has_few_figures(tmp_path):
 def test_our_own_symmetries_are_said_to_be_ours(tmp_path):
     run = write_labelled(tmp_path / "run", whose="card")
     words = " ".join(page_of(write_report(run)).texts)
-    assert "own AR" in words and "so no figure here compares with BOP's" in words
+    assert words.count("own AR") == words.count("own ") - words.count("our own") > 0
+    assert "rotation" in words and "so no figure here compares with BOP's" in words
 
 
 def test_a_killed_run_shows_what_it_had(tmp_path):
@@ -203,7 +240,7 @@ def test_false_alarms_are_drawn_and_marked(tmp_path, scenery):
     words = "".join(page.texts)
     assert "nothing is wrong, so these are the largest errors" in words
     assert "False alarm: bowl, scene 1, frame 000001" in words and "score 0.70: no label of it in this frame" in words
-    assert "score 0.30: not matched with its label in this frame" in words
+    assert "score 0.30: belongs not to its label in this frame" in words
     pictures = [link for link in page.links if link.startswith("data:image/jpeg")]
     assert len(pictures) == len(worst(read_run(run).labels)) + len(alarms)
     assert "False alarm: bowl" in "".join(page_of(write_report(run)).texts)  # and in words where nothing can be drawn
@@ -215,8 +252,8 @@ def test_a_frame_that_cannot_be_read_has_no_picture(tmp_path, scenery):
     def gone(scene, frame):
         raise InputError("gone")
 
-    assert draw_label(run, run.labels[0], Scenery(gone, scenery.surface)) is None
-    page_of(write_report(tmp_path / "run", Scenery(gone, scenery.surface)))
+    assert draw_label(run, run.labels[0], Scenery(gone, scenery.surface, scenery.symmetry)) is None
+    page_of(write_report(tmp_path / "run", Scenery(gone, scenery.surface, scenery.symmetry)))
 
 
 def test_the_terminal_shows_each_figure_and_row(tmp_path):

@@ -13,11 +13,15 @@ import pytest
 from bop_writing import CORNERS_M, FACES, pose, write_models, write_ply, write_scene
 
 from pose_node import cli
+from pose_node.card import Symmetry
 from pose_node.config import PipelineConfig
 from pose_node.errors import InputError
 from pose_node.evaluation import command, run
+from pose_node.evaluation.pictures import false_alarms
 from pose_node.evaluation.records import read_run
+from pose_node.evaluation.report import write_report
 from pose_node.evaluation.run import evaluate_folder
+from pose_node.evaluation.terminal import terminal_table
 from pose_node.types import Rejected, Result
 
 DIAMETER_M = float(np.linalg.norm([0.10, 0.06, 0.04]))
@@ -104,7 +108,35 @@ def test_a_box_holds_the_mask(folder, tmp_path, knowing):
 def test_without_crops_every_frame_is_asked_once(folder, tmp_path, knowing):
     summary = evaluate_folder(folder, tmp_path / "run", "none")
     assert knowing.asked == [(None, None)] * 2
-    assert summary["all"]["figures"]["false_alarms"]["value"] == 0.0
+    # In the second frame it stands between the two boxes, more than half a diameter from each.
+    assert summary["all"]["figures"]["false_alarms"]["value"] == 0.5
+
+
+def found_at(x, score=0.9):
+    return SimpleNamespace(
+        object_name="box", T_camera_object=pose(x), score=score, covariance=np.eye(6), alternatives=()
+    )
+
+
+def test_a_further_instance_of_a_labelled_object_is_a_false_alarm(folder, tmp_path, knowing, monkeypatch):
+    """Found where it is and again beside it, the wrong one surer."""
+    monkeypatch.setattr(Knowing, "estimate", lambda *_, **__: Result((found_at(0.3), found_at(0.0, 0.6)), ()))
+    (folder / "test_targets_bop19.json").write_text('[{"scene_id": 2, "im_id": 3, "obj_id": 1, "inst_count": 1}]')
+    summary = evaluate_folder(folder, tmp_path / "run", "none")
+    assert summary["all"]["figures"]["false_alarms"]["value"] == 1.0
+    done = read_run(tmp_path / "run")
+    assert done.frames[0].unmatched == (0,) and [x.estimate.score for x in false_alarms(done)] == [0.9]
+    summary = evaluate_folder(folder, tmp_path / "open", "none", complete=False)
+    assert "false_alarms" not in summary["all"]["figures"] and false_alarms(read_run(tmp_path / "open")) == []
+    assert "incomplete" in terminal_table(tmp_path / "open")
+
+
+def test_an_instance_that_is_no_target_is_no_false_alarm(folder, tmp_path, knowing, monkeypatch):
+    """Of the two boxes of frame 11 the one is counted, and the pipeline finds the other."""
+    monkeypatch.setattr(Knowing, "estimate", lambda *_, **__: Result((found_at(0.08),), ()))
+    (folder / "test_targets_bop19.json").write_text('[{"scene_id": 2, "im_id": 11, "obj_id": 1, "inst_count": 1}]')
+    summary = evaluate_folder(folder, tmp_path / "run", "none")
+    assert summary["all"]["labels"] == 1 and summary["all"]["figures"]["false_alarms"]["value"] == 0.0
 
 
 def test_bops_csv(folder, tmp_path, knowing):
@@ -153,12 +185,40 @@ def test_an_object_that_the_set_does_not_know_can_be_looked_for(folder, tmp_path
     assert summary["all"]["figures"]["false_alarms"]["value"] == 1.0
 
 
-def test_what_was_done_before_a_broken_image_is_kept(folder, tmp_path, knowing):
-    (folder / "scenes" / "000002" / "depth" / "000011.png").write_bytes(b"")
-    with pytest.raises(InputError, match="is not an image"):
-        evaluate_folder(folder, tmp_path / "run")
+def test_a_lost_image_costs_its_frame_alone(folder, tmp_path, knowing):
+    (folder / "scenes" / "000002" / "depth" / "000003.png").unlink()
+    summary = evaluate_folder(folder, tmp_path / "run")
     done = read_run(tmp_path / "run")
-    assert [f.frame for f in done.frames] == ["000003"] and done.summary == {}
+    assert [(f.frame, dict(f.rejected)) for f in done.frames] == [
+        ("000003", {"depth_unreadable": 1}),
+        ("000011", {"low_score": 1}),
+    ]
+    assert [x.estimate for x in done.labels] == [None, 0, 1]
+    assert summary["all"]["figures"]["answered"]["value"] == pytest.approx(2 / 3)
+
+
+def test_a_set_without_ground_truth_is_run_on_its_targets(folder, tmp_path, knowing, monkeypatch):
+    for name in ("scene_gt.json", "scene_gt_info.json"):
+        (folder / "scenes" / "000002" / name).unlink()
+    (folder / "test_targets_bop19.json").write_text('[{"scene_id": 2, "im_id": 11, "obj_id": 1, "inst_count": 1}]')
+    card = SimpleNamespace(diameter_m=DIAMETER_M, centre_m=np.zeros(3), symmetry=Symmetry(np.eye(4)[None]))
+    knowing.cards = {"box": card}
+    summary = evaluate_folder(folder, tmp_path / "run")
+    assert knowing.asked == [(None, None)] and summary["all"]["labels"] == 0
+    assert summary["all"]["figures"]["found"]["value"] == 1.0
+    done = read_run(tmp_path / "run")
+    assert (done.info.crops, done.info.whose) == ("none", "") and "nothing can be scored" in done.info.notes[0]
+    (row,) = csv.DictReader((tmp_path / "run" / "results.csv").open())
+    assert (row["scene_id"], row["im_id"], row["obj_id"]) == ("2", "11", "1")
+    write_report(tmp_path / "run")
+
+
+def test_a_set_without_masks_leaves_no_folder(folder, tmp_path, knowing):
+    shutil.rmtree(folder / "scenes" / "000002" / "mask_visib")
+    with pytest.raises(InputError, match="--crops none"):
+        evaluate_folder(folder, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+    assert evaluate_folder(folder, tmp_path / "run", "none")["all"]["labels"] == 3
 
 
 def test_range_scans_become_a_run(folder, tmp_path, knowing):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -19,9 +21,9 @@ def label(scene: str, frame: str, mssd: float | None, **errors) -> LabelRecord:
     return LabelRecord(scene, frame, "mug", 0, np.eye(4), None, 0, 0.9, Errors(None, mssd, 1.0, **values), recall)
 
 
-def frame(scene: str, name: str, *objects: str) -> FrameRecord:
+def frame(scene: str, name: str, *objects: str, unmatched: tuple[int, ...] | None = None) -> FrameRecord:
     estimates = tuple(EstimateRecord(o, np.eye(4), 0.9, np.eye(6)) for o in objects)
-    return FrameRecord(scene, name, 0, None, {}, 0.5, {}, 0, estimates)
+    return FrameRecord(scene, name, 0, None, {}, 0.5, {}, 0, estimates, unmatched=unmatched)
 
 
 def values(entry):
@@ -76,13 +78,26 @@ def test_figures_that_are_not_bops_do_not_bear_its_names(whose):
     assert "own models or symmetries" in sentence("own_ar")
 
 
-def test_false_alarms_are_of_objects_without_a_label_in_the_frame():
-    info = RunInfo("set", "bop", {**INFO.objects, "bowl": {"diameter_m": 0.1, "bop_id": 13}}, "none", {}, "0.1", "CPU")
-    frames = [frame("a", "1", "mug", "bowl", "bowl"), frame("a", "2")]
-    summary = summarise(info, frames, [label("a", "1", 0.0)])
+ALARMS = RunInfo("set", "bop", {**INFO.objects, "bowl": {"diameter_m": 0.1, "bop_id": 13}}, "none", {}, "0.1", "CPU")
+
+
+def test_false_alarms_are_the_estimates_without_a_label_of_frames_that_tell():
+    frames = [
+        frame("a", "1", "mug", "bowl", "mug", unmatched=(1, 2)),
+        frame("a", "2", unmatched=()),
+        frame("a", "3", "mug"),
+    ]
+    summary = summarise(ALARMS, frames, [label("a", "1", 0.0)])
     assert values(summary["all"])["false_alarms"] == 1.0
-    assert values(summary["objects"]["mug"])["false_alarms"] == 0.0
-    assert values(summary["objects"]["bowl"])["false_alarms"] == 1.0
+    assert values(summary["objects"]["mug"])["false_alarms"] == 0.5
+    assert values(summary["objects"]["bowl"])["false_alarms"] == 0.5
+
+
+@pytest.mark.parametrize("change", [{"complete": False}, {"crops": "mask"}])
+def test_there_are_none_where_nobody_can_tell(change):
+    frames = [frame("a", "1", "mug", "bowl", unmatched=(1,))]
+    summary = summarise(replace(ALARMS, **change), frames, [label("a", "1", 0.0)])
+    assert "false_alarms" not in values(summary["all"])
 
 
 def test_no_label_at_all_is_no_error():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from run_writing import tracks_of
@@ -31,4 +33,21 @@ def test_intervals_are_drawn_over_tracks():
 
 def test_nothing_where_no_track_was_confirmed():
     assert track_figures(frames(count=1)) == {}
-    assert list(track_figures(frames(count=2))) == ["track_losses"]  # one frame has no spread
+    assert list(track_figures(frames(count=2))) == ["track_losses", "track_flips"]  # one frame has no spread
+
+
+def test_a_track_that_flipped_is_seen_among_steady_ones():
+    steady = frames(others=4)
+    assert track_figures(steady)["track_flips"]["value"] == 0.0
+    half_turn = np.diag([-1.0, -1.0, 1.0, 1.0])
+    flipped = [
+        replace(f, tracks=(replace(f.tracks[0], T_fixed_object=f.tracks[0].T_fixed_object @ half_turn), *f.tracks[1:]))
+        if i in (30, 31)
+        else f
+        for i, f in enumerate(steady)
+    ]
+    figures = track_figures(flipped)
+    assert figures["track_flips"]["value"] == pytest.approx(2 / 6)  # there and back, of six tracks
+    assert figures["track_spread_deg"]["value"] == track_figures(steady)["track_spread_deg"]["value"]
+    assert figures["track_farthest_deg"]["value"] == pytest.approx(180.0)
+    assert figures["track_farthest_mm"]["value"] == pytest.approx(2.0)
