@@ -27,7 +27,8 @@ from pose_node import se3
 from pose_node.evaluation.bop import BopFolder
 from pose_node.evaluation.match import match
 from pose_node.evaluation.records import EstimateRecord, FrameRecord
-from pose_node.evaluation.results_csv import RESULTS, ResultsCsv
+from pose_node.evaluation.results_csv import ResultsCsv
+from pose_node.evaluation.run_folder import RESULTS
 from pose_node.evaluation.truth import read_info, truth_of_set
 
 KINDS = ("vsd", "mssd", "mspd")

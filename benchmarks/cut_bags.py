@@ -23,7 +23,7 @@ import numpy as np
 
 from benchmarks import results
 from benchmarks.labelled_bag import STEP_NS, demo_frames, labelled_messages, write_messages
-from pose_node.evaluation.report import REPORT
+from pose_node.evaluation.run_folder import REPORT
 
 OBJECT, ID, SCENE, FRAMES = "mustard_bottle", 5, "000002", 3
 CUTS = 50

@@ -26,8 +26,7 @@ import psutil
 
 from benchmarks import results
 from benchmarks.labelled_bag import demo_frames, write_labelled_bag
-from pose_node.evaluation.records import FRAMES, RUN, SUMMARY
-from pose_node.evaluation.results_csv import RESULTS
+from pose_node.evaluation.run_folder import FRAMES, RESULTS, RUN, SUMMARY
 
 OBJECT, ID, SCENE = "mustard_bottle", 5, "000002"
 FRAMES_ALL = 1000

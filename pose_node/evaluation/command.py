@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 from pose_node.card import ObjectCard, load_card
@@ -16,9 +18,10 @@ from pose_node.evaluation.index import Outcome, run_folders, write_index
 from pose_node.evaluation.options import labels_of, topics_of
 from pose_node.evaluation.pictures import Scenery
 from pose_node.evaluation.recordings import is_recording
-from pose_node.evaluation.records import read_run
+from pose_node.evaluation.records import read_run, write_info
 from pose_node.evaluation.report import write_report
 from pose_node.evaluation.run import evaluate_folder, holds_set, open_source
+from pose_node.evaluation.run_folder import INDEX, RUN, set_aside
 from pose_node.evaluation.terminal import comparison_table, terminal_table
 from pose_node.objects import object_folders
 from pose_node.symmetry import Symmetry
@@ -49,6 +52,7 @@ def _several(options: argparse.Namespace, out: Path) -> int:
     """A run folder for each source, and after each the page of all that are done."""
     outcomes: list[Outcome] = []
     found = failed = False
+    set_aside(out, (INDEX,))
     for source, folder in run_folders(options.sources, out):
         print(f"\n{source}")
         try:
@@ -66,7 +70,25 @@ def _several(options: argparse.Namespace, out: Path) -> int:
 
 
 def _one(options: argparse.Namespace, source: Path, out: Path) -> bool:
-    """Run one source; returns whether anything was found in it."""
+    """Run one source; returns whether anything was found in it. Whatever comes of it, nothing in ``out`` is an older run's."""
+    set_aside(out)
+    try:
+        return _evaluated(options, source, out)
+    except PoseNodeError as error:
+        if (out / RUN).is_file():
+            _write_failure(out, str(error).replace(str(source), source.name))
+        raise
+
+
+def _write_failure(out: Path, sentence: str) -> None:
+    """Say in ``run.json`` and in a report of what was done until then why a run ended."""
+    with suppress(PoseNodeError):  # what made it fail is told anyway
+        info = read_run(out).info
+        write_info(out, replace(info, notes=(*info.notes, f"The run failed: {sentence}")))
+        write_report(out)
+
+
+def _evaluated(options: argparse.Namespace, source: Path, out: Path) -> bool:
     if not source.exists():
         raise InputError(f"{source}: found nothing there, expected a bag or a folder in BOP's layout.")
     models, scenery = options.models or "", None

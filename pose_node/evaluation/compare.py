@@ -19,10 +19,10 @@ from pose_node.evaluation.paired import (
 )
 from pose_node.evaluation.records import LabelRecord, Run, read_run
 from pose_node.evaluation.report import explained, own_table, source_name, warnings, write_page
+from pose_node.evaluation.run_folder import COMPARISON
 from pose_node.evaluation.svg import Chart, Scale
 from pose_node.evaluation.tables import footed
 
-COMPARISON = "compare.html"
 _LISTED = 20  # labels that changed, listed for each side
 _COLOUR_A, _COLOUR_B = 0, 1
 

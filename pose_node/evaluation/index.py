@@ -11,9 +11,8 @@ from typing import Any
 from pose_node.errors import InputError
 from pose_node.evaluation import page, tables
 from pose_node.evaluation.records import read_run
-from pose_node.evaluation.report import REPORT, write_page
-
-INDEX = "index.html"
+from pose_node.evaluation.report import write_page
+from pose_node.evaluation.run_folder import INDEX, REPORT
 
 
 @dataclass(frozen=True)

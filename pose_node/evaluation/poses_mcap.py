@@ -20,9 +20,9 @@ from pose_node.errors import InputError
 from pose_node.evaluation import messages
 from pose_node.evaluation.messages import STORE, make
 from pose_node.evaluation.records import EstimateRecord, FrameRecord
+from pose_node.evaluation.run_folder import POSES_FILE
 from pose_node.types import Array
 
-POSES_FILE = "poses.mcap"
 _BETWEEN_NS = 1_000_000_000  # from the end of a scene to the next one, where their clocks overlap
 _MARKER = "visualization_msgs/msg/Marker"
 _CUBE, _TEXT, _DELETE_ALL = 1, 9, 3  # its constants

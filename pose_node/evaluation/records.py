@@ -17,11 +17,10 @@ from typing import Any, Literal
 import numpy as np
 
 from pose_node.errors import InputError
+from pose_node.evaluation.run_folder import FRAMES, LABELS, RUN, SIGHTINGS, SUMMARY, set_aside
 from pose_node.types import Array, Result, Track, track_name
 
 Kind = Literal["bop", "bag"]
-RUN, FRAMES, LABELS, SUMMARY = "run.json", "frames.jsonl", "labels.jsonl", "summary.json"
-SIGHTINGS = "sightings.jsonl"
 
 
 @dataclass(frozen=True, eq=False)
@@ -360,7 +359,7 @@ class Run:
 
 
 class RunWriter:
-    """Appends to a run folder; a context manager. Earlier records in the folder are replaced.
+    """Appends to a run folder; a context manager. What an earlier run left in it is set aside.
 
     Raises InputError when the folder cannot be made or written.
     """
@@ -370,8 +369,7 @@ class RunWriter:
         self.frames = self.labels = 0
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            for name in (LABELS, SIGHTINGS, SUMMARY):
-                (self.folder / name).unlink(missing_ok=True)
+            set_aside(self.folder)
             self.info(info)
             self._frames = (self.folder / FRAMES).open("w", encoding="utf-8")
             self._labels: Any = None
@@ -381,7 +379,7 @@ class RunWriter:
 
     def info(self, info: RunInfo) -> None:
         """Write ``run.json`` anew, for example with the notes that came up on the way."""
-        _write_json(self.folder / RUN, info.to_json())
+        write_info(self.folder, info)
 
     def frame(self, record: FrameRecord) -> None:
         _line(self._frames, record.to_json())
@@ -411,6 +409,11 @@ class RunWriter:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.close()
+
+
+def write_info(folder: Path, info: RunInfo) -> None:
+    """Write ``run.json`` of a run folder."""
+    _write_json(folder / RUN, info.to_json())
 
 
 def read_run(folder: str | Path) -> Run:

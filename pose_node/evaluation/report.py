@@ -11,6 +11,7 @@ from pose_node.evaluation.curves import CORRECT_MSSD_REL, placement
 from pose_node.evaluation.intervals import FEWEST, SHARE
 from pose_node.evaluation.pictures import FalseAlarm, Scenery, draw_false_alarm, draw_label, false_alarms, worst
 from pose_node.evaluation.records import LabelRecord, Run, read_run
+from pose_node.evaluation.run_folder import REPORT
 from pose_node.evaluation.summarise import sentence
 from pose_node.evaluation.track_figures import track_sentence
 from pose_node.evaluation.track_section import EXPLANATIONS, track_section
@@ -18,7 +19,6 @@ from pose_node.evaluation.tracks import TrackPath, track_paths
 from pose_node.evaluation.unlabelled import unlabelled_sentence
 from pose_node.evaluation.wording import NO_INTERVAL
 
-REPORT = "report.html"
 _ALARMS = (
     "A false alarm is an estimate that belongs to no label of its object: its centre is more than half a diameter from each, or "
     "the label is matched by a nearer one. A wrong turn at the right place is an error and no false alarm. Counted are frames "

@@ -11,8 +11,7 @@ from pathlib import Path
 from types import TracebackType
 
 from pose_node.evaluation.records import FrameRecord
-
-RESULTS = "results.csv"
+from pose_node.evaluation.run_folder import RESULTS
 
 
 class ResultsCsv:

@@ -91,6 +91,19 @@ def test_a_second_run_replaces_the_first(tmp_path):
     assert len(read_run(tmp_path).frames) == len(read_run(tmp_path).labels) == 1
 
 
+def test_what_a_run_before_left_is_set_aside(tmp_path):
+    with RunWriter(tmp_path, INFO) as writer:
+        writer.label(a_label())
+    (tmp_path / "report.html").write_text("of the first")
+    (tmp_path / "previous_run").mkdir()
+    (tmp_path / "previous_run" / "sightings.jsonl").write_text("of a run before that")
+    RunWriter(tmp_path, INFO).close()
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["frames.jsonl", "previous_run", "run.json"]
+    before = tmp_path / "previous_run"
+    assert len(read_run(before).labels) == 1 and not (before / "sightings.jsonl").exists()
+    assert (before / "report.html").read_text() == "of the first"
+
+
 def test_a_folder_without_a_run_says_so(tmp_path):
     with pytest.raises(InputError, match=r"found no run\.json"):
         read_run(tmp_path)

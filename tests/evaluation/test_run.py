@@ -238,6 +238,44 @@ def test_range_scans_become_a_run(folder, tmp_path, knowing):
     assert (tmp_path / "run" / "results.csv").read_text().count("\n") == 1  # nor have they BOP's numbers
 
 
+def evaluated(*words):
+    return cli.main(["evaluate", *map(str, words)])
+
+
+@pytest.mark.parametrize("failure", ["no source", "no masks", "no models", "in the middle"])
+def test_a_run_that_fails_leaves_no_older_report(folder, tmp_path, knowing, monkeypatch, failure, capsys):
+    out, source = tmp_path / "run", folder
+    knowing.cards = {}
+    assert evaluated(folder, "--out", out, "--objects", "box") == cli.DONE
+    older = {path.name: path.read_bytes() for path in out.iterdir()}
+    assert {"report.html", "run.json", "summary.json", "results.csv"} <= set(older)
+    (out / "mine.txt").write_text("mine")
+
+    def fail(*_, **__):
+        raise InputError("models: found none, expected some.")
+
+    if failure == "no source":
+        source = folder.parent / "nowhere"
+    elif failure == "no masks":
+        shutil.rmtree(folder / "scenes" / "000002" / "mask_visib")
+    elif failure == "no models":
+        monkeypatch.setattr(run, "object_folders", fail)
+    else:
+        monkeypatch.setattr(Knowing, "estimate", fail)
+    assert evaluated(source, "--out", out, "--objects", "box") == cli.BAD_INPUT
+    left = {path.name for path in out.iterdir()}
+    assert (out / "mine.txt").read_text() == "mine"
+    assert {p.name: p.read_bytes() for p in (out / "previous_run").iterdir()} == older
+    if failure == "in the middle":
+        assert "The run failed: models: found none" in (out / "report.html").read_text()
+        assert "cut short" in terminal_table(out) and "The run failed" in terminal_table(out)
+    else:
+        assert left == {"mine.txt", "previous_run"}
+    # A further failure keeps what was set aside as long as there is nothing newer.
+    assert evaluated(folder.parent / "nowhere", "--out", out) == cli.BAD_INPUT
+    assert (out / "previous_run" / "report.html").is_file() and not (out / "report.html").exists()
+
+
 @pytest.fixture
 def demo(tmp_path, repository):
     """One frame of the demo recording, which brings no models of its own."""

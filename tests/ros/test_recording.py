@@ -17,8 +17,8 @@ from sensor_msgs.msg import CameraInfo, Image
 
 from benchmarks.labelled_bag import demo_frames, write_labelled_bag
 from pose_node.evaluation.bag_run import evaluate_bag
-from pose_node.evaluation.poses_mcap import POSES_FILE
 from pose_node.evaluation.recordings import Recording
+from pose_node.evaluation.run_folder import POSES_FILE
 
 ID = 5
 TOPICS = {

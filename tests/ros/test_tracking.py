@@ -23,9 +23,9 @@ from tf2_msgs.msg import TFMessage
 
 from benchmarks.labelled_bag import rendered_frames, write_labelled_bag
 from pose_node.evaluation.bag_run import evaluate_bag
-from pose_node.evaluation.poses_mcap import POSES_FILE
 from pose_node.evaluation.recordings import Recording
 from pose_node.evaluation.records import read_run
+from pose_node.evaluation.run_folder import POSES_FILE
 
 ID = 5
 TOPICS = {
