@@ -7,6 +7,8 @@ at the edge of its neighbourhood, so that no point enters or leaves with a jump.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from scipy.spatial import cKDTree
 
@@ -16,8 +18,8 @@ _NEIGHBOURS = 48
 _EDGE_ON = 0.03  # cosine to the viewing direction below which a plane was not seen but made up by noise
 
 
-def noise_radius(range_m: float) -> float:
-    """A neighbourhood radius in metres that suits consumer depth cameras at ``range_m``."""
+def noise_radius(range_m: float | Array) -> Any:
+    """A neighbourhood radius in metres that suits consumer depth cameras at ``range_m`` (a number, or an array)."""
     return 0.004 + 0.004 * range_m**2
 
 

@@ -20,15 +20,19 @@ from pose_node.card import ObjectCard
 from pose_node.cloud import Cloud
 from pose_node.config import SegmentConfig
 from pose_node.errors import InputError
+from pose_node.normals import noise_radius
 from pose_node.parts import Neighbourhood, components, neighbourhood, pieces
 from pose_node.prepare import even_subset, every
+from pose_node.thinning import spaced_subset
 from pose_node.types import Array, Indices, Masks, Rejected, Segment, SegmentSource
 
 _MIN_POINTS = 30  # fewer say nothing about any object
 _BODY_SUBSET = 1500  # points of a mask that its bodies are told apart with
 _BODY_SHARE = 0.03  # a smaller piece of a mask is flying pixels
 _MOST_PIXELS = 320 * 480  # clustering uses at most as many pixels of an image
-_MOST_POINTS = 20000  # and as many points of a bare cloud
+_SPACINGS = (
+    3.0  # of a bare cloud's clustered points in the radius that suits the noise: about as many as of an image's pixels
+)
 _PLANE_SUBSET = 1500
 _PLANE_TRIALS = 256
 _NOISE_PER_M2 = 0.003  # growth of distances with the square of the range, 1/m
@@ -147,7 +151,7 @@ class _Ground:
 
 def _ground(cloud: Cloud, config: SegmentConfig) -> _Ground | None:
     """None where there is too little to look at."""
-    thinned = _thinned(cloud)
+    thinned = _thinned(cloud, config)
     index = _within_reach(cloud, thinned, config)
     if len(index) < _MIN_POINTS:
         return None
@@ -168,11 +172,13 @@ def _unions(
     gap_m = _gap(around.range2, config)
     support = _support(around, cloud.viewpoint_m, cards, config, gap_m)
     found, foot = pieces(around, support, gap_m)
-    proposed = [
-        c
-        for c in candidates(around.points_m, np.sqrt(around.range2), found, cards, _BRIDGE * gap_m)
-        if inside[index[c.rows]].mean() > _IN_BOX
-    ]
+    range_m = np.sqrt(around.range2)
+    proposed = candidates(around.points_m, range_m, found, cards, _BRIDGE * gap_m)
+    if len(cloud.shape) == 1:  # what people cut out of a cloud may be the object as it is
+        whole = _without_specks(around, gap_m)
+        if len(whole) and not any(np.array_equal(c.rows, whole) for c in proposed):
+            proposed += candidates(around.points_m, range_m, [whole], cards, gap_m)
+    proposed = [c for c in proposed if inside[index[c.rows]].mean() > _IN_BOX]
     pairs = sorted((cost, i, name) for i, c in enumerate(proposed) for cost, name in c.objects)[: config.max_pairs]
     out = []
     for i, candidate in enumerate(proposed):
@@ -183,6 +189,13 @@ def _unions(
             core = np.sort(index[rows[~foot[rows]]])
             out.append(Segment(np.sort(index[rows]), "cluster", only, names, core))
     return _filled(cloud, ground.thinned, out, config)
+
+
+def _without_specks(around: Neighbourhood, gap_m: Array) -> Indices:
+    """Rows of a cloud without the small pieces that lie apart from the rest."""
+    label = components(around, np.ones(len(gap_m), dtype=bool), gap_m)
+    size = np.bincount(label)
+    return np.flatnonzero(size[label] >= max(_BODY_SHARE * len(label), _MIN_POINTS))
 
 
 def _pixels(cloud: Cloud, index: Indices) -> tuple[Indices, Indices] | None:
@@ -241,6 +254,8 @@ def _filled(cloud: Cloud, thinned: Indices, found: list[Segment], config: Segmen
     range2 = np.sum((cloud.points_m - cloud.viewpoint_m) ** 2, axis=1)
     limit = _gap(range2, config)
     follows = (owner >= 0) & (np.einsum("ni,ni->n", offset, offset) < limit * limit)
+    if len(cloud.shape) == 1:  # thinned within reach alone
+        follows &= _reached(range2, config)
 
     def whole(rows: Indices) -> Indices:
         inside = np.zeros(len(cloud), dtype=bool)
@@ -266,23 +281,32 @@ def _step(cloud: Cloud) -> int:
     return int(np.ceil(np.sqrt(np.prod(cloud.shape) / _MOST_PIXELS)))
 
 
-def _thinned(cloud: Cloud) -> Indices:
-    """Rows of the cloud to cluster: every so many pixels of an image, an even choice of a bare cloud."""
+def _thinned(cloud: Cloud, config: SegmentConfig) -> Indices:
+    """Rows of the cloud to cluster: every so many pixels of an image; of a bare cloud those within reach, thinned by the noise.
+
+    Points nearer to each other than the noise say nothing of the surface between them.
+    """
     if len(cloud.shape) == 2:
         step = _step(cloud)
         row, column = np.divmod(cloud.source_index, cloud.shape[1])
         return np.flatnonzero((row % step == 0) & (column % step == 0))
-    order = np.lexsort(cloud.points_m.T[::-1])
-    if len(order) <= _MOST_POINTS:
-        return order
-    points = cloud.points_m[order]  # chosen by an invariant, as ``even_subset`` does
-    order = order[np.argsort(np.sum((points - points.mean(axis=0)) ** 2, axis=1), kind="stable")]
-    return order[every(len(order), _MOST_POINTS)]
+    index = _within_reach(cloud, np.arange(len(cloud)), config)
+    points = cloud.points_m[index]
+    range_m = np.linalg.norm(points - cloud.viewpoint_m, axis=1)
+    rows = spaced_subset(points, noise_radius(range_m) / _SPACINGS)
+    if len(rows) > _MOST_PIXELS:  # chosen by an invariant, as ``even_subset`` does
+        distance2 = np.sum((points[rows] - points[rows].mean(axis=0)) ** 2, axis=1)
+        rows = rows[np.argsort(distance2, kind="stable")][every(len(rows), _MOST_PIXELS)]
+    return index[rows]
 
 
 def _within_reach(cloud: Cloud, index: Indices, config: SegmentConfig) -> Indices:
-    range_m = np.linalg.norm(cloud.points_m[index] - cloud.viewpoint_m, axis=1)
-    return index[(range_m >= config.near_m) & (range_m <= config.far_m)]
+    return index[_reached(np.sum((cloud.points_m[index] - cloud.viewpoint_m) ** 2, axis=1), config)]
+
+
+def _reached(range2: Array, config: SegmentConfig) -> NDArray[np.bool_]:
+    range_m = np.sqrt(range2)
+    return (range_m >= config.near_m) & (range_m <= config.far_m)
 
 
 def _plane(points: Array, viewpoint_m: Array, config: SegmentConfig) -> Array:

@@ -36,10 +36,10 @@ class Block:
 
     card: ObjectCard
 
-    def see(self, T_camera_object: Array, table_m: float = 0.9) -> tuple[Cloud, np.ndarray]:
-        """Cloud of a depth image of the block before a wall at ``table_m``, and the block's mask."""
-        v, u = np.indices(SHAPE, dtype=float)
-        rays = np.stack([(u - K[0, 2]) / K[0, 0], (v - K[1, 2]) / K[1, 1], np.ones(SHAPE)], axis=-1)
+    def see(self, T_camera_object: Array, table_m: float = 0.9, finer: float = 1.0) -> tuple[Cloud, np.ndarray]:
+        """Cloud of a depth image of the block before a wall at ``table_m``, and the block's mask; ``finer``: pixels a side."""
+        v, u = np.indices((int(finer * SHAPE[0]), int(finer * SHAPE[1])), dtype=float) / finer
+        rays = np.stack([(u - K[0, 2]) / K[0, 0], (v - K[1, 2]) / K[1, 1], np.ones(u.shape)], axis=-1)
         T = invert(T_camera_object)
         along, start = rays @ T[:3, :3].T @ _UNIT.T, _UNIT @ T[:3, 3]
         with np.errstate(divide="ignore"):
@@ -47,7 +47,8 @@ class Block:
         enter = np.where(along < 0, reach, -np.inf).max(axis=-1)
         leave = np.where(along > 0, reach, np.inf).min(axis=-1)
         mask = (enter < leave) & (enter > 0)
-        return Cloud.from_depth(np.where(mask, enter, table_m), K), mask
+        camera = np.diag([finer, finer, 1.0]) @ K
+        return Cloud.from_depth(np.where(mask, enter, table_m), camera), mask
 
     def oracle(
         self, T_camera_object: Array, noise: float = 0.0, seed: int = 0

@@ -309,6 +309,26 @@ def test_a_shipped_network_keeps_both_symmetries_on_a_real_frame(shipped, name):
 
 
 @recorded
+@pytest.mark.parametrize("margin_m", [0.0, 0.02, 0.1])
+@pytest.mark.parametrize("name", ["mustard_bottle", "banana", "gelatin_box"])
+def test_a_shipped_network_finds_its_object_in_a_cut_out_bare_cloud(shipped, name, margin_m):
+    cloud, mask, truth = frame_of(name, 1)
+    cloud, mask = bare(cloud, mask)
+    low, high = cloud.points_m[mask].min(axis=0) - margin_m, cloud.points_m[mask].max(axis=0) + margin_m
+    inside = mask | ((cloud.points_m > low) & (cloud.points_m < high)).all(axis=1) & (margin_m > 0.0)
+    pipeline = shipped(name)
+    points = cloud.points_m[inside]
+    result = pipeline.estimate(Cloud.from_points(points))
+    assert result.estimates, [r.reason for r in result.rejected]
+    assert mean_miss(pipeline.cards[name], result.estimates[0].T_camera_object, truth) < 0.1
+    if margin_m == 0.0:
+        order, (M,) = np.random.default_rng(0).permutation(len(points)), motions(1)
+        assert_same_bytes(pipeline.estimate(Cloud.from_points(points[order])).estimates[0], result.estimates[0])
+        moved = pipeline.estimate(Cloud.from_points(apply(M, points), M[:3, 3])).estimates[0]
+        assert_moved(moved, result.estimates[0], M, pipeline.cards[name].diameter_m)
+
+
+@recorded
 @pytest.mark.parametrize("name", TRAINED)
 def test_a_shipped_network_does_not_see_its_object_in_a_bare_wall(shipped, name):
     rng = np.random.default_rng(0)

@@ -9,6 +9,7 @@ import pytest
 
 from pose_node.cloud import Cloud
 from pose_node.config import SegmentConfig
+from pose_node.covariance import noise_sigma
 from pose_node.errors import InputError
 from pose_node.se3 import apply, exp_so3, transform
 from pose_node.segment import segments
@@ -169,6 +170,34 @@ def test_nothing_but_a_plane(cards):
     assert found == [] and rejected.code == "no_segments"
     few = Cloud.from_points(np.random.default_rng(0).normal(size=(5, 3)))
     assert segments(few, None, cards, CONFIG)[1][0].code == "no_segments"
+
+
+@pytest.mark.parametrize(
+    ("finer", "noise"), [(0.5, 1.0), (1.0, 1.0), (3.0, 1.0), (5.0, 0.0), (5.0, 0.1), (5.0, 1.0)], ids=str
+)
+@pytest.mark.parametrize("around_m", [0.0, 0.02, 0.1], ids=["alone", "with a rim", "with the wall"])
+def test_a_bare_cloud_may_be_as_dense_as_it_likes(block, cards, pose, finer, noise, around_m):
+    farther = transform(pose[:3, :3], np.array([0.02, -0.01, 1.1]))
+    cloud, mask = block.see(farther, 1.5, finer=finer)
+    sigma_m = noise * noise_sigma(1.1)
+    mine = mask.ravel()[cloud.source_index]
+    range_m = np.linalg.norm(cloud.points_m, axis=1, keepdims=True)
+    noisy = cloud.points_m * (1.0 + sigma_m * np.random.default_rng(0).normal(size=range_m.shape) / range_m)
+    low, high = cloud.points_m[mine, :2].min(axis=0) - around_m, cloud.points_m[mine, :2].max(axis=0) + around_m
+    kept = mine | ((cloud.points_m[:, :2] > low) & (cloud.points_m[:, :2] < high)).all(axis=1) & (around_m > 0.0)
+    found, rejected = segments(Cloud.from_points(noisy[kept]), None, cards, CONFIG)
+    assert not rejected
+    mine = np.flatnonzero(mine[kept])
+    shares = [len(np.intersect1d(s.indices, mine)) / len(np.union1d(s.indices, mine)) for s in found]
+    assert max(shares) > 0.9
+
+
+def test_a_dense_cluster_is_tried_whole_though_specks_lie_about(block, cards, pose):
+    cloud, mask = block.see(pose, finer=3.0)
+    points = cloud.points_m[mask.ravel()]
+    flying = points[::200] * np.random.default_rng(0).uniform(1.1, 1.6, (len(points[::200]), 1))
+    found, _ = segments(Cloud.from_points(np.concatenate([points, flying])), None, cards, CONFIG)
+    assert max((s.indices < len(points)).sum() for s in found) > 0.97 * len(points)
 
 
 @pytest.mark.parametrize("remove_plane", [True, False])
