@@ -23,6 +23,8 @@ from pose_node.types import Array
 
 _EXAMPLE = '{"cam_K": [600, 0, 320, 0, 600, 240, 0, 0, 1], "depth_scale": 1.0}'
 _EXPECTED = f"expected cam_K with nine numbers row by row, as in {_EXAMPLE}, or fx, fy, cx, cy"
+_MATRICES = ("cam_k", "k", "intrinsic_matrix", "camera_matrix")  # keys in lower case
+_DISTORTIONS = ("d", "distortion_coefficients", "dist_coeffs", "dist_coeff", "coeffs", "k1", "k2", "k3", "p1", "p2")
 _FOCAL = (("fx", "fy", "cx", "cy"), ("fx", "fy", "ppx", "ppy"))
 
 
@@ -102,27 +104,22 @@ def _intrinsics(values: Any, path: Path) -> tuple[Array, tuple[str, ...]]:
         return _matrix(values, "", path), ()
     if not isinstance(values, Mapping):
         raise InputError(f"{path}: found {type(values).__name__}, {_EXPECTED}.")
-    if "cam_K" in values:
-        return _matrix(values["cam_K"], "cam_K ", path), ()
-    if "intrinsic_matrix" in values:
-        return _matrix(values["intrinsic_matrix"], "intrinsic_matrix ", path).T, ()  # Open3D writes column by column
-    if "camera_matrix" in values:
-        D, P = (_data(values.get(name)) for name in ("distortion_coefficients", "projection_matrix"))
-        return _rectified(_matrix(values["camera_matrix"], "camera_matrix ", path), D, P, path)
-    name = next((name for name in ("K", "k") if name in values), None)
-    if name is not None:
-        D, P = (_data(values.get(one.upper(), values.get(one))) for one in ("d", "p"))
-        return _rectified(_matrix(values[name], f"{name} ", path), D, P, path)
     keys = {str(key).lower(): value for key, value in values.items()}
-    focal = next((names for names in _FOCAL if all(one in keys for one in names)), None)
-    if focal is None:
-        frames = any(isinstance(v, Mapping) and "cam_K" in v for v in values.values())
-        hint = " (it holds one entry for each frame: put one of them into a file)" if frames else ""
-        raise InputError(f"{path}: found {', '.join(map(str, list(values)[:5])) or 'no keys'}, {_EXPECTED}{hint}.")
-    fx, fy, cx, cy = (float(keys[one]) for one in focal)
-    coefficients = keys.get("coeffs", ())
-    D = np.array(coefficients.split() if isinstance(coefficients, str) else coefficients, float)
-    return _rectified(np.array([[fx, 0.0, cx], [0.0, fy, cy], [0.0, 0.0, 1.0]]), D, np.empty(0), path)
+    name = next((name for name in _MATRICES if name in keys), None)
+    if name is not None:
+        spelt = next(key for key in values if str(key).lower() == name)
+        K = _matrix(keys[name], f"{spelt} ", path)
+        K = K.T if name == "intrinsic_matrix" else K  # Open3D writes column by column
+    else:
+        focal = next((names for names in _FOCAL if all(one in keys for one in names)), None)
+        if focal is None:
+            frames = any(isinstance(v, Mapping) and "cam_K" in v for v in values.values())
+            hint = " (it holds one entry for each frame: put one of them into a file)" if frames else ""
+            raise InputError(f"{path}: found {', '.join(map(str, list(values)[:5])) or 'no keys'}, {_EXPECTED}{hint}.")
+        fx, fy, cx, cy = (float(keys[one]) for one in focal)
+        K = np.array([[fx, 0.0, cx], [0.0, fy, cy], [0.0, 0.0, 1.0]])
+    D = [_data(keys[one]) for one in _DISTORTIONS if one in keys]
+    return _rectified(K, np.concatenate([np.empty(0), *D]), _data(keys.get("projection_matrix", keys.get("p"))), path)
 
 
 def _rectified(K: Array, D: Array, P: Array, path: Path) -> tuple[Array, tuple[str, ...]]:
@@ -157,9 +154,11 @@ def _matrix(values: Any, what: str, path: Path) -> Array:
 
 
 def _data(values: Any) -> Array:
-    """Numbers, flat; ROS and OpenCV keep those of a matrix below ``data``."""
+    """Numbers, flat; ROS and OpenCV keep those of a matrix below ``data``, and a tool's print has them as one text."""
     if isinstance(values, Mapping):
         values = values["data"]
+    if isinstance(values, str):
+        values = values.split()
     return np.array([] if values is None else values, dtype=np.float64).ravel()
 
 

@@ -196,7 +196,7 @@ def _alarm(alarm: FalseAlarm) -> str:
 def _why_alarm(run: Run, alarm: FalseAlarm) -> str:
     name, place = alarm.estimate.object_name, (alarm.frame.scene, alarm.frame.frame)
     there = sum((x.scene, x.frame, x.object_name) == (*place, name) for x in run.labels)
-    some = "belongs not to its label" if there == 1 else f"belongs to none of its {there} labels"
+    some = "does not match its label" if there == 1 else f"matches none of its {there} labels"
     why = f"{some} in this frame" if there else "no label of it in this frame"
     return f"score {alarm.estimate.score:.2f}: {why}"
 
@@ -234,7 +234,7 @@ def _explanations(run: Run) -> list[str]:
             f"Brackets are {share} bootstrap intervals. Whole things and scenes are drawn again, not frames: neighbouring "
             "frames are not independent. Of fewer than three, tenths of the recording are drawn: such an interval tells how much a "
             f"figure wavers along this recording, not what another one would give. {times}",
-            "Nobody labelled this recording: it shows whether the answers agree with each other, not whether they are right.",
+            "There are no labels here: the figures show whether the answers agree with each other, not whether they are right.",
         ]
     return [
         f"Brackets and shaded areas are {share} bootstrap intervals. Whole placements are drawn again, not frames: neighbouring "

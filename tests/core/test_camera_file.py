@@ -73,6 +73,7 @@ FILES = {
     "camera info of ros 1": (json.dumps({"D": [0.1], "K": [1.0] * 9, "P": P}), 1.0, None),
     "rs-enumerate-devices": (RS, 1.0, (480, 640)),
     "opencv": (OPENCV, 1.0, None),
+    "opencv as json": (json.dumps({"camera_matrix": K.tolist(), "dist_coeffs": [[0.0] * 5]}), 1.0, None),
 }
 
 
@@ -92,6 +93,8 @@ def test_every_kind_gives_the_same_camera(tmp_path, kind):
         (json.dumps({"cam_K": COLUMNS}), r"expected \[0, fy, cy\]"),
         (json.dumps({"intrinsic_matrix": FLAT}), r"expected \[0, fy, cy\]"),
         (ROS + LENS.partition("projection")[0], "distortion .* no projection matrix"),
+        (json.dumps({**FOCAL, "k1": 0.1}), "distortion .0.1. and no projection matrix"),
+        (json.dumps({"camera_matrix": K.tolist(), "dist_coeffs": [[0.0, 0.2]]}), "distortion"),
         (RS + RS, "is not JSON .* nor nine numbers"),
         ("1 2 3 4", "found .*4.*, expected cam_K"),
         (" ".join(map(str, range(16))), "expected cam_K"),

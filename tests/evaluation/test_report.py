@@ -240,7 +240,7 @@ def test_false_alarms_are_drawn_and_marked(tmp_path, scenery):
     words = "".join(page.texts)
     assert "nothing is wrong, so these are the largest errors" in words
     assert "False alarm: bowl, scene 1, frame 000001" in words and "score 0.70: no label of it in this frame" in words
-    assert "score 0.30: belongs not to its label in this frame" in words
+    assert "score 0.30: does not match its label in this frame" in words
     pictures = [link for link in page.links if link.startswith("data:image/jpeg")]
     assert len(pictures) == len(worst(read_run(run).labels)) + len(alarms)
     assert "False alarm: bowl" in "".join(page_of(write_report(run)).texts)  # and in words where nothing can be drawn
