@@ -18,7 +18,7 @@ from pose_node.evaluation.bags import BagFrame, BagFrames, RawFrame, bag_frames
 from pose_node.evaluation.carried import Carried
 from pose_node.evaluation.poses_mcap import write_poses
 from pose_node.evaluation.progress import progress
-from pose_node.evaluation.records import FrameRecord, LabelRecord, RunInfo, RunWriter, TrackRecord
+from pose_node.evaluation.records import FrameRecord, LabelRecord, RunInfo, RunWriter, TrackRecord, refusals
 from pose_node.evaluation.results_csv import ResultsCsv
 from pose_node.evaluation.run import match_labels, unmatched_estimates
 from pose_node.evaluation.source import Frame, Label, depth_image
@@ -98,7 +98,7 @@ def evaluate_bag(
                 writer.label(label)
                 found.append(label)
         notes = (*bag.notes, *_without_labels(info, labelled))
-        writer.info(replace(info, whose=info.whose if found else "", notes=notes))
+        writer.info(replace(info, whose=info.whose if found else "", notes=notes, refused=refusals(frames)))
         if found:
             summary = summarise(info, frames, found, seed)
         else:

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal
@@ -130,6 +131,7 @@ class FrameRecord:
     tracks:         those after the frame, where objects were tracked; ``estimates`` are then those that it shows.
     stage_s:        seconds in each stage; time_s: seconds of the whole call.
     rejected:       how often each code of ``Rejected`` was given; dropped: frames skipped before this one.
+    reasons:        the first sentence that was given with each code of ``rejected``; older runs have none.
     unmatched:      which of the estimates belong to no label of their object, None where the frame's labels do not say.
     """
 
@@ -144,6 +146,7 @@ class FrameRecord:
     estimates: tuple[EstimateRecord, ...] = ()
     tracks: tuple[TrackRecord, ...] = ()
     unmatched: tuple[int, ...] | None = None
+    reasons: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -158,14 +161,18 @@ class FrameRecord:
     ) -> FrameRecord:
         """The record of one call of ``Pipeline.estimate``."""
         rejected: dict[str, int] = {}
+        reasons: dict[str, str] = {}
         for refusal in result.rejected:
             rejected[refusal.code] = rejected.get(refusal.code, 0) + 1
+            reasons.setdefault(refusal.code, refusal.reason)
         estimates = tuple(
             EstimateRecord(e.object_name, e.T_camera_object, e.score, e.covariance, e.alternatives)
             for e in result.estimates
         )
         stages = dict(result.stage_s)
-        return cls(scene, frame, stamp_ns, T_fixed_camera, stages, time_s, rejected, dropped, estimates)
+        return cls(
+            scene, frame, stamp_ns, T_fixed_camera, stages, time_s, rejected, dropped, estimates, reasons=reasons
+        )
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -179,6 +186,7 @@ class FrameRecord:
             "dropped": int(self.dropped),
             "estimates": [e.to_json() for e in self.estimates],
             "tracks": [t.to_json() for t in self.tracks],
+            "reasons": dict(self.reasons),
             "unmatched": None if self.unmatched is None else [int(i) for i in self.unmatched],
         }
 
@@ -197,7 +205,32 @@ class FrameRecord:
             tuple(EstimateRecord.from_json(e) for e in values["estimates"]),
             tuple(TrackRecord.from_json(t) for t in values.get("tracks", ())),
             None if unmatched is None else tuple(int(i) for i in unmatched),
+            {str(code): str(reason) for code, reason in values.get("reasons", {}).items()},
         )
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """How often a run refused something for one reason: the code of ``Rejected``, and the first sentence given with it."""
+
+    code: str
+    count: int
+    reason: str
+
+    def __str__(self) -> str:
+        times = "once" if self.count == 1 else f"{self.count} times"
+        return f"{times} {self.code}{f': {self.reason}' if self.reason else ''}"
+
+
+def refusals(frames: Iterable[FrameRecord]) -> tuple[Refusal, ...]:
+    """Why frames, or what was found in them, were refused; the most frequent reason first."""
+    counts: Counter[str] = Counter()
+    first: dict[str, str] = {}
+    for frame in frames:
+        counts.update(frame.rejected)
+        for code, reason in frame.reasons.items():
+            first.setdefault(code, reason)
+    return tuple(Refusal(code, count, first.get(code, "")) for code, count in counts.most_common())
 
 
 @dataclass(frozen=True, eq=False)
@@ -316,6 +349,7 @@ class RunInfo:
 
     objects: {name: {"diameter_m", "bop_id"}}. whose: "set" where errors are those of the data set's models and symmetries,
     "depth" where they are up to what depth cannot tell, "card" where models and symmetries are our own, "" without labels.
+    refused: what the run refused and why, known when it ends.
     complete: whether every instance in a labelled frame has its label, so that an estimate without one is a false alarm.
     notes: sentences on what could not be had.
     """
@@ -330,6 +364,7 @@ class RunInfo:
     whose: str = ""
     notes: tuple[str, ...] = ()
     complete: bool = True
+    refused: tuple[Refusal, ...] = ()
 
     @property
     def tells_alarms(self) -> bool:
@@ -337,13 +372,17 @@ class RunInfo:
         return self.complete and self.crops == "none"
 
     def to_json(self) -> dict[str, Any]:
-        return {**{name: getattr(self, name) for name in self.__dataclass_fields__}, "notes": list(self.notes)}
+        values = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        return {**values, "notes": list(self.notes), "refused": [asdict(refusal) for refusal in self.refused]}
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> RunInfo:
-        known = {name: values[name] for name in cls.__dataclass_fields__ if name not in ("notes", "complete")}
-        # Older runs say nothing of their labels' completeness.
-        return cls(**known, notes=tuple(values.get("notes", ())), complete=bool(values.get("complete", True)))
+        newer = ("notes", "complete", "refused")  # which older runs do not have
+        known = {name: values[name] for name in cls.__dataclass_fields__ if name not in newer}
+        refused = tuple(Refusal(**entry) for entry in values.get("refused", ()))
+        return cls(
+            **known, notes=tuple(values.get("notes", ())), complete=values.get("complete", True), refused=refused
+        )
 
 
 @dataclass(frozen=True, eq=False)

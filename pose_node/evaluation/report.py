@@ -40,7 +40,7 @@ def write_report(folder: str | Path, scenery: Scenery | None = None) -> Path:
         *(_labelled(run, scenery) if run.labels else _unlabelled(run)),
         _over_time(run, paths),
         page.section("Time by stage", tables.seconds_by_stage(run.frames)),
-        page.section("What was refused, and why", tables.refusals(run.frames)),
+        page.section("What was refused, and why", tables.refused(run.frames)),
         page.section("How to read this", *map(page.paragraph, [*_explanations(run), *(EXPLANATIONS if paths else ())])),
     ]
     return write_page(run.folder / REPORT, f"{name}: evaluation of pose_node", parts)

@@ -18,7 +18,7 @@ from pose_node.evaluation.bop import BopFolder, Crops, find_scenes, models_folde
 from pose_node.evaluation.carried import Carried
 from pose_node.evaluation.match import match, unmatched
 from pose_node.evaluation.progress import progress
-from pose_node.evaluation.records import FrameRecord, LabelRecord, RunInfo, RunWriter
+from pose_node.evaluation.records import FrameRecord, LabelRecord, RunInfo, RunWriter, refusals
 from pose_node.evaluation.results_csv import ResultsCsv
 from pose_node.evaluation.scans import GROUND_TRUTH, Scans
 from pose_node.evaluation.source import Frame, Label, Source
@@ -107,6 +107,7 @@ def evaluate_folder(
             for sighting in seen:
                 writer.sighting(sighting)
             summary = unlabelled_figures(frames, seen, list(pipeline.cards), seed)
+        writer.info(replace(info, refused=refusals(frames)))
         writer.summary(summary)
     return summary
 

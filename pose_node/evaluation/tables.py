@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -10,7 +9,7 @@ import numpy as np
 
 from pose_node.evaluation import page, wording
 from pose_node.evaluation.intervals import mean_interval, statistic_interval, stretches
-from pose_node.evaluation.records import FrameRecord
+from pose_node.evaluation.records import FrameRecord, refusals
 
 
 def all_figures(figures: Mapping[str, Mapping[str, Any]], explained: Callable[[str], str]) -> str:
@@ -72,16 +71,19 @@ def seconds_by_stage(frames: Sequence[FrameRecord]) -> str:
     return footed(page.table(["stage", "median, ms", "95 % of frames, ms", "largest, ms", "median"], rows, words=[4]))
 
 
-def refusals(frames: Sequence[FrameRecord]) -> str:
-    """How often each reason was given, and how many a frame with its interval."""
-    counts: Counter[str] = Counter()
-    for frame in frames:
-        counts.update(frame.rejected)
+def refused(frames: Sequence[FrameRecord]) -> str:
+    """How often each reason was given, how many a frame with its interval, and the first sentence of it."""
+    found = refusals(frames)
     clusters, rows = stretches([frame.scene for frame in frames]), []
-    for code, count in counts.most_common():
-        each = np.array([frame.rejected.get(code, 0) for frame in frames], float)
+    for refusal in found:
+        each = np.array([frame.rejected.get(refusal.code, 0) for frame in frames], float)
         low, high = (float(v) for v in mean_interval(each, clusters))
-        spread = wording.bracket(low, high, 2)
-        share = count / counts.most_common(1)[0][1]
-        rows.append([page.text(code), page.text(count), page.text(f"{each.mean():.2f}", spread), page.bar(share)])
-    return footed(page.table(["reason", "refused", "a frame", "how often"], rows, words=[3]))
+        rows.append(
+            [
+                page.text(refusal.code),
+                page.text(refusal.count),
+                page.text(f"{each.mean():.2f}", wording.bracket(low, high, 2)),
+                page.text(refusal.reason, kind="soft"),
+            ]
+        )
+    return footed(page.table(["reason", "refused", "a frame", "the first time"], rows, words=[3]))

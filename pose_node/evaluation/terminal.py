@@ -9,7 +9,7 @@ from typing import Any
 from pose_node.evaluation import wording
 from pose_node.evaluation.compare import common_objects, comparison_notes, counts, difference_words, verdict
 from pose_node.evaluation.paired import Difference, found_differences, frame_differences, label_differences, pair
-from pose_node.evaluation.records import read_run
+from pose_node.evaluation.records import read_run, refusals
 from pose_node.evaluation.report import facts, own_table, warnings
 
 _ROOM = 118  # characters of a line
@@ -19,6 +19,7 @@ def terminal_table(folder: str | Path) -> str:
     """All figures with their intervals, then a table by object and one by scene; raises InputError where there is no run."""
     run = read_run(folder)
     lines = [*facts(run), *(f"note: {note}" for note in warnings(run))]
+    lines += [f"refused: {refusal}" for refusal in refusals(run.frames)]
     if not run.summary:
         return "\n".join(lines)
     figures = run.summary["all"]["figures"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import html
+
 import numpy as np
 import pytest
 from bag_writing import depth_recording, label, write_bag
@@ -106,7 +108,7 @@ def test_what_cannot_be_meant_is_exit_code_2_and_one_sentence(models, tmp_path, 
         assert error.startswith("pose_node: ") and "expected" in error and error.count("\n") == 1
 
 
-def test_frames_that_cannot_be_used_are_rows_with_their_reason(models, tmp_path):
+def test_frames_that_cannot_be_used_are_rows_with_their_reason(models, tmp_path, capsys):
     messages = [m for m in depth_recording(2) if m[0] != "/depth/camera_info"]
     infos = [m for m in depth_recording(2) if m[0] == "/depth/camera_info"]
     for _, _, message in infos:
@@ -114,7 +116,12 @@ def test_frames_that_cannot_be_used_are_rows_with_their_reason(models, tmp_path)
         message.p = np.zeros(12)
     path = write_bag(tmp_path / "uncalibrated", sorted([*messages, *infos], key=lambda m: m[1]))
     assert evaluate(path, "--objects", OBJECT, "--models", models, "--out", tmp_path / "run") == 3
-    assert [dict(f.rejected) for f in read_run(tmp_path / "run").frames] == [{"no_intrinsics": 1}] * 2
+    run = read_run(tmp_path / "run")
+    assert [dict(f.rejected) for f in run.frames] == [{"no_intrinsics": 1}] * 2
+    (refusal,) = run.info.refused
+    assert str(refusal).startswith("2 times no_intrinsics: camera matrix K: found fx=0")
+    assert f"refused: {refusal}" in capsys.readouterr().out
+    assert refusal.reason in html.unescape((tmp_path / "run" / "report.html").read_text().replace("<wbr>", ""))
 
 
 @pytest.mark.parametrize("words", [("--jobs", 2), ("--ray", "local", "--jobs", 2)], ids=["processes", "ray"])

@@ -19,6 +19,7 @@ from pose_node.evaluation.records import (
     RunWriter,
     TrackRecord,
     read_run,
+    refusals,
 )
 
 T = se3.transform(se3.exp_so3(np.array([0.1, 0.2, -0.3])), np.array([0.1, -0.2, 0.7]))
@@ -69,6 +70,21 @@ def test_a_track_of_an_older_run_has_one_sentence_for_reason_and_note():
     assert (seen.score, seen.reason, seen.note) == (None, "", "found again")
     unseen = TrackRecord.from_json({**old, "seen": False, "told": "not_seen: no frame showed it."})
     assert (unseen.reason, unseen.note) == ("not_seen: no frame showed it.", "")
+
+
+def test_refusals_are_counted_over_the_frames_with_the_first_sentence_of_each():
+    frames = [
+        replace(a_frame(), rejected={"no_votes": 2}, reasons={"no_votes": "mug: first."}),
+        replace(
+            a_frame(), rejected={"no_votes": 1, "encoding": 1}, reasons={"no_votes": "later.", "encoding": "mask: x."}
+        ),
+        replace(a_frame(), rejected={"old": 5}),
+    ]
+    assert [str(x) for x in refusals(frames)] == [
+        "5 times old",
+        "3 times no_votes: mug: first.",
+        "once encoding: mask: x.",
+    ]
 
 
 def test_a_killed_run_keeps_its_whole_lines(tmp_path):

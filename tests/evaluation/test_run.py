@@ -18,7 +18,7 @@ from pose_node.config import PipelineConfig
 from pose_node.errors import InputError
 from pose_node.evaluation import command, run
 from pose_node.evaluation.pictures import false_alarms
-from pose_node.evaluation.records import read_run
+from pose_node.evaluation.records import Refusal, read_run
 from pose_node.evaluation.report import write_report
 from pose_node.evaluation.run import evaluate_folder
 from pose_node.evaluation.terminal import terminal_table
@@ -195,6 +195,11 @@ def test_a_lost_image_costs_its_frame_alone(folder, tmp_path, knowing):
     ]
     assert [x.estimate for x in done.labels] == [None, 0, 1]
     assert summary["all"]["figures"]["answered"]["value"] == pytest.approx(2 / 3)
+    sentence = "scenes/000002/depth/000003.png: no such file, expected a depth image."
+    assert Refusal("depth_unreadable", 1, sentence) in done.info.refused
+    assert f"refused: once depth_unreadable: {sentence}" in terminal_table(tmp_path / "run")
+    write_report(tmp_path / "run")
+    assert sentence in (tmp_path / "run" / "report.html").read_text().replace("<wbr>", "")
 
 
 def test_a_set_without_ground_truth_is_run_on_its_targets(folder, tmp_path, knowing, monkeypatch):
