@@ -19,7 +19,7 @@ from pose_node.evaluation.paired import (
 )
 from pose_node.evaluation.records import LabelRecord, Run, read_run
 from pose_node.evaluation.report import explained, own_table, source_name, warnings, write_page
-from pose_node.evaluation.run_folder import COMPARISON
+from pose_node.evaluation.run_folder import COMPARISON, set_aside
 from pose_node.evaluation.svg import Chart, Scale
 from pose_node.evaluation.tables import footed
 
@@ -30,8 +30,10 @@ _COLOUR_A, _COLOUR_B = 0, 1
 def compare(run_a: str | Path, run_b: str | Path) -> Path:
     """Write the comparison of two runs over one recording; differences are B minus A over what both have.
 
-    Raises InputError when a folder holds no run, or when the two do not belong together.
+    An earlier comparison in the second run's folder is set aside first. Raises InputError when a folder holds no run, or when
+    the two do not belong together.
     """
+    set_aside(Path(run_b), (COMPARISON,))
     a, b = read_run(run_a), read_run(run_b)
     pairs = pair(a, b)
     name = f"{source_name(a)}: {a.folder.name} against {b.folder.name}"

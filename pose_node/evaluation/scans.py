@@ -8,17 +8,18 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from pose_node import se3
 from pose_node.cloud import Cloud
-from pose_node.errors import InputError
+from pose_node.errors import InputError, PoseNodeError
 from pose_node.evaluation.bop import read_names
 from pose_node.evaluation.ply import read_ply
 from pose_node.evaluation.source import Frame, Label
-from pose_node.types import Array
+from pose_node.types import Array, Rejected
 
 GROUND_TRUTH = "gt.json"
 _UNITS = {"mm": 1000.0, "m": 1.0}
@@ -53,13 +54,23 @@ class Scans:
         return len(self._scans)
 
     def frames(self) -> Iterator[Frame]:
-        """All scans by name; raises MeshError for a file that does not read."""
+        """All scans by name; one that does not read has no cloud but the reason."""
         for name, per_metre, label in self._scans:
-            points = read_ply(self.folder / "scenes" / name)[0] / per_metre
-            middle, extent = (points.min(axis=0) + points.max(axis=0)) / 2, np.linalg.norm(np.ptp(points, axis=0))
-            cloud = Cloud.from_points(points, middle + np.array([0.0, 0.0, _AWAY * extent]))
             # Every scan is a placement of its own, seen from another side.
-            yield Frame(Path(name).stem, Path(name).stem, cloud, (label,))
+            frame = Frame(Path(name).stem, Path(name).stem, None, (label,))
+            try:
+                frame = replace(frame, cloud=self._cloud(name, per_metre))
+            except PoseNodeError as error:
+                reason = str(error).replace(f"{self.folder}/", "")
+                frame = replace(frame, refused=Rejected(getattr(error, "code", "scan_unreadable"), reason))
+            yield frame
+
+    def _cloud(self, name: str, per_metre: float) -> Cloud:
+        points = read_ply(self.folder / "scenes" / name)[0] / per_metre
+        if len(points) == 0:
+            raise InputError(f"{self.folder / 'scenes' / name}: found no points, expected a scan.", "scan_unreadable")
+        middle, extent = (points.min(axis=0) + points.max(axis=0)) / 2, np.linalg.norm(np.ptp(points, axis=0))
+        return Cloud.from_points(points, middle + np.array([0.0, 0.0, _AWAY * extent]))
 
     def depth(self, scene: str, frame: str) -> tuple[Array, Array]:
         """Raises InputError: bare points form no image to draw on."""

@@ -30,6 +30,15 @@ def test_a_run_and_itself_differ_in_nothing(tmp_path):
     assert "no difference shown" in page_of(compare(run, run)).texts
 
 
+def test_a_comparison_that_fails_leaves_no_older_one(tmp_path):
+    a, b = write_labelled(tmp_path / "a"), write_labelled(tmp_path / "b")
+    compare(a, b)
+    with pytest.raises(InputError):
+        compare(tmp_path / "none", b)
+    assert not (b / "compare.html").exists() and (b / "previous_run" / "compare.html").is_file()
+    assert read_run(b).labels
+
+
 def test_differences_are_those_of_the_summaries(tmp_path):
     a, b = write_labelled(tmp_path / "a", spoilt=0.05), write_labelled(tmp_path / "b", spoilt=0.5)
     found = differences(a, b)

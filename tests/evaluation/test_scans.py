@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from bop_writing import CORNERS_M, FACES, pose, write_ply
 
-from pose_node.errors import InputError, MeshError
+from pose_node.errors import InputError
 from pose_node.evaluation.scans import Scans
 
 
@@ -42,7 +42,20 @@ def test_a_truth_that_does_not_read_says_so(folder, text):
         Scans(folder)
 
 
-def test_a_scan_that_is_missing_says_so(folder):
-    (folder / "scenes" / "a.ply").unlink()
-    with pytest.raises(MeshError, match="cannot be read"):
-        list(Scans(folder).frames())
+@pytest.mark.parametrize(
+    ("break_it", "words"),
+    [
+        (lambda path: path.unlink(), "cannot be read"),
+        (lambda path: path.write_bytes(b"ply"), "found no PLY header"),
+        (lambda path: write_ply(path, np.empty((0, 3)), np.empty((0, 3), int)), "expected"),
+    ],
+)
+def test_a_scan_that_does_not_read_is_refused_alone(folder, break_it, words):
+    gt = json.loads((folder / "gt.json").read_text())
+    (folder / "gt.json").write_text(json.dumps({**gt, "b.ply": gt["a.ply"]}))
+    write_ply(folder / "scenes" / "b.ply", 1000 * CORNERS_M, FACES)
+    break_it(folder / "scenes" / "a.ply")
+    bad, good = Scans(folder).frames()
+    assert bad.cloud is None and len(bad.labels) == 1 and good.refused is None and len(good.cloud) == 8
+    assert bad.refused.code == "scan_unreadable" and bad.refused.reason.startswith("scenes/a.ply: ")
+    assert words in bad.refused.reason
