@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -99,15 +100,16 @@ def _table(T_world_camera: Array) -> Array:
     return -T_world_camera[2, 3] / (rays @ T_world_camera[2, :3])
 
 
-def write_labelled_bag(path: Path, frames: list[LabelledFrame]) -> Path:
+def write_labelled_bag(path: Path, frames: list[LabelledFrame], stamps_ns: Iterable[int] | None = None) -> Path:
     """Write the frames into a new folder ``path`` and return it; raises rosbags' WriterError where there is one already."""
-    return write_messages(path, labelled_messages(frames))
+    return write_messages(path, labelled_messages(frames, stamps_ns))
 
 
-def labelled_messages(frames: Iterable[LabelledFrame]) -> Iterator[tuple[str, int, Any]]:
-    """(topic, when in nanoseconds, message) of all frames."""
-    for index, frame in enumerate(frames):
-        stamp_ns = START_NS + index * STEP_NS
+def labelled_messages(
+    frames: Iterable[LabelledFrame], stamps_ns: Iterable[int] | None = None
+) -> Iterator[tuple[str, int, Any]]:
+    """(topic, when in nanoseconds, message) of all frames. stamps_ns: one a frame, by default five a second."""
+    for frame, stamp_ns in zip(frames, stamps_ns or count(START_NS, STEP_NS)):
         for topic, message in _messages(frame, stamp_ns):
             yield topic, stamp_ns, message
 

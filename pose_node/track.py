@@ -11,7 +11,7 @@ Gaussian sum approximations", 1972.)
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
@@ -68,13 +68,14 @@ class _Record:
     object_name: str
     modes: list[_Mode]
     seen_ns: int
+    since_ns: int  # not being seen counts from here on: when it was seen last, or began to be looked for
     score: float
     hits: int = 1
     state: TrackState = "tentative"
     estimate: Estimate | None = None
     reason: str = ""
     note: str = ""
-    tried_ns: int = field(default=0)
+    tried_ns: int = 0
 
 
 class Tracker:
@@ -130,16 +131,20 @@ class Tracker:
         self._settle(camera.stamp_ns)
 
     def detected(self, estimates: Sequence[Estimate], camera: Camera, now_ns: int) -> None:
-        """Take a detection's estimates of a frame that was taken by ``camera``, at ``now_ns`` or before."""
+        """Take a detection's estimates of a frame that was taken by ``camera``, at ``now_ns`` or before.
+
+        What it says holds at the time of its frame. Where that is past, its objects were not seen in this frame yet: they are
+        looked for from the next one on, and only from now on can they be missed.
+        """
         for name in dict.fromkeys(estimate.object_name for estimate in estimates):
             mine = [e for e in estimates if e.object_name == name]
             records = [r for r in self._records if r.object_name == name]
             pairs = self._assign(records, mine, camera)
             for i, estimate in enumerate(mine):
                 if i in pairs:
-                    self._vote(records[pairs[i]], estimate, camera)
+                    self._vote(records[pairs[i]], estimate, camera, now_ns)
                 else:
-                    self._records.append(self._start(estimate, camera))
+                    self._records.append(self._start(estimate, camera, now_ns))
         self._merge(camera.stamp_ns)
         self._settle(now_ns)
 
@@ -169,12 +174,14 @@ class Tracker:
 
     # One track -------------------------------------------------------------------------------------------------------
 
-    def _start(self, estimate: Estimate, camera: Camera) -> _Record:
+    def _start(self, estimate: Estimate, camera: Camera, now_ns: int) -> _Record:
         modes = []
         for T, weight in _modes(estimate):
             modes.append(self._mode(self._as_look(estimate, T, camera, None), weight))
         modes = sorted(modes, key=lambda m: -m.weight)[:_MOST_MODES]
-        record = _Record(self._next_id, estimate.object_name, modes, camera.stamp_ns, estimate.score, estimate=estimate)
+        record = _Record(self._next_id, estimate.object_name, modes, camera.stamp_ns, now_ns, estimate.score)
+        if camera.stamp_ns == now_ns:
+            record.estimate = estimate
         self._next_id += 1
         return record
 
@@ -209,17 +216,17 @@ class Tracker:
         before = lead.pose.T_fixed_object
         if self._distance2(lead, look) < self.config.gate:
             self._add(lead, look)
-            self._seen(record, estimate, camera)
+            self._seen(record, estimate, camera, camera.stamp_ns)
         else:
             others = [m for m in record.modes[1:] if self._distance2(m, look) < self.config.gate]
             self._contradict(record, [(look, 1.0)], others, _CONTRARY_LOOK)
             if record.modes[0] is lead:
                 record.reason = "jumped: the measurement went elsewhere once, which a track does not follow at once."
             else:
-                self._seen(record, estimate, camera)
+                self._seen(record, estimate, camera, camera.stamp_ns)
         self._tell(record, before, lead)
 
-    def _vote(self, record: _Record, estimate: Estimate, camera: Camera) -> None:
+    def _vote(self, record: _Record, estimate: Estimate, camera: Camera, now_ns: int) -> None:
         """What a detection found at a track's place: every mode gains or loses by it."""
         lead, before = record.modes[0], record.modes[0].pose.T_fixed_object
         found = _modes(estimate)
@@ -243,7 +250,7 @@ class Tracker:
         if lead in supported or not fresh:
             self._rank(record)
         self._contradict(record, fresh, supported, _CONTRARY_DETECTION)
-        self._seen(record, estimate, camera)
+        self._seen(record, estimate, camera, now_ns)
         self._tell(record, before, lead)
 
     def _add(self, mode: _Mode, look: Look) -> None:
@@ -276,16 +283,18 @@ class Tracker:
             mode.weight /= total
         record.modes = kept
 
-    def _seen(self, record: _Record, estimate: Estimate, camera: Camera) -> None:
+    def _seen(self, record: _Record, estimate: Estimate, camera: Camera, now_ns: int) -> None:
+        """It was there when ``camera`` took its frame, which says something new only if it was not seen since."""
         if camera.stamp_ns > record.seen_ns:
             record.hits += 1
-        if camera.stamp_ns >= record.seen_ns:
-            record.estimate, record.score, record.seen_ns = estimate, estimate.score, camera.stamp_ns
-        if record.state == "lost":
-            record.note = "found again"
-        if record.state == "lost" or record.hits >= self.config.confirm:
+            record.score, record.seen_ns, record.since_ns = estimate.score, camera.stamp_ns, now_ns
+            if record.state == "lost":
+                record.state, record.note = "confirmed", "found again"
+            record.reason = ""
+        if record.state == "tentative" and record.hits >= self.config.confirm:
             record.state = "confirmed"
-        record.reason = ""
+        if camera.stamp_ns == now_ns:
+            record.estimate = estimate
 
     def _tell(self, record: _Record, before: Array, lead: _Mode) -> None:
         """Say when a track turned or moved by more than it could have by noise."""
@@ -336,7 +345,7 @@ class Tracker:
         """Lose what was not seen for a while, and forget what was lost for long."""
         kept = []
         for record in self._records:
-            unseen_s = (stamp_ns - record.seen_ns) * 1e-9
+            unseen_s = (stamp_ns - record.since_ns) * 1e-9
             if record.state == "tentative" and unseen_s > self.config.lost_after_s:
                 continue
             if unseen_s > self.config.lost_after_s and record.state != "lost":

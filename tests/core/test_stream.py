@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 
 from pose_node import se3
+from pose_node.cloud import Cloud
 from pose_node.config import PipelineConfig, TrackConfig
 from pose_node.errors import InputError
 from pose_node.pipeline import Pipeline
 from pose_node.stream import Inline, shown
+from pose_node.types import Result
 
 SECOND = 1_000_000_000
 
@@ -133,6 +135,54 @@ def test_the_same_frames_give_the_same_bytes(block, pose):
             tracks += pipeline.step(cloud, np.eye(4), masks).tracks
         runs.append([(t.track_id, t.T_fixed_object.tobytes(), t.covariance.tobytes()) for t in tracks])
     assert runs[0] == runs[1]
+
+
+class Late(Inline):
+    """Detections that are ready ``lag_s`` of the frames' time after they were begun."""
+
+    def __init__(self, detect, lag_s):
+        super().__init__(detect)
+        self.lag_s, self.now_s, self.since_s = lag_s, 0.0, 0.0
+
+    def begin(self, cloud, masks, objects):
+        self.since_s = self.now_s
+        super().begin(cloud, masks, objects)
+
+    def take(self):
+        return super().take() if self.now_s >= self.since_s + self.lag_s else None
+
+
+@pytest.mark.parametrize(("rate_hz", "lag_s"), [(30.0, 0.5), (10.0, 0.3), (5.0, 0.5), (5.0, 3.0), (2.0, 1.0)])
+def test_an_object_that_appears_while_another_is_tracked_is_tracked(block, pose, rate_hz, lag_s):
+    """At default settings, with stamps that jitter by a millisecond, however long a detection takes."""
+    other = se3.transform(pose[:3, :3], pose[:3, 3] + [0.12, 0.05, 0.1])
+    poses = {"one": [pose], "both": [pose, other]}
+    seen = {}
+    for name, standing in poses.items():
+        views = [block.see(T) for T in standing]
+        depth = np.min([cloud.points_m[:, 2].reshape(cloud.shape) for cloud, _ in views], axis=0)
+        seen[name] = Cloud.from_depth(depth, views[0][0].K), {"block": [mask for _, mask in views]}
+    pipeline = pipeline_for(block, pose)
+
+    def found(cloud, masks, objects):
+        estimates = []
+        for T, mask in zip(poses["both"], masks["block"]):
+            pipeline.networks["block"].run = block.oracle(T, 0.02)
+            estimates += pipeline.estimate(cloud, {"block": [mask]}).estimates
+        return Result(tuple(estimates), ())
+
+    pipeline.stream._detect = found
+    detections = pipeline.stream.detections = Late(found, lag_s)
+    rng = np.random.default_rng(0)
+    # After the second detection, which a period follows, the newcomer has been seen and taken in.
+    for i in range(round(rate_hz * (2.6 + 2.0 * lag_s))):
+        seconds = detections.now_s = 100.0 + i / rate_hz + 0.001 * rng.normal()
+        cloud, masks = seen["one" if i < 2 else "both"]
+        step = pipeline.step(replace(cloud, stamp_ns=int(seconds * SECOND)), np.eye(4), masks)
+        if len(step.tracks) == 2 and step.tracks[1].state == "confirmed":
+            break
+    assert [t.state for t in step.tracks] == ["confirmed", "confirmed"]
+    assert np.linalg.norm(se3.local(other, step.tracks[1].T_fixed_object)[:3]) < 0.003
 
 
 def test_a_clock_that_jumps_back_begins_anew_and_a_late_frame_is_refused(block, pose):

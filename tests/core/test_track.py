@@ -198,6 +198,71 @@ def test_a_late_detection_speaks_of_the_frame_it_was_made_of(block):
     assert np.allclose(after.T_fixed_object, track.T_fixed_object)
 
 
+LAGS_S = (0.3, 0.5, 1.0, 3.0)
+RATES_HZ = (1.0, 5.0, 10.0, 30.0)
+ELSEWHERE = se3.transform(HERE[:3, :3], HERE[:3, 3] + [0.3, 0.0, 0.0])
+
+
+def jittered(rate_hz, seed=0):
+    """Stamps in seconds that keep to a rate, but for a millisecond."""
+    rng = np.random.default_rng(seed)
+    return [i / rate_hz + 0.001 * rng.normal() for i in range(round(rate_hz * max(LAGS_S)) + 5)]
+
+
+def late(tracker, taken_s, now_s, *estimates):
+    """Take in what a detection says of an older frame."""
+    tracker.detected(estimates, at(taken_s), int(now_s * SECOND))
+    return tracker.tracks(int(now_s * SECOND))
+
+
+@pytest.mark.parametrize("lag_s", LAGS_S)
+@pytest.mark.parametrize("rate_hz", RATES_HZ)
+def test_what_appears_while_another_is_tracked_is_tracked_however_late_its_detection_comes(block, rate_hz, lag_s):
+    tracker = tracker_of(block)
+    seconds = jittered(rate_hz)
+    detect(tracker, seconds[0], estimate())
+    due = next(i for i, s in enumerate(seconds) if s >= seconds[1] + lag_s)
+    for s in seconds[1 : due + 1]:
+        follow(tracker, s, estimate())
+    tracks = late(tracker, seconds[1], seconds[due], estimate(), estimate(ELSEWHERE))
+    assert [(t.track_id, t.state) for t in tracks] == [(1, "confirmed"), (2, "tentative")]
+    assert tracks[1].seen_ns == int(seconds[1] * SECOND) and tracks[1].estimate is None, (
+        "this frame has not shown it yet"
+    )
+    where = {1: estimate(), 2: estimate(ELSEWHERE)}
+    tracker.followed(
+        {e.track_id: where[e.track_id] for e in tracker.expected(at(seconds[due + 1]))}, at(seconds[due + 1])
+    )
+    tracks = tracker.tracks(int(seconds[due + 1] * SECOND))
+    assert [(t.track_id, t.state) for t in tracks] == [(1, "confirmed"), (2, "confirmed")]
+    assert all(t.estimate is not None for t in tracks)
+
+
+@pytest.mark.parametrize("lag_s", LAGS_S)
+def test_what_a_late_detection_showed_and_no_frame_since_goes(block, lag_s):
+    tracker = tracker_of(block)
+    late(tracker, 10.0 - lag_s, 10.0, estimate())
+    gone = Rejected("gone", "block: the sensor sees through where it stood.", "block")
+    states = [[t.state for t in follow(tracker, 10.0 + 0.1 * i, gone)] for i in range(1, 8)]
+    assert states[:4] == [["tentative"]] * 4 and states[-1] == []
+
+
+@pytest.mark.parametrize("lag_s", LAGS_S)
+def test_a_late_detection_finds_a_lost_track_again_unless_it_is_older_than_the_last_sight(block, lag_s):
+    hidden = Rejected("hidden", "block: something nearer stands before it.", "block")
+    for taken_s, found in ((5.0, True), (0.9, False), (1.0, False)):
+        tracker = tracker_of(block)
+        for i in range(11):
+            detect(tracker, 0.1 * i, estimate())
+        for i in range(11, 20):
+            follow(tracker, 0.1 * i, hidden)
+        (track,) = late(tracker, taken_s, 5.0 + lag_s, estimate())
+        assert (track.state, track.note) == (("confirmed", "found again") if found else ("lost", ""))
+        if found:
+            (track,) = follow(tracker, 5.1 + lag_s, estimate())
+            assert (track.track_id, track.state) == (1, "confirmed")
+
+
 def test_reset_forgets_and_counts_on(block):
     tracker = tracker_of(block)
     detect(tracker, 0.0, estimate())

@@ -62,6 +62,24 @@ def test_a_camera_without_a_known_pose_is_its_own_fixed_frame(models, frames, tm
     assert np.allclose(frame.tracks[0].T_fixed_object, frame.estimates[0].T_camera_object)
 
 
+@pytest.mark.parametrize(("rate_hz", "jitter_s"), [(5.0, 0.0), (10.0, 0.001)])
+def test_an_object_that_appears_while_another_is_tracked_is_tracked(models, tmp_path, rate_hz, jitter_s):
+    both = replace(rendered_frames(models, 1, 0)[0], labels=())
+    one = replace(both, mask=np.where(both.mask == ID, ID, 0).astype(np.uint8))
+    count = round(2.0 * rate_hz)
+    jitter_s = jitter_s * np.random.default_rng(0).normal(size=count)
+    stamps_ns = [10**18 + int(1e9 * (i / rate_hz + jitter_s[i])) for i in range(count)]
+    bag = write_labelled_bag(tmp_path / "drive", [one, *[both] * (count - 1)], stamps_ns)
+    objects = ("--objects", OBJECT, "potted_meat_can", "--labels", f"{ID}={OBJECT}", "9=potted_meat_can")
+    words = ("--models", models, "--track", "--out", tmp_path / "run")
+    assert evaluate(bag, *objects, *words) == 0
+    tracks = read_run(tmp_path / "run").frames[-1].tracks
+    assert [(t.object_name, t.state, t.seen) for t in tracks] == [
+        (OBJECT, "confirmed", True),
+        ("potted_meat_can", "confirmed", True),
+    ]
+
+
 @pytest.mark.parametrize("more", [("--jobs", "2"), ("--ray", "local")])
 def test_tracks_need_one_worker_that_sees_all_frames(models, frames, tmp_path, capsys, more):
     bag = write_labelled_bag(tmp_path / "drive", frames[:1])
