@@ -32,7 +32,10 @@ ARGUMENTS = {
 
 
 def generate_launch_description() -> LaunchDescription:
-    """A node for each camera, whose outputs lie in its namespace: /realsense/pose_node/poses, /orbbec/pose_node/poses."""
+    """A node for each camera, whose outputs lie in its namespace: /realsense/pose_node/poses, /orbbec/pose_node/poses.
+
+    With publish_tf so do its frames: realsense/pose_node/gelatin_box_1 and orbbec/pose_node/gelatin_box_1.
+    """
     nodes = [
         Node(
             package="pose_node",

@@ -90,7 +90,7 @@ class PoseNode(LifecycleNode):
         self._inputs: list[Input] = []
         self._own_services: list[Any] = []
         self._source: tuple[str, float] | None = None
-        self._measured_ns: int | None = None
+        self._measured: tuple[int, str] | None = None  # stamp and frame of the last measurement
         self._detector: Any = None
         self._wanted: Counter[str] = Counter()  # asked for by services, done by the worker
         self._active: frozenset[str] = frozenset()
@@ -136,14 +136,14 @@ class PoseNode(LifecycleNode):
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Subscribe, and let the worker have frames."""
         self._status.begin()
-        self._source = self._measured_ns = None
+        self._source = self._measured = None
         self._wanted.clear()
         self._active = frozenset(self._pipeline.cards)
         self._now = _Activation(
             pipeline=self._pipeline,
             labels=self._labels,
             pairing=Pairing(self.settings.node.sync_wait_s, self._refuse),
-            tf=TfBuffer() if self._tracks() else None,
+            tf=TfBuffer(self._own_frames) if self._tracks() else None,
             holding=Holding(self._refuse) if self._tracks() else None,
             begun=threading.Event(),
         )
@@ -313,7 +313,7 @@ class PoseNode(LifecycleNode):
             self._refuse("other_source", f"{source}: ignored while {self._source[0]} arrives; set the parameter input.")
             return
         self._source = (source, now_s)
-        self._measured_ns = convert.stamp_ns(message)
+        self._measured = convert.stamp_ns(message), str(message.header.frame_id)
         self._now.pairing.add_measurement(message, source == "depth", now_s)
         self._hand_over()
 
@@ -480,12 +480,17 @@ class PoseNode(LifecycleNode):
             self._send(f"~/{name}/pose", ros_messages.pose_stamped, header, estimate)
             self._send(f"~/{name}/pose_with_covariance", ros_messages.pose_with_covariance, header, estimate)
 
+    @property
+    def _own_frames(self) -> str:
+        """What the names of this node's frames on /tf begin with: pose_node/."""
+        return self.get_fully_qualified_name().lstrip("/") + "/"
+
     def _publish_tf(self, stamp: Any, tracks: Sequence[Track]) -> None:
-        """A frame for each track that is not lost, below the fixed one."""
+        """A frame for each track that is not lost, below the fixed one, under this node's own name: frames are the same for all."""
         header = Header(stamp=stamp, frame_id=self.settings.node.fixed_frame)
         for track in tracks:
             if track.state != "lost" and np.isfinite(track.T_fixed_object).all():
-                self._send("/tf", ros_messages.tf_message, header, track.name, track.T_fixed_object)
+                self._send("/tf", ros_messages.tf_message, header, self._own_frames + track.name, track.T_fixed_object)
 
     def _send(self, topic: str, make: Callable[..., Any], *contents: Any) -> None:
         """Publish the message of these contents, where the topic is offered and somebody listens: a frame's time is short."""
@@ -518,14 +523,20 @@ class PoseNode(LifecycleNode):
         told["active"] = "" if self._now is None else " ".join(sorted(self._active))
         values.update({f"publishers.{s.topic}": self._published(s.topic) for s in self._inputs})
         tf = None if self._now is None else self._now.tf
-        if tf is not None and self._measured_ns is not None:
-            newest_ns = tf.newest_ns()
-            age_s = "none came" if newest_ns is None else (self._measured_ns - newest_ns) * 1e-9
-            values["tf_age_s"] = age_s  # of the newest of /tf at the last measurement's stamp
+        if tf is not None and self._measured is not None:
+            values["tf_age_s"] = self._tf_age(tf, *self._measured)
         clock = Clock(clock_type=ClockType.SYSTEM_TIME) if self._without_clock() else self.get_clock()
         name = self.get_fully_qualified_name()
         stamp = clock.now().to_msg()
         self._diagnostics.publish(ros_messages.diagnostics(stamp, name, level, summary, {**told, **values}))
+
+    def _tf_age(self, tf: TfBuffer, stamp_ns: int, frame_id: str) -> float | str:
+        """Seconds from the newest camera pose that /tf tells to a measurement's stamp, or in words why there is none."""
+        try:
+            newest_ns = tf.newest_ns(self.settings.node.fixed_frame, frame_id)
+        except InputError as error:
+            return str(error)
+        return "static" if newest_ns is None else (stamp_ns - newest_ns) * 1e-9
 
     def _conditions(self) -> tuple[list[Word], dict[str, Any]]:
         """What holds now, beside the frames: words where it is not well, and values."""

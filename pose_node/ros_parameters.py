@@ -30,7 +30,9 @@ class NodeConfig:
     fixed_frame: str = plain(
         "", "frame of /tf in which objects are tracked (its own, of a camera that stands still); empty: no tracking"
     )
-    publish_tf: bool = plain(False, "publish a frame for each track on /tf, below fixed_frame: mustard_bottle_1")
+    publish_tf: bool = plain(
+        False, "publish a frame for each track on /tf, below fixed_frame: pose_node/mustard_bottle_1"
+    )
     tf_wait_s: float = bounded(0.2, 0.0, 10.0, "a measurement waits this long for the camera's pose on /tf", live=True)
     reliability: str = choice(
         "auto", ("auto", "reliable", "best_effort"), "of the subscriptions; auto: as each publisher offers", live=True

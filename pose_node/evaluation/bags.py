@@ -201,7 +201,6 @@ class BagFrames:
                 scene = f"{name}_{next(scenes)}"
                 self.notes.append(f"{message.topic}: found its clock set back; {scene} begins there.")
                 waiting = waiting._replace(pairing=Pairing(_WAIT_S, refuse))
-                waiting.tree.clear_timed()
             now_s = message.logged_ns * 1e-9
             self._take(message, waiting, now_s, refuse)
             waiting.held.extend(self._complete(waiting.pairing, now_s))
@@ -275,21 +274,22 @@ bag_frames = BagFrames  # for frame in bag_frames(path)
 
 
 class _Clock:
-    """Tells when the stamps of a source fall back: a recording of a loop, or of a simulation started again."""
+    """Tells when the stamps of a measurement's topics fall back: a recording of a loop, or of a simulation started again.
+
+    Transforms come from many publishers, and one that lags is no clock: their tree tells its own runs apart.
+    """
 
     def __init__(self) -> None:
-        self._latest: dict[tuple[str, str], int] = {}
+        self._latest_ns: dict[str, int] = {}
 
     def jumped(self, message: Message) -> bool:
         """Whether this message is the first of a new clock."""
-        is_tf = hasattr(message.message, "transforms")
-        stamped = [(t.child_frame_id, t) for t in message.message.transforms] if is_tf else [("", message.message)]
-        if is_tf and message.topic.endswith("tf_static"):
+        if hasattr(message.message, "transforms"):
             return False
-        jumped = False
-        for child, part in stamped:
-            key, stamp_ns = (message.topic, str(child)), convert.stamp_ns(part)
-            if stamp_ns < self._latest.get(key, stamp_ns) - CLOCK_SET_NS:
-                self._latest, jumped = {}, True
-            self._latest[key] = max(stamp_ns, self._latest.get(key, stamp_ns))
+        stamp_ns = convert.stamp_ns(message.message)
+        latest_ns = self._latest_ns.get(message.topic, stamp_ns)
+        jumped = stamp_ns < latest_ns - CLOCK_SET_NS
+        if jumped:
+            self._latest_ns = {}
+        self._latest_ns[message.topic] = stamp_ns if jumped else max(stamp_ns, latest_ns)
         return jumped

@@ -181,7 +181,9 @@ def test_tracks_are_frames_and_detections_with_their_names(start, shipped, peer,
     ].detections
     assert (detection.id, detection.results[0].hypothesis.class_id) == (f"{OBJECT}_1", OBJECT)
     assert detection.results[0].pose.pose == pose
-    edges = peer.until(lambda: [t for m in heard["/tf"] for t in m.transforms if t.child_frame_id == f"{OBJECT}_1"])
+    edges = peer.until(
+        lambda: [t for m in heard["/tf"] for t in m.transforms if t.child_frame_id == f"pose_node/{OBJECT}_1"]
+    )
     assert (edges[0].header.frame_id, edges[0].header.stamp) == ("world", stamp)
 
 

@@ -1,0 +1,95 @@
+"""What others do on /tf and /tf_static, by real DDS: transforms that are latched, late, foreign, post-dated or of our own node."""
+
+from __future__ import annotations
+
+import pytest
+
+pytest.importorskip("rclpy", reason="ROS 2 is not installed")
+pytest.importorskip("tf2_msgs", reason="neither a ROS installation nor script/setup has made tf2_msgs")
+
+from builtin_interfaces.msg import Time
+from geometry_msgs.msg import TransformStamped
+from rclpy.qos import DurabilityPolicy, QoSProfile
+from ros_testing import node_arguments
+from tf2_msgs.msg import TFMessage
+
+START_S = 5000.0
+LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+
+
+def stamp(seconds: float) -> Time:
+    whole, part = divmod(round(seconds * 1e9), 10**9)
+    return Time(sec=whole, nanosec=part)
+
+
+def message(parent: str, child: str, seconds: float = 0.0) -> TFMessage:
+    one = TransformStamped(child_frame_id=child)
+    one.header.frame_id, one.header.stamp = parent, stamp(seconds)
+    return TFMessage(transforms=[one])
+
+
+@pytest.fixture
+def publisher(peer):
+    """Publishers of TFMessages that end with the test: publisher(topic, quality of service)."""
+    made = []
+
+    def make(topic: str, quality: QoSProfile | int = 100):
+        made.append(peer.node.create_publisher(TFMessage, topic, quality))
+        return made[-1]
+
+    yield make
+    for each in made:
+        peer.node.destroy_publisher(each)
+
+
+def masked(peer, camera, seconds: float):
+    return camera.send(peer, mask=camera.mask(), stamp=stamp(seconds))
+
+
+@pytest.mark.parametrize(("reliability", "with_a_volatile_one"), [("best_effort", False), ("auto", True)])
+def test_latched_transforms_come_to_a_node_that_starts_after_them(
+    start, shipped, peer, camera, publisher, reliability, with_a_volatile_one
+):
+    publisher("/tf_static", LATCHED).publish(message("world", "camera"))
+    if with_a_volatile_one:
+        publisher("/tf_static").publish(message("world", "cup"))
+    process = start("pose_node.node", *node_arguments(fixed_frame="world", reliability=reliability))
+    process.wait_for("active")
+    peer.forget()
+    peer.spin(1.0)
+    found = peer.wait(masked(peer, camera, START_S))
+    assert len(found.poses) == 1, peer.values()
+    assert peer.until(lambda: peer.values().get("tf_age_s")) == "static"
+
+
+def test_foreign_and_odd_stamps_on_tf_cost_no_frame(start, shipped, peer, camera, publisher):
+    """Beside the camera's own edges: a publisher 1.6 s behind, one of stamp 0, a localisation that post-dates by a second."""
+    publisher("/tf_static", LATCHED).publish(message("arm", "camera"))
+    ours, theirs = publisher("/tf"), publisher("/tf")
+    process = start("pose_node.node", *node_arguments(fixed_frame="map", tf_wait_s="1.0"))
+    process.wait_for("active")
+    peer.forget()
+    peer.settle([ours, theirs])
+    peer.spin(0.5)
+    for k in range(9):
+        now = START_S + 0.25 * k
+        theirs.publish(message("elsewhere", "cup", now - 1.6))
+        theirs.publish(message("elsewhere", "spoon", 0.0))
+        ours.publish(message("map", "odom", now + 1.0))
+        ours.publish(message("odom", "arm", now))
+        if k > 4:  # from where the post-dated edge covers what is asked
+            assert len(peer.wait(masked(peer, camera, now)).poses) == 1, peer.values()
+    values = peer.values()
+    assert not [key for key in values if key.startswith("refused.tf")], values
+
+
+def test_what_tf_lacks_is_said_in_words(start, shipped, peer, camera, publisher):
+    publisher("/tf_static", LATCHED).publish(message("base", "gripper"))
+    process = start("pose_node.node", *node_arguments(fixed_frame="world"))
+    process.wait_for("active")
+    peer.forget()
+    peer.spin(0.5)
+    masked(peer, camera, START_S)
+    values = peer.until(lambda: v if "refused.tf_unknown" in (v := peer.values()) else None)
+    assert values["tf_age_s"] == "transform: found frames base, gripper, expected 'world' among them."
+    assert values["level"] != "0"
