@@ -13,8 +13,8 @@ _WHY = "no interval, for there are fewer than three placements, scenes or stretc
 
 @dataclass(frozen=True)
 class Wording:
-    """A figure's column title, its unit, what its value is multiplied by, whether more of it is better, and whether tables of
-    many rows have a column for it."""
+    """A figure's column title, its unit, what its value is multiplied by, whether more of it is better, whether tables of many
+    rows have a column for it, and whether it is a largest value, which has no interval by its nature."""
 
     title: str
     unit: str = "%"
@@ -22,6 +22,7 @@ class Wording:
     digits: int = 1
     more_is_better: bool = True
     chief: bool = True
+    largest: bool = False
 
 
 _KNOWN = {
@@ -52,8 +53,8 @@ _KNOWN = {
     "found_again": Wording("found again"),
     "track_losses": Wording("tracks lost", "times", 1.0, 2, False, chief=False),
     "track_flips": Wording("flips of tracks", "times", 1.0, 2, False, chief=False),
-    "track_farthest_mm": Wording("farthest of a track", "mm", 1.0, 2, False, chief=False),
-    "track_farthest_deg": Wording("farthest of a track, turned", "°", 1.0, 2, False, chief=False),
+    "track_farthest_mm": Wording("farthest of a track", "mm", 1.0, 2, False, chief=False, largest=True),
+    "track_farthest_deg": Wording("farthest of a track, turned", "°", 1.0, 2, False, chief=False, largest=True),
     "track_spread_mm": Wording("spread of tracks", "mm", 1.0, 2, False, chief=False),
     "track_spread_deg": Wording("spread of tracks, turned", "°", 1.0, 2, False, chief=False),
 }
@@ -87,10 +88,10 @@ def value(key: str, figure: Mapping[str, Any] | None) -> str:
 
 
 def interval(key: str, figure: Mapping[str, Any] | None) -> str:
-    """'[88.1, 99.0]'; a dash in brackets where a figure has none, empty where there is no figure."""
-    if figure is None or figure["value"] is None:
-        return ""
+    """'[88.1, 99.0]'; a dash in brackets where a figure has none, empty where there is no figure and for a largest value."""
     word = wording(key)
+    if figure is None or figure["value"] is None or word.largest:
+        return ""
     low, high = (float("nan") if v is None else word.factor * v for v in (figure["low"], figure["high"]))
     return bracket(low, high, word.digits)
 

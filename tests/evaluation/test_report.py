@@ -114,6 +114,8 @@ def test_a_run_with_tracks(tmp_path, labelled):
     assert "States over time" in page.texts and "mug 2: position" in page.texts
     assert "3 tracks, 2 confirmed; lost 1 time, found again 1; flipped 0 times" in page.texts
     assert "Lost at 2.0 s: hidden: mug:" in words and "A track is one object over time" in words
+    assert not re.search(r"farthest of a track +\S+ mm +\[", terminal_table(run))
+    assert "farthest of a track" in page.texts and "flips of tracks" in page.texts
     assert "spread of tracks" in page.texts and "median over tracks" in words
     assert "tracks, the 12 that" not in words
     assert "tracks lost" in terminal_table(run) and "3 tracks, 2 confirmed" in terminal_table(run)
