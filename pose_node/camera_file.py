@@ -62,8 +62,10 @@ def read_camera(path: Path) -> CameraFile:
         raise InputError(f"{path}: cannot be read ({error.strerror}), {_EXPECTED}.") from error
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: is no text, {_EXPECTED}.") from error
-    if isinstance(values, Mapping) and isinstance(values.get("intrinsic"), Mapping):
-        values = values["intrinsic"]  # Open3D's camera parameters, with a pose beside
+    if isinstance(values, Mapping):
+        # A camera's own entry, where there is one: Open3D keeps a pose beside it, others a name or a scale.
+        cameras = [entry for entry in values.values() if _holds_camera(entry)]
+        values = {**values, **cameras[0]} if len(cameras) == 1 else values
     try:
         K, notes = _intrinsics(values, path)
         keys = {str(key).lower(): value for key, value in values.items()} if isinstance(values, Mapping) else {}
@@ -72,6 +74,11 @@ def read_camera(path: Path) -> CameraFile:
         raise InputError(str(error) if str(path) in str(error) else f"{path}: {error}", error.code) from None
     except (TypeError, ValueError, KeyError) as error:
         raise InputError(f"{path}: found numbers that do not read ({error}), {_EXPECTED}.") from error
+
+
+def _holds_camera(entry: Any) -> bool:
+    keys = {str(key).lower() for key in entry} if isinstance(entry, Mapping) else set()
+    return any(name in keys for name in _MATRICES) or any(keys.issuperset(names) for names in _FOCAL)
 
 
 def _parsed(text: str, path: Path) -> Any:
@@ -113,8 +120,8 @@ def _intrinsics(values: Any, path: Path) -> tuple[Array, tuple[str, ...]]:
     else:
         focal = next((names for names in _FOCAL if all(one in keys for one in names)), None)
         if focal is None:
-            frames = any(isinstance(v, Mapping) and "cam_K" in v for v in values.values())
-            hint = " (it holds one entry for each frame: put one of them into a file)" if frames else ""
+            several = any(map(_holds_camera, values.values()))
+            hint = " (it holds several, as of each frame: put one of them into a file)" if several else ""
             raise InputError(f"{path}: found {', '.join(map(str, list(values)[:5])) or 'no keys'}, {_EXPECTED}{hint}.")
         fx, fy, cx, cy = (float(keys[one]) for one in focal)
         K = np.array([[fx, 0.0, cx], [0.0, fy, cy], [0.0, 0.0, 1.0]])

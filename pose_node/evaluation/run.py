@@ -28,7 +28,7 @@ from pose_node.evaluation.unlabelled import sightings, unlabelled_figures
 from pose_node.evaluation.workers import workers
 from pose_node.objects import object_folders
 from pose_node.pipeline import Pipeline
-from pose_node.types import Array, Result
+from pose_node.types import Array, Rejected, Result
 
 _ALIKE = 0.1  # a card and a model of the set whose diameters differ by more than this share are not the same object
 
@@ -135,18 +135,23 @@ def _frame(pipeline: Pipeline, frame: Frame, truths: Mapping[int, Truth], crops:
         result = Result((), () if frame.refused is None else (frame.refused,))
         return FrameRecord.of(frame.scene, frame.frame, 0, frame.T_fixed_camera, result, 0.0)
     marked: dict[str, list[Any]] = {}
+    empty: list[Rejected] = []
     if crops != "none":
         for label in frame.labels:
             # A scan holds nothing but its object.
             mask = np.ones(frame.cloud.shape, dtype=bool) if label.mask is None else label.mask
+            name = truths[label.bop_id].name
             if mask.any():
-                marked.setdefault(truths[label.bop_id].name, []).append(mask if crops == "mask" else _box(mask))
+                marked.setdefault(name, []).append(mask if crops == "mask" else _box(mask))
+            else:
+                empty.append(Rejected("mask_empty", f"{name}: the mask of label {label.instance} is empty.", name))
     start = time.perf_counter()
     if crops == "box":
         result = pipeline.estimate(frame.cloud, boxes=marked)
     else:
         result = pipeline.estimate(frame.cloud, masks=marked if crops == "mask" else None)
     seconds = time.perf_counter() - start
+    result = replace(result, rejected=(*result.rejected, *empty))
     return FrameRecord.of(frame.scene, frame.frame, frame.cloud.stamp_ns, frame.T_fixed_camera, result, seconds)
 
 

@@ -66,6 +66,8 @@ FILES = {
     "ppx": (json.dumps({"fx": 615.5, "fy": 616.0, "ppx": 320.25, "ppy": 240.5, "coeffs": [0] * 5}), 1.0, None),
     "open3d": (json.dumps({**SIZE, "intrinsic_matrix": COLUMNS}), 1.0, (480, 640)),
     "open3d with a pose": (json.dumps({"intrinsic": {**SIZE, "intrinsic_matrix": COLUMNS}}), 1.0, (480, 640)),
+    "one entry": (json.dumps({"1": {"cam_K": FLAT, "depth_scale": 0.1}}), 0.1, None),
+    "entry beside a scale": (json.dumps({"depth_scale": 0.1, "intrinsics": FOCAL}), 0.1, None),
     "megapose": (json.dumps({"K": K.tolist(), "resolution": [480, 640]}), 1.0, (480, 640)),
     "ros calibration": (ROS, 1.0, (480, 640)),
     "ros calibration of a lens": (ROS.replace("616.0", "600.0") + LENS, 1.0, (480, 640)),

@@ -10,7 +10,8 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from bop_writing import CORNERS_M, FACES, pose, write_models, write_ply, write_scene
+from bop_writing import CORNERS_M, FACES, SHAPE, pose, write_models, write_ply, write_scene
+from PIL import Image
 
 from pose_node import cli
 from pose_node.card import Symmetry
@@ -200,6 +201,13 @@ def test_a_lost_image_costs_its_frame_alone(folder, tmp_path, knowing):
     assert f"refused: once depth_unreadable: {sentence}" in terminal_table(tmp_path / "run")
     write_report(tmp_path / "run")
     assert sentence in (tmp_path / "run" / "report.html").read_text().replace("<wbr>", "")
+
+
+def test_an_empty_mask_is_said_to_be_empty(folder, tmp_path, knowing):
+    path = folder / "scenes" / "000002" / "mask_visib" / "000011_000001.png"
+    Image.fromarray(np.zeros(SHAPE, np.uint8)).save(path)
+    evaluate_folder(folder, tmp_path / "run")
+    assert "refused: once mask_empty: box: the mask of label 1 is empty." in terminal_table(tmp_path / "run")
 
 
 def test_a_set_without_ground_truth_is_run_on_its_targets(folder, tmp_path, knowing, monkeypatch):
