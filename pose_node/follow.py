@@ -49,7 +49,7 @@ class Follower:
         """The estimate of ``name`` nearest to the prediction T_camera_object [4, 4] with its ``covariance`` [6, 6].
 
         mask: rows of the cloud that somebody said are the object. moving: the prediction may be off by more than noise.
-        A refusal's code is out_of_view, hidden, gone or low_score.
+        A refusal's code is out_of_view, out_of_reach, hidden, gone or low_score.
         """
         card, refiner = self._judge.cards[name], self._judge.refiners[name]
         centre_m = T_camera_object[:3, :3] @ card.centre_m + T_camera_object[:3, 3]
@@ -60,7 +60,14 @@ class Follower:
             off = around.points_m - centre_m
             ball = np.flatnonzero(np.einsum("ni,ni->n", off, off) < (0.5 * card.diameter_m + band_m) ** 2)
             x = (around.points_m[ball] - T_camera_object[:3, 3]) @ T_camera_object[:3, :3]
-            rows = ball[refiner.lookup.distance_bound(x) < band_m]
+            near = ball[refiner.lookup.distance_bound(x) < band_m]
+            # Of points whose object nobody names, detections ignore those out of reach: so does following.
+            range_m = np.linalg.norm(around.points_m[near] - around.viewpoint_m, axis=1)
+            reach = self.config.segment
+            rows = near[(range_m >= reach.near_m) & (range_m <= reach.far_m)]
+            if len(rows) < self.config.infer.min_points <= len(near):
+                where = f"found at {np.median(range_m):.2f} m, expected within {reach.near_m:g} to {reach.far_m:g} m"
+                return Rejected("out_of_reach", f"{name}: {where} (segment.near_m, segment.far_m).", name)
         else:
             rows = np.flatnonzero(np.isin(around.rows, mask))
         if len(rows) < self.config.infer.min_points:

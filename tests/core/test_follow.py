@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from pose_node import se3
 from pose_node.cloud import Cloud
-from pose_node.config import PipelineConfig
+from pose_node.config import PipelineConfig, SegmentConfig
 from pose_node.follow import Follower
 from pose_node.judge import Judge
 from pose_node.refine import Refiner
@@ -91,6 +93,16 @@ def test_out_of_view_it_is_said_to_be(block, follower, pose):
     outcome = follow(follower, cloud, aside)
     assert isinstance(outcome, Rejected)
     assert outcome.code == "out_of_view"
+
+
+@pytest.mark.parametrize("reach", [SegmentConfig(far_m=0.4), SegmentConfig(near_m=0.8)])
+def test_out_of_reach_it_is_not_followed_unless_a_mask_names_it(block, follower, pose, reach):
+    limited = Follower(follower._judge, replace(follower.config, segment=reach))
+    cloud, mask = block.see(pose)
+    outcome = follow(limited, cloud, pose)
+    assert isinstance(outcome, Rejected) and outcome.code == "out_of_reach"
+    assert f"expected within {reach.near_m:g} to {reach.far_m:g} m (segment.near_m, segment.far_m)" in outcome.reason
+    assert isinstance(follow(limited, cloud, pose, mask=np.flatnonzero(mask.ravel()[cloud.source_index])), Estimate)
 
 
 def test_something_else_in_its_place_is_not_followed(block, follower, pose):
