@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from pose_node.card import ObjectCard, load_card
+from pose_node.checks import checked_expected, checked_masks, checked_names
 from pose_node.cloud import Cloud
 from pose_node.config import PipelineConfig, load
 from pose_node.errors import InputError
@@ -58,18 +59,21 @@ class Pipeline:
         masks: {object name: [bool over the cloud's source shape, ...]}, one instance each; boxes: the same, when what is
         marked holds background too. With neither, the cloud is segmented. expected: hypotheses from elsewhere, judged like the others.
         objects: only these are looked for, by default all; masks and boxes of others are left alone.
-        Raises InputError for masks or boxes that do not fit the cloud or name an unknown object.
+        Raises InputError for masks or boxes that do not fit the cloud, for unknown objects, and for hypotheses that are none.
         """
+        checked_names(objects or (), self.cards)
+        masks = checked_masks(masks, cloud, self.cards)
+        boxes = checked_masks(boxes, cloud, self.cards, "boxes")
+        hypotheses = checked_expected(expected, cloud, self.cards)
         clock: dict[str, float] = {}
         wanted = {name: card for name, card in self.cards.items() if objects is None or name in objects}
         given = (masks, boxes)
-        masks, boxes = (_of(wanted, self.cards, marked) for marked in given)
+        masks, boxes = (_of(wanted, marked) for marked in given)
         if not wanted or (any(given) and not masks and not boxes):
             return Result((), (Rejected("not_wanted", "the frame has nothing of an object that is looked for."),))
         scene = Scene(cloud, wanted)
         with timed("segment", clock):
             found, rejected = segments(cloud, masks, wanted, self.config.segment, boxes)
-        hypotheses = list(expected)
         with timed("infer", clock):
             clusters = [s for s in found if s.source == "cluster"]
             networks = {name: self.networks[name] for name in wanted}
@@ -97,7 +101,8 @@ class Pipeline:
     def step(self, cloud: Cloud, T_fixed_camera: Array, masks: Masks | None = None) -> Step:
         """The next frame of one camera, taken from T_fixed_camera [4, 4]: what it shows, and all tracks in the fixed frame.
 
-        Raises InputError as ``estimate`` does, and for a frame older than the last.
+        Raises InputError as ``estimate`` does, for a pose that is no rigid motion, and for a frame older than the last; the
+        tracks stay as they were.
         """
         return self.stream.step(cloud, T_fixed_camera, masks)
 
@@ -112,8 +117,6 @@ class Pipeline:
         self.stream.reset()
 
 
-def _of(wanted: Mapping[str, ObjectCard], known: Mapping[str, ObjectCard], marked: Masks | None) -> Masks | None:
-    """The masks of what is looked for; those of objects that nobody knows stay, to be refused."""
-    if marked is None:
-        return None
-    return {name: each for name, each in marked.items() if name in wanted or name not in known}
+def _of(wanted: Mapping[str, ObjectCard], marked: Masks | None) -> Masks | None:
+    """The masks of what is looked for."""
+    return marked and {name: each for name, each in marked.items() if name in wanted}

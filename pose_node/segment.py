@@ -19,7 +19,6 @@ from pose_node.candidates import candidates
 from pose_node.card import ObjectCard
 from pose_node.cloud import Cloud
 from pose_node.config import SegmentConfig
-from pose_node.errors import InputError
 from pose_node.normals import noise_radius
 from pose_node.parts import Neighbourhood, components, neighbourhood, pieces
 from pose_node.prepare import even_subset, every
@@ -54,17 +53,16 @@ def segments(
 
     masks: {object name: [bool, of the source's shape, ...]}, each one instance. boxes: the same, but holding background
     too. In them, and with neither everywhere, unions of surface pieces whose size fits an object are returned, likeliest first.
-    Raises InputError for an unknown object or a mask of another shape.
     """
     if not masks and not boxes:
         return _free_segments(cloud, cards, config)
     found: list[Segment] = []
     rejected: list[Rejected] = []
-    for name, index in _checked(masks or {}, cloud, cards):
+    for name, index in _rows(masks, cloud):
         kept = _main_bodies(cloud, index, cards[name].diameter_m, config)
         _keep(found, rejected, kept, "mask", name)
     ground = _ground(cloud, config) if boxes else None  # the same for all boxes
-    for name, index in _checked(boxes or {}, cloud, cards):
+    for name, index in _rows(boxes, cloud):
         inside = _in_box(cloud, ground, index, cards[name], config)
         if not inside:
             _keep(found, rejected, index[:0], "box", name)
@@ -81,24 +79,13 @@ def _keep(found: list[Segment], rejected: list[Rejected], index: Indices, source
         rejected.append(Rejected("too_few_points", reason, name, segment))
 
 
-def _checked(masks: Masks, cloud: Cloud, cards: Mapping[str, ObjectCard]) -> list[tuple[str, Indices]]:
+def _rows(masks: Masks | None, cloud: Cloud) -> list[tuple[str, Indices]]:
     """(object name, rows of the cloud) of each mask."""
-    out = []
-    for name, instances in masks.items():
-        if name not in cards:
-            raise InputError(
-                f"masks: found object {name!r}, expected one of {', '.join(sorted(cards))}.", "unknown_object"
-            )
-        if isinstance(instances, np.ndarray) and instances.shape == cloud.shape:
-            instances = [instances]  # a single mask, not wrapped in a list
-        for i, mask in enumerate(instances):
-            mask = np.asarray(mask)
-            if mask.shape != cloud.shape:
-                raise InputError(f"mask {i} of {name}: found shape {mask.shape}, expected {cloud.shape}.", "mask_shape")
-            if mask.dtype != bool and not np.issubdtype(mask.dtype, np.integer):
-                raise InputError(f"mask {i} of {name}: found {mask.dtype}, expected bool.", "mask_type")
-            out.append((name, np.flatnonzero(mask.astype(bool).ravel()[cloud.source_index])))
-    return out
+    return [
+        (name, np.flatnonzero(mask.ravel()[cloud.source_index]))
+        for name, each in (masks or {}).items()
+        for mask in each
+    ]
 
 
 def _main_bodies(cloud: Cloud, index: Indices, diameter_m: float, config: SegmentConfig) -> Indices:

@@ -14,6 +14,7 @@ from typing import Protocol
 import numpy as np
 
 from pose_node import se3
+from pose_node.checks import checked_masks, checked_names, checked_stamp, checked_transform
 from pose_node.cloud import Cloud
 from pose_node.config import PipelineConfig
 from pose_node.errors import InputError
@@ -71,6 +72,7 @@ class Stream:
     ) -> None:
         self._config = config
         self._detect = detect
+        self._known = judge.cards
         self.detections: Detections = detections or Inline(detect)
         self.tracker = Tracker(judge.cards, config.track)
         self._follower = Follower(judge, config)
@@ -91,7 +93,11 @@ class Stream:
         self._pending = self._next_ns = self._last_ns = None
 
     def look_for(self, objects: Collection[str] | None) -> None:
-        """From the next frame on look for these objects alone, or for all; tracks of others are forgotten."""
+        """From the next frame on look for these objects alone, or for all; tracks of others are forgotten.
+
+        Raises InputError for an unknown object.
+        """
+        checked_names(objects or (), self._known)
         self._objects = None if objects is None else frozenset(objects)
         if self._objects is not None:
             self.tracker.keep(self._objects)
@@ -101,12 +107,14 @@ class Stream:
         self._next_ns = None
 
     def step(self, cloud: Cloud, T_fixed_camera: Array, masks: Masks | None = None) -> Step:
-        """One frame, taken from T_fixed_camera [4, 4].
+        """One frame, taken from T_fixed_camera [4, 4]. Raises InputError for what is invalid, before anything changes.
 
         A stamp that jumps back begins anew: tracks of another time are no tracks. One that is a little late is refused with
         InputError, code out_of_order.
         """
-        now_ns = cloud.stamp_ns
+        T_fixed_camera = checked_transform(T_fixed_camera, "T_fixed_camera")
+        masks = checked_masks(masks, cloud, self._known)
+        now_ns = checked_stamp(cloud.stamp_ns)
         if self._last_ns is not None and now_ns <= self._last_ns:
             if self._last_ns - now_ns <= CLOCK_SET_NS:
                 late_s = (self._last_ns - now_ns) * 1e-9
@@ -115,7 +123,7 @@ class Stream:
                 )
             self.reset()
         self._last_ns = now_ns
-        camera = Camera(np.asarray(T_fixed_camera, float), cloud.viewpoint_m, now_ns)
+        camera = Camera(T_fixed_camera, cloud.viewpoint_m, now_ns)
         clock: dict[str, float] = {}
         result = Result((), (), stage_s=clock)
         period_ns = int(self._config.track.detect_period_s * 1e9)

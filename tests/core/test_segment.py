@@ -57,7 +57,6 @@ def test_a_mask_is_a_segment(block, cards, pose):
     (segment,), rejected = segments(cloud, {"block": [mask]}, cards, CONFIG)
     assert (segment.source, segment.object_name, rejected) == ("mask", "block", [])
     assert np.array_equal(segment.indices, np.flatnonzero(mask.ravel()[cloud.source_index]))
-    assert len(segments(cloud, {"block": mask}, cards, CONFIG)[0]) == 1  # one mask, not in a list
 
 
 def test_what_bled_into_a_mask_is_dropped(block, cards, pose):
@@ -98,20 +97,6 @@ def test_an_empty_mask_is_rejected_with_a_reason(block, cards, pose, key):
         cloud, None if key == "boxes" else empty, cards, CONFIG, boxes=empty if key == "boxes" else None
     )
     assert found == [] and rejected.code == "too_few_points" and rejected.object_name == "block"
-
-
-@pytest.mark.parametrize(
-    ("masks", "what"),
-    [
-        ({"teapot": [np.zeros((120, 160), bool)]}, "teapot"),
-        ({"block": [np.zeros((60, 80), bool)]}, r"\(60, 80\)"),
-        ({"block": [np.zeros((120, 160), float)]}, "float64"),
-    ],
-)
-def test_masks_that_cannot_be_meant(block, cards, pose, masks, what):
-    cloud, _ = block.see(pose)
-    with pytest.raises(InputError, match=what):
-        segments(cloud, masks, cards, CONFIG)
 
 
 def test_clusters_on_a_table(cards):
