@@ -55,14 +55,14 @@ class Sender:
             self.spin(60.0, lambda: self._publishers[topic].get_subscription_count() > 0)
         self._publishers[topic].publish(message)
 
-    def good(self) -> Any:
-        """Send a good frame; its stamp."""
+    def good(self, stamp: Any = None, frame_id: str = FRAME_ID) -> Any:
+        """Send a good frame, by default with a stamp of its own; its stamp."""
         from builtin_interfaces.msg import Time
 
         self._second += 1
-        stamp = Time(sec=self._second)
+        stamp = stamp or Time(sec=self._second)
         for topic, message in (("mask", self._mask), *self._good):
-            message.header.stamp, message.header.frame_id = stamp, FRAME_ID
+            message.header.stamp, message.header.frame_id = stamp, frame_id
             self.publish(topic, message)
         return stamp
 

@@ -36,6 +36,7 @@ def block() -> str:
         ("node_rate", _node_rate),
         ("motion", _motion),
         ("faults", _faults),
+        ("tf_faults", _tf_faults),
         ("soak", _soak),
         ("long_bag", _long_bag),
     ):
@@ -173,6 +174,15 @@ def _faults(f: dict[str, Any]) -> str:
     return (
         f"{f['messages']} fuzzed messages by DDS: {f['crashes']} crashes, {f['not_finite']} poses that are no numbers, "
         f"{f['wrong_stamps']} wrong stamps, {f['unanswered']} of {f['good_frames']} good frames without an answer"
+    )
+
+
+def _tf_faults(f: dict[str, Any]) -> str:
+    worst = min(value for key, value in f.items() if key.startswith("lag_"))
+    return (
+        f"frames of a camera on an arm that are answered beside a publisher of /tf that is 1.6 s behind: {_percent(worst)} at worst; "
+        f"one of stamp 0: {_percent(f['zero_stamp_answered'])}; a localisation a second ahead and an arm 80 ms late: "
+        f"{_percent(f['post_dated_answered'])}; the node's own frames 1.5 s late: {_percent(f['own_frames_answered'])}"
     )
 
 

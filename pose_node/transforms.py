@@ -103,15 +103,22 @@ class TransformTree:
             raise refused
 
     def add(self, parent: str, child: str, stamp_ns: int, T_parent_child: Array, static: bool = False) -> None:
-        """Take one sample [4, 4]; an equal stamp replaces, another parent or kind starts the edge anew.
+        """Take one sample [4, 4]; an equal stamp replaces, another parent starts the edge anew.
 
-        Raises InputError for frames without a name, or a frame that would be its own ancestor.
+        Raises InputError for frames without a name, a frame that would be its own ancestor, and a timed sample of a static
+        edge, which holds: it is sent only once, and could not be had again.
         """
         parent, child = _named(parent), _named(child)
         if parent == child or child in self._ancestors(parent):
             raise InputError(f"transform: found {parent!r} below its own child {child!r}, expected a tree.", "tf_loop")
         edge = self._edges.pop(child, None)
-        if edge is None or edge.parent != parent or edge.is_static != static or static:
+        if edge is not None and edge.is_static and not static:
+            self._edges[child] = edge
+            raise InputError(
+                f"transform: found {child!r} on /tf and on /tf_static, expected it on one of them; /tf_static holds.",
+                "tf_static",
+            )
+        if edge is None or edge.parent != parent or static:
             edge = _Edge(parent, static)
         self._edges[child] = edge  # at the end: those in front have waited longest
         edge.add(stamp_ns, T_parent_child, self._keep_ns)

@@ -106,6 +106,14 @@ def test_another_parent_starts_the_edge_anew(rng):
     assert code_of(tree, "table", "cup", 20) == "tf_unknown"
 
 
+def test_a_static_edge_holds_against_timed_samples_of_the_same_frame():
+    tree = TransformTree()
+    tree.add("arm", "camera", 0, at(1.0), static=True)
+    with pytest.raises(InputError, match="'camera' on /tf and on /tf_static"):
+        tree.add("elsewhere", "camera", 5, at(2.0))
+    assert tree.lookup("arm", "camera", 5)[0, 3] == 1.0
+
+
 def test_memory_is_bounded():
     tree = TransformTree(keep_ns=100)
     tree.add("base", "camera", 0, np.eye(4), static=True)
