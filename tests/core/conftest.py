@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,6 +20,8 @@ from pose_node.prepare import CENTRES, POINTS, Prepared, farthest_points
 from pose_node.se3 import apply, exp_so3, invert, transform
 from pose_node.symmetry import rotation_grid
 from pose_node.types import Array
+
+sys.path.insert(0, str(Path(__file__).parent))
 
 # n . x <= d, metres: a block with three different edges and two corners cut off at odd angles, so no motion keeps it.
 _NORMALS = np.array(

@@ -9,6 +9,7 @@ from types import SimpleNamespace as Message
 import numpy as np
 import pytest
 from PIL import Image
+from rvl_packing import pack_rvl
 
 from pose_node import convert
 from pose_node.compressed_depth import image_from_compressed
@@ -61,11 +62,53 @@ def test_what_cannot_be_meant_is_refused(change):
         image_from_compressed(message)
 
 
-@pytest.mark.parametrize("encoding", ["16UC1; compressedDepth rvl", "32FC1; compressedDepth RVL"])
-def test_rvl_is_refused_by_its_name(encoding):
+@pytest.mark.parametrize("a", [0.0, 10100.0])
+def test_rvl_gives_what_png_gives(rng, a):
+    values = rng.integers(0, 3000, (6, 8)).astype(np.uint16)
+    encoding = "32FC1" if a else "16UC1"
+    as_png = packed(values, encoding, a, 1.0)
+    as_rvl = packed(values, encoding, a, 1.0)
+    as_rvl.format = f"{encoding}; compressedDepth rvl"
+    as_rvl.data = np.frombuffer(bytes(as_png.data[:12]) + struct.pack("<ii", 8, 6) + pack_rvl(values), np.uint8)
+    expected, found = (convert.depth_from_image(image_from_compressed(message)) for message in (as_png, as_rvl))
+    np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("size", [(), (0, 6), (-8, 6), (1 << 20, 1 << 20), (8, 7)])
+def test_rvl_that_is_broken_is_refused(size):
     message = packed(np.ones((4, 4)), "16UC1")
-    message.format, message.data = encoding, np.zeros(100, np.uint8)
-    with pytest.raises(InputError, match=r"^compressed depth: found RVL packing .*, expected PNG"):
+    message.format = "16UC1; compressedDepth RVL"
+    body = struct.pack(f"<{len(size)}i", *size) + (pack_rvl(np.ones(48, np.uint16)) if size else b"")
+    message.data = np.frombuffer(bytes(12) + body, np.uint8)
+    with pytest.raises(InputError, match=r"^compressed depth: found RVL .*, expected .*\.$"):
+        image_from_compressed(message)
+
+
+@pytest.mark.parametrize(
+    ("form", "headed"),
+    [
+        ("16UC1; png compressed ", False),
+        ("16UC1; png compressed", True),
+        ("mono16; png compressed ", False),
+        ("png", False),
+        ("png", True),
+        ("16UC1; compressedDepth", True),
+    ],
+)
+def test_png_with_and_without_header_and_name(rng, form, headed):
+    values = rng.integers(1, 5000, (6, 8))
+    message = packed(values, "16UC1")
+    message.format, message.data = form, message.data[0 if headed else 12 :]
+    np.testing.assert_allclose(convert.depth_from_image(image_from_compressed(message)), values / 1000.0, atol=1e-6)
+
+
+def test_a_png_of_no_named_encoding_is_scaled_by_its_header(rng):
+    message = packed(rng.integers(1, 5000, (6, 8)), "32FC1", 10100.0, 1.0)
+    expected = convert.depth_from_image(image_from_compressed(message))
+    message.format = "png"
+    np.testing.assert_array_equal(convert.depth_from_image(image_from_compressed(message)), expected)
+    message.format, message.data = "32FC1; png compressed ", message.data[12:]
+    with pytest.raises(InputError, match="expected the header"):
         image_from_compressed(message)
 
 
