@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -29,6 +29,7 @@ _STORAGE: dict[str, Callable[[Path], Iterator[Raw]]] = {
 }
 _ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"  # no message begins so: the first two bytes of CDR name its byte order
 _MOST_NOTES = 20
+_MOST_LISTED = 10  # names in one sentence
 TF_TYPES = ("tf2_msgs/msg/TFMessage", "tf/msg/tfMessage")
 
 
@@ -47,7 +48,6 @@ class _Part(NamedTuple):
     counts: Counter[tuple[str, str]]
     read: Callable[[Collection[str]], Iterator[Raw]]
     name: str
-    is_ros1: bool
 
 
 class Recording:
@@ -61,9 +61,14 @@ class Recording:
         self.path = Path(path)
         self.notes: list[str] = []
         self._stack = ExitStack()
-        self._stores = {True: get_typestore(Stores.ROS1_NOETIC), False: get_typestore(Stores.LATEST)}
+        self._first: dict[str, Any] = {}
+        ros1, self._ros2 = get_typestore(Stores.ROS1_NOETIC), get_typestore(Stores.LATEST)
         for msgtype in TF_TYPES:  # those of ROS 1 are not among rosbags' own
-            self._stores[True].register(get_types_from_msg("geometry_msgs/TransformStamped[] transforms", msgtype))
+            ros1.register(get_types_from_msg("geometry_msgs/TransformStamped[] transforms", msgtype))
+        self._deserialize: dict[str, Callable[[bytes, str], Any]] = {
+            "cdr": self._ros2.deserialize_cdr,
+            "ros1": ros1.deserialize_ros1,
+        }
         try:
             self._parts = list(self._open())
         except BaseException:
@@ -88,16 +93,14 @@ class Recording:
         refused: Counter[str] = Counter()
         first: dict[str, str] = {}
         for part in self._parts:
-            store = self._stores[part.is_ros1]
             for raw in self._until_broken(part, [t for t in topics if t in self.topics]):
                 if raw.msgtype != self.topics[raw.topic]:
                     continue
                 try:
                     data = raw.data
-                    if data.startswith(_ZSTD_MAGIC) and not part.is_ros1:
+                    if data.startswith(_ZSTD_MAGIC) and raw.encoding == "cdr":
                         data = salvage.zstd.decompress(data)
-                    read = store.deserialize_ros1 if part.is_ros1 else store.deserialize_cdr
-                    message = read(data, raw.msgtype)
+                    message = self._deserialize[raw.encoding](data, raw.msgtype)
                 except Exception as error:  # rosbags shows bad bytes by whatever they broke in it
                     refused[raw.topic] += 1
                     first.setdefault(raw.topic, f"{type(error).__name__}: {error}")
@@ -108,10 +111,12 @@ class Recording:
 
     def first(self, topic: str) -> Any:
         """The first readable message of a topic, or None."""
-        with_notes, self.notes = self.notes, []  # a glance, whose losses the full reading will tell
-        found = next(self.messages([topic]), None)
-        self.notes = with_notes
-        return None if found is None else found.message
+        if topic not in self._first:
+            with_notes, self.notes = self.notes, []  # a glance, whose losses the full reading will tell
+            found = next(self.messages([topic]), None)
+            self.notes = with_notes
+            self._first[topic] = None if found is None else found.message
+        return self._first[topic]
 
     def _until_broken(self, part: _Part, topics: list[str]) -> Iterator[Raw]:
         if not topics:
@@ -155,13 +160,27 @@ class Recording:
         except Exception as error:  # rosbags meets a file without its end in many ways, few of them its own errors
             reason = _reason(error)
         read = _STORAGE[suffix]
-        counts = Counter((raw.topic, raw.msgtype) for raw in read(path))
+        counts: Counter[tuple[str, str]] = Counter()
+        others: dict[str, str] = {}
+        for raw in read(path):
+            if raw.encoding in self._deserialize:
+                counts[raw.topic, raw.msgtype] += 1
+            else:
+                others.setdefault(raw.topic, f"{raw.topic} ({raw.encoding} of {raw.msgtype or 'no schema'})")
+        if others:
+            foreign = (
+                f"{name}: found messages that are none of ROS on {listed(others.values())}, expected the encoding cdr (ROS 2) or "
+                "ros1: convert them, or record the topics of ROS."
+            )
+            if not counts:
+                raise InputError(foreign)
+            self._note(foreign)
         self._note(f"{name}: found {reason}; its {sum(counts.values())} whole messages were read one by one.")
 
         def some(topics: Collection[str]) -> Iterator[Raw]:
-            return (raw for raw in read(path) if raw.topic in topics)
+            return (raw for raw in read(path) if raw.topic in topics and raw.encoding in self._deserialize)
 
-        return _Part(counts, some, name, suffix in (".bag", ".active"))
+        return _Part(counts, some, name)
 
     def _whole(self, path: Path) -> _Part:
         """A file or folder with its index, by rosbags."""
@@ -170,24 +189,34 @@ class Recording:
                 raise InputError(f"a file that lacks {missing} bytes of what its header counts")
             if file.suffix == ".db3" and salvage.sqlite_journal(file):
                 raise InputError("a journal beside it, as of a recorder that was killed")
-        reader = AnyReader([path], default_typestore=self._stores[False])
+        reader = AnyReader([path], default_typestore=self._ros2)
         reader.open()
         self._stack.callback(reader.close)
+        if any(getattr(c.ext, "serialization_format", "cdr") != "cdr" for c in reader.connections):
+            raise InputError("messages of another encoding than cdr")
 
         def some(topics: Collection[str]) -> Iterator[Raw]:
             wanted = [c for c in reader.connections if c.topic in topics]
+            encoding = "cdr" if reader.is2 else "ros1"
             if wanted:  # without any, rosbags would give all
                 for connection, logged_ns, data in reader.messages(wanted):
-                    yield Raw(connection.topic, connection.msgtype, logged_ns, bytes(data))
+                    yield Raw(connection.topic, connection.msgtype, logged_ns, bytes(data), encoding)
 
         counts: Counter[tuple[str, str]] = Counter()
         for connection in reader.connections:
             counts[connection.topic, connection.msgtype] += connection.msgcount
-        return _Part(counts, some, path.name, not reader.is2)
+        return _Part(counts, some, path.name)
 
     def _note(self, sentence: str) -> None:
         if sentence not in self.notes and len(self.notes) < _MOST_NOTES:
             self.notes.append(sentence)
+
+
+def listed(names: Iterable[str]) -> str:
+    """Names in one sentence, of which there may be very many."""
+    names = list(names)
+    more = len(names) - _MOST_LISTED
+    return ", ".join(names[:_MOST_LISTED]) + (f" and {more} more" if more > 0 else "")
 
 
 def is_recording(path: Path) -> bool:

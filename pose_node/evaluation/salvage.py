@@ -34,12 +34,16 @@ _PIECE = 1 << 20
 
 
 class Raw(NamedTuple):
-    """A message as it lies in the file; ``msgtype`` as ROS 2 spells it, ``logged_ns`` when it was recorded."""
+    """A message as it lies in the file; ``msgtype`` as ROS 2 spells it, ``logged_ns`` when it was recorded.
+
+    encoding: of ``data``: "cdr" is that of ROS 2, "ros1" that of ROS 1; an mcap file may hold any other, as protobuf or json.
+    """
 
     topic: str
     msgtype: str
     logged_ns: int
     data: bytes
+    encoding: str = "cdr"
 
 
 def mcap_messages(path: Path) -> Iterator[Raw]:
@@ -130,8 +134,8 @@ def unpacked(path: Path, folder: Path) -> Path:
     return target
 
 
-def _mcap_records(file: BinaryIO, names: dict[int, str], channels: dict[int, tuple[str, str]]) -> Iterator[Raw]:
-    """names: of schemas by id; channels: (topic, schema's name) by id. Chunks share them with the file."""
+def _mcap_records(file: BinaryIO, names: dict[int, str], channels: dict[int, tuple[str, str, str]]) -> Iterator[Raw]:
+    """names: of schemas by id; channels: (topic, schema's name, encoding) by id. Chunks share them with the file."""
     while len(head := file.read(9)) == 9:
         kind, size = struct.unpack("<BQ", head)
         body = file.read(min(size, _left(file)))
@@ -144,11 +148,14 @@ def _mcap_records(file: BinaryIO, names: dict[int, str], channels: dict[int, tup
                 names[struct.unpack_from("<H", body)[0]] = _text(body, 2)
             elif kind == _MCAP_CHANNEL:
                 channel, schema = struct.unpack_from("<HH", body)
-                channels[channel] = (_text(body, 4), names.get(schema, ""))
+                topic, name = _text(body, 4), names.get(schema, "")
+                encoding = _text(body, 4 + 4 + len(topic.encode()))
+                channels[channel] = (topic, _ros2_type(name) if encoding == "ros1" else name, encoding)
             elif kind == _MCAP_MESSAGE:
                 channel, _, logged_ns = struct.unpack_from("<HIQ", body)
                 if channel in channels:
-                    yield Raw(*channels[channel], logged_ns, body[22:])
+                    topic, name, encoding = channels[channel]
+                    yield Raw(topic, name, logged_ns, body[22:], encoding)
         except (struct.error, UnicodeDecodeError):
             return
 
@@ -181,7 +188,7 @@ def _ros1_records(file: BinaryIO, connections: dict[int, tuple[str, str]]) -> It
                 (number,) = struct.unpack("<I", fields["conn"])
                 seconds, nanoseconds = struct.unpack("<II", fields["time"])
                 if number in connections:
-                    yield Raw(*connections[number], seconds * 1_000_000_000 + nanoseconds, body)
+                    yield Raw(*connections[number], seconds * 1_000_000_000 + nanoseconds, body, "ros1")
         except (KeyError, IndexError, struct.error, UnicodeDecodeError):
             return
 

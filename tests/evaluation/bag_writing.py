@@ -160,22 +160,46 @@ def _write_ros1(path: Path, messages: list[tuple[str, int, Any]], kind: str) -> 
     connections: dict[str, Any] = {}
     with writer:
         for topic, when_ns, message in messages:
-            message = _as_ros1(message)
+            message = as_ros1(message)
             if topic not in connections:
                 connections[topic] = writer.add_connection(topic, message.__msgtype__, typestore=STORE1)
             writer.write(connections[topic], when_ns, STORE1.serialize_ros1(message, message.__msgtype__))
     return path
 
 
-def _as_ros1(message: Any) -> Any:
+def as_ros1(message: Any) -> Any:
     """The same message by the definitions of ROS 1: a header counts, and CameraInfo writes its matrices large."""
     if isinstance(message, list):
-        return [_as_ros1(part) for part in message]
+        return [as_ros1(part) for part in message]
     if not hasattr(message, "__msgtype__"):
         return message
-    values = {name: _as_ros1(getattr(message, name)) for name in message.__dataclass_fields__ if name != "__msgtype__"}
+    values = {name: as_ros1(getattr(message, name)) for name in message.__dataclass_fields__ if name != "__msgtype__"}
     if message.__msgtype__ == "std_msgs/msg/Header":
         values["seq"] = 0
     if message.__msgtype__ == "sensor_msgs/msg/CameraInfo":
         values = {name.upper() if name in "dkrp" else name: value for name, value in values.items()}
     return STORE1.types[message.__msgtype__](**values)
+
+
+def mcap_bytes(messages: list[tuple[str, str, str, int, bytes]], profile: str) -> bytes:
+    """An mcap file without chunks and index (mcap.dev/spec) of (topic, schema's name or "", encoding, when, data)."""
+
+    def text(value: str) -> bytes:
+        return struct.pack("<I", len(value.encode())) + value.encode()
+
+    def record(kind: int, body: bytes) -> bytes:
+        return struct.pack("<BQ", kind, len(body)) + body
+
+    magic = b"\x89MCAP0\r\n"
+    parts, channels = [magic, record(1, text(profile) + text("tests"))], {}
+    for topic, schema, encoding, when_ns, data in messages:
+        if topic not in channels:
+            number = channels[topic] = len(channels) + 1
+            if schema:
+                parts.append(
+                    record(3, struct.pack("<H", number) + text(schema) + text(encoding) + struct.pack("<I", 0))
+                )
+            channel = struct.pack("<HH", number, number if schema else 0)
+            parts.append(record(4, channel + text(topic) + text(encoding) + struct.pack("<I", 0)))
+        parts.append(record(5, struct.pack("<HIQQ", channels[topic], 0, when_ns, when_ns) + data))
+    return b"".join([*parts, record(15, struct.pack("<I", 0)), record(2, struct.pack("<QQI", 0, 0, 0)), magic])

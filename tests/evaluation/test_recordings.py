@@ -7,10 +7,21 @@ import sqlite3
 
 import numpy as np
 import pytest
-from bag_writing import KINDS, ROS1_KINDS, STORE, depth_mm, depth_recording, write_bag
+from bag_writing import (
+    KINDS,
+    ROS1_KINDS,
+    STORE,
+    STORE1,
+    as_ros1,
+    depth_mm,
+    depth_recording,
+    mcap_bytes,
+    write_bag,
+)
 from rosbags.rosbag2 import StoragePlugin, Writer
 
 from pose_node.errors import InputError
+from pose_node.evaluation.bags import bag_frames
 from pose_node.evaluation.recordings import Recording
 
 ALL = [*KINDS, *ROS1_KINDS]
@@ -137,3 +148,57 @@ def test_what_is_no_recording_is_refused(tmp_path):
     for path in (tmp_path / "nothing", tmp_path / "notes.txt", tmp_path / "empty"):
         with pytest.raises(InputError, match="expected"):
             Recording(path)
+
+
+def ros1_mcap(path, cut=0):
+    """What ``mcap convert`` makes of a ROS 1 bag."""
+    messages = [(topic, when, as_ros1(message)) for topic, when, message in depth_recording(5)]
+    with_types = [
+        (topic, m.__msgtype__.replace("/msg/", "/"), "ros1", when, bytes(STORE1.serialize_ros1(m, m.__msgtype__)))
+        for topic, when, m in messages
+    ]
+    data = mcap_bytes(with_types, "ros1")
+    path.write_bytes(data[: len(data) - cut])
+    return path
+
+
+def test_messages_of_ros_1_in_an_mcap_file_are_read(tmp_path):
+    path = ros1_mcap(tmp_path / "drive.mcap")
+    found, _ = depths(path)
+    np.testing.assert_array_equal(found, [depth_mm(n) for n in range(5)])
+    with Recording(path) as recording:
+        assert recording.topics["/tf"] == "tf2_msgs/msg/TFMessage"
+        assert dict(recording.counts) == {"/depth/image_rect": 5, "/depth/camera_info": 5, "/tf": 6}
+    frames = list(bag_frames(path))
+    np.testing.assert_allclose([f.T_fixed_camera[0, 3] for f in frames], 0.1 * np.arange(5), atol=1e-9)
+
+
+def test_messages_of_ros_1_in_an_mcap_file_that_was_cut(tmp_path):
+    found, notes = depths(ros1_mcap(tmp_path / "drive.mcap", cut=3000))
+    assert 0 < len(found) < 5 and "read one by one" in notes[0]
+
+
+@pytest.mark.parametrize("profile", ["", "ros2", "foxglove"])
+@pytest.mark.parametrize(
+    ("encoding", "schema"), [("protobuf", "foxglove.RawImage"), ("json", "Pose"), ("flatbuffer", "")]
+)
+def test_an_mcap_file_of_no_ros_is_one_sentence(tmp_path, encoding, schema, profile):
+    path = tmp_path / "drive.mcap"
+    path.write_bytes(mcap_bytes([(f"/topic_{n}", schema, encoding, n, b"{}") for n in range(30)], profile))
+    with pytest.raises(InputError) as caught:
+        bag_frames(path)
+    said = str(caught.value)
+    assert said.startswith("drive.mcap: found messages that are none of ROS on /topic_0") and "and 20 more" in said
+    assert f"({encoding} of {schema or 'no schema'})" in said and "expected the encoding cdr (ROS 2) or ros1" in said
+
+
+def test_messages_of_ros_are_read_beside_others(tmp_path):
+    path = tmp_path / "drive.mcap"
+    messages = [
+        (t, m.__msgtype__, "cdr", when, bytes(STORE.serialize_cdr(m, m.__msgtype__)))
+        for t, when, m in depth_recording(3)
+    ]
+    path.write_bytes(mcap_bytes([*messages, ("/notes", "Note", "json", 1, b"{}")], ""))
+    bag = bag_frames(path)
+    assert len(list(bag)) == 3
+    assert "none of ROS on /notes (json of Note)" in "\n".join(bag.notes)
