@@ -5,6 +5,7 @@ Each refusal is an ``InputError`` with a stable ``code`` and one sentence: what 
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,15 +22,23 @@ from pose_node.errors import InputError
 from pose_node.types import Array
 
 _FLOATS: dict[int, np.dtype[Any]] = {7: np.dtype(np.float32), 8: np.dtype(np.float64)}  # sensor_msgs/PointField
-_DEPTH: dict[str, np.dtype[Any]] = {"16UC1": np.dtype(np.uint16), "32FC1": np.dtype(np.float32)}  # REP 118
+# REP 118, and what drivers write for 16UC1 that hold an image of 16 bits for a grey one.
+_DEPTH: dict[str, np.dtype[Any]] = {
+    "16UC1": np.dtype(np.uint16),
+    "32FC1": np.dtype(np.float32),
+    "mono16": np.dtype(np.uint16),
+}
 _LABELS: dict[str, np.dtype[Any]] = {
     "mono8": np.dtype(np.uint8),
     "mono16": np.dtype(np.uint16),
     "8UC1": np.dtype(np.uint8),
     "16UC1": np.dtype(np.uint16),
 }
-_PINHOLE = ("", "none", "plumb_bob", "rational_polynomial")
+_UNDISTORTED = ("", "none", "plumb_bob", "rational_polynomial")
+# Brown's model under its names, letters alone: without coefficients all of them are a pinhole. A fisheye is none.
+_BROWN = re.compile(r"|none|.*(plumbbob|rationalpolynomial|brown|radtan|radialtangential|pinhole|thinprism|opencv).*")
 _UNIT = 0.01  # a quaternion's norm may be off by this much: files and floats round
+_BORDER = 2  # pixels: one on each side
 _COEFFICIENTS = 8  # k1 k2 p1 p2 k3 k4 k5 k6: what the two models that we undistort can hold
 
 
@@ -120,16 +129,37 @@ def points_from_cloud(message: Any) -> NDArray[Any]:
     return points.reshape(-1, 3)
 
 
-def depth_from_image(message: Any) -> NDArray[np.float32]:
-    """Depth Image -> [H, W] float32 metres with NaN where there is no reading (REP 118): 16UC1 in mm, 32FC1 in m.
+def holds_depth(encoding: str, named_depth: bool) -> bool:
+    """Whether an Image of this encoding can be depth; grey ones only where the topic's name says so."""
+    return encoding in _DEPTH and (named_depth or encoding != "mono16")
 
+
+def holds_labels(encoding: str) -> bool:
+    """Whether an Image of this encoding can be a mask."""
+    return encoding in _LABELS
+
+
+def same_frame(a: str, b: str) -> bool:
+    """Whether two frame names can mean one frame: ROS 1 writes some with a slash in front, and no name contradicts nothing."""
+    a, b = a.lstrip("/"), b.lstrip("/")
+    return not a or not b or a == b
+
+
+def depth_from_image(message: Any, scale_mm: float | None = None) -> NDArray[np.float32]:
+    """Depth Image -> [H, W] float32 metres with NaN where there is no reading (REP 118): 16UC1 and mono16 in mm, 32FC1 in m.
+
+    scale_mm: millimetres that a count, or 1.0 of 32FC1, stands for instead.
     Raises InputError for any other encoding (by name), and when step, height and data do not agree.
     """
     pixels = _pixels(message, _DEPTH, "depth image")
     if pixels.dtype.kind == "f":
-        return pixels.astype(np.float32)
+        depth = pixels.astype(np.float32)
+        return depth if scale_mm is None else depth * np.float32(scale_mm / 1000.0)
     depth = pixels.astype(np.float32)
-    depth /= np.float32(1000.0)
+    if scale_mm is None:
+        depth /= np.float32(1000.0)
+    else:
+        depth *= np.float32(scale_mm / 1000.0)
     depth[~are_readings(pixels)] = np.nan
     return depth
 
@@ -168,9 +198,11 @@ def parse_labels(texts: Any) -> dict[int, str]:
     return names
 
 
-def camera_from_info(message: Any, rectified: bool = True) -> Camera:
+def camera_from_info(message: Any, rectified: bool = True, shape: tuple[int, int] | None = None) -> Camera:
     """CameraInfo -> Camera.
 
+    shape:     (height, width) of the image, where it is known. One of the full size was not cut to a region of interest that
+               leaves out no more than a border of a pixel, as some drivers state what rectification left valid.
     rectified: True for images on a rectified topic (image_rect): P describes them, whatever D says of the raw camera;
                where P is unset, K does, and then the lens must have no distortion. False for raw images: K and D.
     P's fourth column and R say where a rectified camera stands, not how its pixels see: points stay in the image's own
@@ -192,14 +224,17 @@ def camera_from_info(message: Any, rectified: bool = True) -> Camera:
     else:
         distortion = _distortion(str(message.distortion_model), D)
     K = checked_intrinsics(K)
-    roi = message.roi
-    height, width = int(roi.height) or int(message.height), int(roi.width) or int(message.width)
+    roi, full = message.roi, (int(message.height), int(message.width))
+    height, width = int(roi.height) or full[0], int(roi.width) or full[1]
+    x_offset, y_offset = int(roi.x_offset), int(roi.y_offset)
+    if shape == full and 0 <= full[0] - height <= _BORDER and 0 <= full[1] - width <= _BORDER:
+        (height, width), x_offset, y_offset = full, 0, 0
     if height <= 0 or width <= 0:
         raise InputError(f"camera info: found {width} x {height} pixels, expected the image's size.", "size_mismatch")
     binning_x, binning_y = max(int(message.binning_x), 1), max(int(message.binning_y), 1)
     K = K.copy()
-    K[0, 2] -= int(roi.x_offset)
-    K[1, 2] -= int(roi.y_offset)
+    K[0, 2] -= x_offset
+    K[1, 2] -= y_offset
     K[0] /= binning_x
     K[1] /= binning_y
     return Camera((height // binning_y, width // binning_x), K, distortion)
@@ -271,14 +306,14 @@ def _numbers(message: Any, name: str) -> Array:
 
 def _distortion(model: str, D: Array) -> Array | None:
     """The lens as [8] coefficients, None for a pinhole; InputError names a model that we cannot undistort."""
-    if model.lower() not in _PINHOLE:
+    if not D.any() and _BROWN.fullmatch(re.sub("[^a-z]", "", model.lower())):
+        return None
+    if model.lower() not in _UNDISTORTED:
         raise InputError(
             f"camera info: found distortion model {model!r}, expected plumb_bob or rational_polynomial "
             "(rectify the image first, with image_proc for example).",
             "distortion_model",
         )
-    if not D.any():
-        return None
     if not np.isfinite(D).all() or D[_COEFFICIENTS:].any() or not model:
         raise InputError(
             f"camera info: found distortion {D.tolist()} with model {model!r}, expected at most {_COEFFICIENTS} finite "

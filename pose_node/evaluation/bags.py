@@ -6,9 +6,9 @@ because a newer one came, unless ``realtime`` asks for that.
 
 from __future__ import annotations
 
+import math
 from collections import Counter, deque
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from itertools import count
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,6 +19,7 @@ from pose_node.compressed_depth import image_from_compressed
 from pose_node.errors import InputError
 from pose_node.evaluation.bag_labels import BagLabel, BagLabels, label_topics
 from pose_node.evaluation.newest import newest
+from pose_node.evaluation.realsense import depth_units_m
 from pose_node.evaluation.recordings import Message, Recording
 from pose_node.evaluation.topics import COMPRESSED, Topics, find_topics
 from pose_node.frames import Frame, Pairing
@@ -49,9 +50,10 @@ class BagFrame(NamedTuple):
 
 
 class Meaning(NamedTuple):
-    """How messages become a frame: ``BagFrames``' rectified, labels and objects."""
+    """How messages become a frame: ``BagFrames``' rectified, depth_scale_mm, labels and objects."""
 
     rectified: bool
+    depth_scale_mm: float | None
     labels: Mapping[int, str]
     objects: tuple[str, ...]
 
@@ -71,7 +73,7 @@ class RawFrame(NamedTuple):
         """The frame, converted as the node's worker does; what cannot be meant is a frame with its reason."""
         cloud, masks, refused = None, None, None
         try:
-            cloud = self.messages.cloud(self.meaning.rectified)
+            cloud = self.messages.cloud(self.meaning.rectified, self.meaning.depth_scale_mm)
             masks = self.messages.masks(cloud, dict(self.meaning.labels), self.meaning.objects)
             if not len(cloud):
                 refused = Rejected("no_points", "the measurement holds no reading.")
@@ -114,6 +116,8 @@ class BagFrames:
     labels:      {mask label: object name}. fixed_frame: of the camera's poses, else the root of its tree.
     ids:         {BOP id: object name}: beside their names what may stand for objects in topics of ground truth.
     rectified:   as the node's parameter; None: unless the depth topic is named raw and not rect.
+    depth_scale_mm: millimetres that a count of 16UC1 or 1.0 of 32FC1 stands for; None: a millimetre and a metre (REP 118), or
+                 what a recording of the RealSense SDK says.
     realtime:    drop frames as the node would, whose worker takes the time between two frames of the iteration.
     Raises InputError when the recording cannot be read at all, or holds nothing to measure with.
     """
@@ -128,15 +132,16 @@ class BagFrames:
         fixed_frame: str | None = None,
         realtime: bool = False,
         ids: Mapping[int, str] | None = None,
+        depth_scale_mm: float | None = None,
     ) -> None:
+        if depth_scale_mm is not None and not 0.0 < depth_scale_mm < math.inf:
+            raise InputError(f"depth scale: found {depth_scale_mm:g}, expected millimetres per count, above 0.")
         self.path = Path(path)
         self._objects, self._labels, self._realtime = tuple(objects), dict(labels or {}), realtime
         with Recording(self.path) as recording:
             self._opening: list[str] = []
-            self.topics: Topics = find_topics(recording, topics or {}, self._opening)
-            if self.topics.mask and not self._labels and len(self._objects) != 1 and "mask" not in (topics or {}):
-                self._opening.append(f"{self.topics.mask}: masks were left out, as nothing names their labels.")
-                self.topics = replace(self.topics, mask=None)
+            masked = bool(self._labels) or len(self._objects) == 1 or "mask" in (topics or {})
+            self.topics: Topics = find_topics(recording, topics or {}, self._opening, masked)
             numbered = {**(ids or {}), **self._labels}
             names = {**{str(number): name for number, name in numbered.items()}, **{n: n for n in self._objects}}
             known = {word: name for word, name in names.items() if name in self._objects}
@@ -144,6 +149,9 @@ class BagFrames:
             measurement = self.topics.measurement
             self._rectified = ("rect" in measurement or "raw" not in measurement) if rectified is None else rectified
             self.expected: int = recording.counts[measurement]
+            self.depth_scale_mm = depth_scale_mm or self._own_scale_mm(recording)
+            self._rare_info = self._info_where_rare(recording)
+            self._unstamped = self._find_unstamped(recording)
             self.fixed_frame = fixed_frame or self._root(recording)
             self._opening += [note for note in recording.notes if note not in self._opening]
         self.notes: list[str] = list(self._opening)
@@ -178,7 +186,7 @@ class BagFrames:
                 chosen = newest((one.frame.arrived_s, one) for one in measured)
             else:
                 chosen = ((0, one) for one in measured)
-            meaning = Meaning(self._rectified, self._labels, self._objects)
+            meaning = Meaning(self._rectified, self.depth_scale_mm, self._labels, self._objects)
             for number, (dropped, one) in enumerate(chosen):
                 yield RawFrame(one.scene, f"{number:06d}", one.frame, one.T_fixed_camera, dropped, meaning, one.labels)
             for code, times in refusals.items():
@@ -190,23 +198,70 @@ class BagFrames:
         clock, scenes = _Clock(), count(2)
         scene = self.path.name.split(".")[0] or "bag"
         name = scene
-        waiting = _Waiting(Pairing(_WAIT_S, refuse), deque(), TransformTree(), BagLabels(self.label_topics, refuse))
+        waiting = _Waiting(self._pairing(refuse), deque(), TransformTree(), BagLabels(self.label_topics, refuse))
         now_s = 0.0
         for message in recording.messages([*self.topics.all(), *self.label_topics]):
             if message.topic in self.label_topics:
                 waiting.labels.add(message.topic, message.message)
                 continue
+            self._stamp(message)
             if clock.jumped(message):
                 yield from self._finish(scene, waiting, now_s, refuse)
                 scene = f"{name}_{next(scenes)}"
                 self.notes.append(f"{message.topic}: found its clock set back; {scene} begins there.")
-                waiting = waiting._replace(pairing=Pairing(_WAIT_S, refuse))
+                waiting = waiting._replace(pairing=self._pairing(refuse))
             now_s = message.logged_ns * 1e-9
             self._take(message, waiting, now_s, refuse)
             waiting.held.extend(self._complete(waiting.pairing, now_s))
             yield from self._placed(scene, waiting, now_s, refuse)
         yield from self._finish(scene, waiting, now_s, refuse)
         waiting.labels.close()
+
+    def _pairing(self, refuse: Any) -> Pairing:
+        pairing = Pairing(_WAIT_S, refuse)
+        if self._rare_info is not None:
+            pairing.add_info(self._rare_info)
+        return pairing
+
+    def _info_where_rare(self, recording: Recording) -> Any:
+        """The first camera info of a recording with fewer of them than images: latched ones come once, and some come late."""
+        info = self.topics.info
+        if info is None or recording.counts[info] >= self.expected:
+            return None
+        first = recording.first(info)
+        return None if first is None else self._meant(first)
+
+    def _meant(self, info: Any) -> Any:
+        """A camera info, of the measurement's frame where it serves whatever frame it states."""
+        if self.topics.any_info:
+            info.header.frame_id = self.topics.camera_frame
+        return info
+
+    def _own_scale_mm(self, recording: Recording) -> float | None:
+        depth = self.topics.depth
+        units_m = None if depth is None else depth_units_m(recording, depth, self._opening)
+        # A float32 of 0.001 is meant as a millimetre, which depth is read with anyway.
+        return None if units_m is None or math.isclose(units_m, 0.001, rel_tol=1e-6) else 1000.0 * units_m
+
+    def _find_unstamped(self, recording: Recording) -> bool:
+        """Whether the measurements have no stamps, so that masks would all be of one moment."""
+        first = recording.first(self.topics.measurement)
+        unstamped = first is not None and convert.stamp_ns(first) == 0
+        if unstamped:
+            self._opening.append(
+                f"{self.topics.measurement}: found stamp 0, expected the moment of measuring; the time of recording serves as the "
+                "stamp of all that has none, and a mask belongs to the measurement that was recorded at the same time."
+            )
+        return unstamped
+
+    def _stamp(self, message: Message) -> None:
+        """Give a message without a stamp the time of its recording, in a recording without stamps."""
+        if not self._unstamped or message.topic == self.topics.info or message.topic.endswith("tf_static"):
+            return
+        for part in getattr(message.message, "transforms", [message.message]):
+            if convert.stamp_ns(part) == 0:
+                stamp = part.header.stamp
+                stamp.sec, stamp.nanosec = divmod(message.logged_ns, 1_000_000_000)
 
     def _take(self, message: Message, waiting: _Waiting, now_s: float, refuse: Any) -> None:
         """Give one message to whom it belongs."""
@@ -217,7 +272,7 @@ class BagFrames:
                 measurement = image_from_compressed(message.message) if packed else message.message
                 pairing.add_measurement(measurement, topics.depth is not None, now_s)
             elif message.topic == topics.info:
-                pairing.add_info(message.message)
+                pairing.add_info(self._meant(message.message))
             elif message.topic == topics.mask:
                 pairing.add_mask(message.message)
             else:

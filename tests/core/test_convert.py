@@ -354,3 +354,50 @@ def test_the_jacobian_of_the_lens_is_its_derivative():
         offset = np.eye(2)[axis] * step
         slope = (convert.distort(at + offset, d)[0] - convert.distort(at - offset, d)[0]) / (2 * step)
         np.testing.assert_allclose(jacobian[..., axis], slope, atol=1e-7)
+
+
+def test_grey_of_16_bits_on_a_topic_of_depth_is_millimetres():
+    pixels = np.array([[0, 800, 65535]], np.uint16)
+    depths = [convert.depth_from_image(image_message(pixels, encoding)) for encoding in ("16UC1", "mono16")]
+    np.testing.assert_array_equal(*depths)
+
+
+@pytest.mark.parametrize(("encoding", "scale_mm"), [("16UC1", 0.25), ("mono16", 0.1), ("32FC1", 1.0)])
+def test_a_scale_that_is_told_counts(encoding, scale_mm):
+    pixels = np.array([[0, 800, 3000]], "f4" if encoding == "32FC1" else "u2")
+    depth = convert.depth_from_image(image_message(pixels, encoding), scale_mm)
+    np.testing.assert_allclose(np.nan_to_num(depth), scale_mm * pixels / 1000.0, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        "Brown Conrady",
+        "Inverse Brown Conrady",
+        "modified_brown_conrady",
+        "brown_conrady",
+        "radtan",
+        "None",
+        "Plumb Bob",
+        "",
+    ],
+)
+def test_without_coefficients_browns_model_is_a_pinhole_under_any_name(model):
+    for p in ([0.0] * 12, info_message().p):
+        for rectified in (True, False):
+            assert convert.camera_from_info(info_message(distortion_model=model, p=p), rectified).distortion is None
+    if model not in ("", "None"):
+        with refused("distortion_model", repr(model)):
+            convert.camera_from_info(info_message(distortion_model=model, d=[0.1, 0, 0, 0, 0]), rectified=False)
+
+
+def test_an_image_of_full_size_whose_region_leaves_out_a_border_was_not_cut():
+    """As the drivers that state what rectification left valid; a region that leaves out more is meant."""
+    roi = Message(x_offset=1, y_offset=0, height=47, width=63, do_rectify=False)
+    camera = convert.camera_from_info(info_message(roi=roi), shape=(48, 64))
+    assert camera.shape == (48, 64)
+    np.testing.assert_array_equal(camera.K, convert.camera_from_info(info_message()).K)
+    assert convert.camera_from_info(info_message(roi=roi), shape=(47, 63)).K[0, 2] == 30.5
+    small = Message(x_offset=0, y_offset=0, height=24, width=32, do_rectify=False)
+    with refused("size_mismatch"):
+        convert.camera_from_info(info_message(roi=small), shape=(48, 64)).cloud(np.ones((48, 64), np.float32))

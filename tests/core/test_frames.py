@@ -205,3 +205,60 @@ def test_an_info_of_another_frame_is_refused_even_at_the_same_stamp():
     with pytest.raises(InputError, match="'other'") as caught:
         Frame(stamped(1), 0.0, info=stamped(1, "other")).cloud(True)
     assert caught.value.code == "frame_mismatch"
+
+
+def test_an_info_that_states_no_frame_contradicts_none(pairing):
+    """Nor does one of ROS 1, which may have a slash in front."""
+    for name in ("", "/camera"):
+        pairing.add_info(stamped(0, name))
+        pairing.add_measurement(stamped(1), True, 1.0)
+        assert pairing.take(1.0, masked=False).info.header.frame_id == name
+
+
+@pytest.mark.parametrize("frame_id", ["", "/camera"])
+def test_a_mask_that_states_no_other_frame_serves(frame_id):
+    frame = Frame(stamped(1), 0.0, mask=labels([[0, 3]]))
+    frame.mask.header.frame_id = frame_id
+    assert set(frame.masks(Message(shape=(1, 2)), {}, ("mug",))) == {"mug"}
+
+
+def test_a_mask_of_another_frame_is_refused():
+    frame = Frame(stamped(1), 0.0, mask=labels([[0, 3]]))
+    frame.mask.header.frame_id = "colour"
+    with pytest.raises(InputError, match="found frame 'colour', expected the measurement's 'camera'") as caught:
+        frame.masks(Message(shape=(1, 2)), {}, ("mug",))
+    assert caught.value.code == "mask_frame"
+
+
+@pytest.mark.parametrize("each", [False, True])
+def test_two_measurements_of_one_stamp_are_given_no_mask(pairing, refusals, each):
+    """Neither of two that wait together, nor a second one when the first has gone with its own."""
+
+    def take():
+        return pairing.take_each(1.0, masked=True) if each else pairing.take(1.0, masked=True)
+
+    pairing.add_mask(stamped(1))
+    pairing.add_measurement(stamped(1, data=b"a"), False, 1.0)
+    pairing.add_measurement(stamped(1, data=b"b"), False, 1.0)
+    assert not take() and refusals == ["stamp_ambiguous"] * 2
+    pairing.add_mask(stamped(2))
+    pairing.add_measurement(stamped(2, data=b"c"), False, 1.0)
+    assert take()
+    pairing.add_mask(stamped(2))
+    pairing.add_measurement(stamped(2, data=b"d"), False, 1.0)
+    assert not take() and refusals == ["stamp_ambiguous"] * 3
+    pairing.add_measurement(stamped(2, data=b"e"), False, 1.0)
+    got = pairing.take_each(1.0, masked=False) if each else pairing.take(1.0, masked=False)
+    assert got, "where no masks are sent it needs none"
+    pairing.add_mask(stamped(3))
+    pairing.add_measurement(stamped(3, data=b"e"), False, 1.0)
+    assert take(), "the next stamp is another one"
+
+
+def test_a_measurement_that_is_sent_again_is_the_same(pairing, refusals):
+    """As one frame of a recording that is played in a loop."""
+    pairing.add_mask(stamped(1))
+    for _ in range(3):
+        pairing.add_measurement(stamped(1, data=b"a"), False, 1.0)
+        assert pairing.take(1.0, masked=True) is not None
+    assert refusals == []

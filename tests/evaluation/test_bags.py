@@ -73,15 +73,15 @@ def test_compressed_depth(tmp_path):
     assert [len(f.cloud) for f in frames] == [np.prod(SHAPE) - 1] * 3
 
 
-def test_rvl_is_said_once_with_its_count(tmp_path):
+def test_packed_depth_that_cannot_be_read_is_said_once_with_its_count(tmp_path):
     messages = []
     for number in range(3):
         stamp = START + number * SECOND
-        image_of_rvl = packed(stamp, depth_mm(number))
-        image_of_rvl.format = "16UC1; compressedDepth rvl"
-        messages += [("/depth/camera_info", stamp, info(stamp)), ("/depth/compressedDepth", stamp, image_of_rvl)]
+        broken = packed(stamp, depth_mm(number))
+        broken.format = "16UC1; compressedDepth rvl"
+        messages += [("/depth/camera_info", stamp, info(stamp)), ("/depth/compressedDepth", stamp, broken)]
     frames, bag = frames_of(tmp_path, messages)
-    assert frames == [] and bag.notes[-1].startswith("3 times encoding: compressed depth: found RVL packing")
+    assert frames == [] and bag.notes[-1].startswith("3 times data: compressed depth: found RVL of ")
 
 
 def test_masks_are_found_by_name_and_labels(tmp_path):
@@ -184,11 +184,55 @@ def test_wrong_types_are_one_sentence(tmp_path):
         bag_frames(path)
 
 
-def test_info_of_another_frame_refuses_each_measurement(tmp_path):
-    messages = without(depth_recording(3), "/depth/camera_info")
-    messages += [("/depth/camera_info", START + i + 1, info(START + i + 1, "elsewhere")) for i in range(3)]
-    frames, bag = frames_of(tmp_path, messages)
-    assert frames == [] and "no_camera_info" in bag.notes[-1]
+def unstamped(messages):
+    for _, _, message in messages:
+        for part in getattr(message, "transforms", [message]):
+            part.header.stamp.sec = part.header.stamp.nanosec = 0
+    return messages
+
+
+def numbered_masks(messages):
+    """A mask for each image, whose object has a pixel more from frame to frame."""
+    masks = []
+    for number, stamp in enumerate(stamps_of(messages)):
+        labels = np.zeros(SHAPE, np.uint8)
+        labels.ravel()[: 10 + number] = 7
+        masks.append(("/mask", stamp, image(stamp, labels, "mono8")))
+    return masks
+
+
+def test_without_stamps_the_time_of_recording_serves(tmp_path):
+    """Masks go with the measurement that was recorded with them, frames and the camera's place with the time of recording."""
+    messages = depth_recording(4)
+    messages = [m for m in messages if m[0] != "/tf"] + numbered_masks(messages)
+    messages += [("/tf", START + i * SECOND // 5, moved(START, i)) for i in range(4)]
+    # All depth images before all masks: by arrival alone each frame would get the last mask.
+    messages = sorted(messages, key=lambda m: (m[0] == "/mask", m[1]))
+    frames, bag = frames_of(tmp_path, unstamped(messages), objects=["box"])
+    assert [frame.masks["box"][0].sum() for frame in frames] == [10, 11, 12, 13]
+    assert [frame.stamp_ns for frame in frames] == stamps_of(messages)
+    np.testing.assert_allclose([frame.T_fixed_camera[0, 3] for frame in frames], range(4), atol=1e-9)
+    assert "found stamp 0, expected the moment of measuring; the time of recording serves" in bag.notes[0]
+
+
+def test_without_stamps_masks_of_other_moments_are_refused(tmp_path):
+    """A mask that was recorded later may be of any image before it."""
+    messages = depth_recording(4)
+    late = [(topic, when + SECOND // 20, message) for topic, when, message in numbered_masks(messages)]
+    frames, bag = frames_of(tmp_path, unstamped(sorted([*messages, *late], key=lambda m: m[1])), objects=["box"])
+    assert frames == []
+    assert bag.notes[-1].startswith("4 times no_mask: mask: found none of the measurement's stamp")
+
+
+def test_measurements_with_one_stamp_are_given_no_mask(tmp_path):
+    messages = depth_recording(4)
+    messages += numbered_masks(messages)
+    for topic, _, message in messages:
+        if topic != "/tf":
+            message.header.stamp.sec, message.header.stamp.nanosec = 99, 5
+    frames, bag = frames_of(tmp_path, sorted(messages, key=lambda m: m[1]), objects=["box"])
+    assert [frame.masks["box"][0].sum() for frame in frames] == [10], "the first had its own when the second came"
+    assert "3 times stamp_ambiguous: measurement: found the stamp 99000000005 ns twice in a row" in bag.notes[-1]
 
 
 def test_depth_and_info_out_of_step_use_the_last_info(tmp_path):

@@ -126,6 +126,7 @@ BAD = {
     "region": ("info", {"roi": RegionOfInterest(width=64, height=48)}, "refused.size_mismatch"),
     "another_frame": ("info", "elsewhere", "refused.frame_mismatch"),
     "mask_of_another_size": ("mask", {"height": 240, "data": bytes(640 * 240)}, "refused.mask_size_mismatch"),
+    "mask_of_another_frame": ("mask", "elsewhere", "refused.mask_frame"),
     "mask_of_colours": ("mask", {"encoding": "rgb8"}, "refused.encoding"),
     "mask_without_labels": ("mask", {"data": bytes(640 * 480)}, "rejected.no_labels"),
 }
@@ -219,6 +220,18 @@ def test_stamps_pass_through_whatever_they_are(node, peer, camera):
         stamp = camera.send(peer, stamp=Time(sec=seconds))
         assert peer.wait(stamp, "pose").header.stamp == stamp
     assert int(peer.values()["warned.no_stamp"]) >= 1
+
+
+def test_of_frames_that_all_have_one_stamp_only_the_first_is_given_a_mask(node, peer, camera):
+    """A driver that never sets its stamps: which mask belongs to the next image, nobody can tell."""
+    code = "refused.stamp_ambiguous"
+    stamp = camera.send(peer)
+    assert_true(peer.wait(stamp, "pose").pose, camera)
+    before = int(peer.until(peer.values).get(code, 0))
+    camera.send(peer, depth=camera.depth("16UC1"), stamp=stamp)
+    values = peer.until(lambda: peer.values() if int(peer.values().get(code, 0)) == before + 1 else None)
+    assert "twice in a row" in values["last_refusal"]
+    assert_true(peer.wait(camera.send(peer), "pose").pose, camera)
 
 
 def test_the_newest_frame_wins_when_frames_come_faster_than_answers(node, peer, camera):
