@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from scipy.spatial import cKDTree
 
-from pose_node.card import ObjectCard
+from pose_node.card import ObjectCard, Surface
 from pose_node.normals import noise_radius
 from pose_node.prepare import even_subset
 from pose_node.types import Array, Indices
@@ -108,10 +108,18 @@ def _costs(spreads: Array, cards: Mapping[str, ObjectCard]) -> Array:
     return out
 
 
-@lru_cache(maxsize=64)
+_log_views_of: WeakKeyDictionary[ObjectCard, Array] = WeakKeyDictionary()  # a card that nobody uses is not kept for this
+
+
 def _log_views(card: ObjectCard) -> Array:
-    """Logarithms [V, 3] of the spreads of what a camera sees of the object from each of its view directions."""
-    surface = card.surface
+    """Logarithms [V, 3] of the spreads of what a camera sees of the object from each of its view directions; worked out once."""
+    known = _log_views_of.get(card)
+    if known is None:
+        known = _log_views_of[card] = _view_spreads(card.surface)
+    return known
+
+
+def _view_spreads(surface: Surface) -> Array:
     visible = np.asarray(surface.visible, dtype=bool)
     points, normals = (a[: visible.shape[1]] for a in (surface.points_m, surface.normals))
     weight = np.where(visible, np.maximum(np.asarray(surface.view_directions) @ normals.T, 0.0), 0.0)

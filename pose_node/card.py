@@ -70,8 +70,14 @@ class Symmetry:
     axes: tuple[Axis, ...] = ()
 
 
+class _Referable:
+    """Lets caches refer to what is worked out of an object without keeping the object alive."""
+
+    __slots__ = ("__weakref__",)
+
+
 @dataclass(frozen=True, slots=True, eq=False)
-class ObjectCard:
+class ObjectCard(_Referable):
     """What ``models/<name>/card.yaml`` and the files beside it say.
 
     symmetry:    exact, as found or declared: estimates equal up to it are one.
