@@ -38,7 +38,7 @@ from std_srvs.srv import SetBool, Trigger
 from threadpoolctl import threadpool_limits
 from visualization_msgs.msg import MarkerArray
 
-from pose_node import convert, ros_messages, ros_parameters
+from pose_node import convert, memory, ros_messages, ros_parameters
 from pose_node.cloud import Cloud
 from pose_node.config import SegmentConfig
 from pose_node.errors import ConfigError, InputError, PoseNodeError, code_of
@@ -251,6 +251,7 @@ class PoseNode(LifecycleNode):
         with suppress(StoppedError), self.interruptible():
             if not self._worker.wait_idle(_CLEANUP_S):
                 self.get_logger().warning(f"a frame of before is still worked on after {_CLEANUP_S:g} s")
+        memory.give_back()
 
     def _tracks(self) -> bool:
         return bool(self.settings.node.fixed_frame) and self.settings.pipeline.track.enabled
