@@ -19,6 +19,7 @@ from PIL import Image
 
 from pose_node import metrics, se3
 from pose_node.card import Axis, Symmetry
+from pose_node.image_files import read_depth
 from pose_node.types import Array
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -192,8 +193,7 @@ def bare_frame(set_name: str, key: str) -> Frame:
 
 def _measured(scene: Path, number: int, camera: Mapping[str, Any]) -> tuple[Array, Array]:
     """depth_m [H, W] and K [3, 3]."""
-    image = np.asarray(Image.open(scene / "depth" / f"{number:06d}.png"))
-    depth_m = image.astype(np.float64) * (camera["depth_scale"] / 1000.0)
+    depth_m = read_depth(scene / "depth" / f"{number:06d}.png", camera["depth_scale"])
     return depth_m, np.array(camera["cam_K"], float).reshape(3, 3)
 
 
