@@ -34,6 +34,16 @@ def plain(default: Any, doc: str) -> Any:
     return field(default=default, metadata={"doc": doc})
 
 
+def _in_order(config: Any, stage: str, low: str, high: str, strictly: bool = False) -> None:
+    """Raise ConfigError where a setting exceeds the one that bounds it: each by itself is within its range."""
+    least, most = getattr(config, low), getattr(config, high)
+    if least > most or (strictly and least == most):
+        expected = "less than" if strictly else "at most"
+        raise ConfigError(
+            f"{stage}.{low}: found {least:g} with {stage}.{high} {most:g}, expected {low} to be {expected} {high}."
+        )
+
+
 @dataclass(frozen=True, slots=True)
 class SegmentConfig:
     """Where to look when nobody says where."""
@@ -47,6 +57,9 @@ class SegmentConfig:
     max_pairs: int = bounded(
         48, 1, 1000, "at most this many pairs of a candidate and an object are looked at, likeliest size first"
     )
+
+    def __post_init__(self) -> None:
+        _in_order(self, "segment", "near_m", "far_m", strictly=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +160,9 @@ class TrackConfig:
     )
     acceleration_m_s2: float = bounded(1.0, 0.0, 1000.0, "of moving objects: how much their velocity wanders")
     turning_rad_s2: float = bounded(3.0, 0.0, 1000.0, "of moving objects: how much their turning wanders")
+
+    def __post_init__(self) -> None:
+        _in_order(self, "track", "lost_after_s", "forget_after_s")
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,6 +47,13 @@ class Settings:
     node: NodeConfig = field(default_factory=NodeConfig)
     pipeline: PipelineConfig = field(default_factory=PipelineConfig)
 
+    def __post_init__(self) -> None:
+        if self.node.publish_tf and not (self.node.fixed_frame and self.pipeline.track.enabled):
+            raise ConfigError(
+                f"parameter publish_tf: found true with fixed_frame {self.node.fixed_frame!r} and track.enabled "
+                f"{str(self.pipeline.track.enabled).lower()}, expected a fixed_frame and tracking: only tracks have frames."
+            )
+
 
 @dataclass(frozen=True)
 class Parameter:
@@ -134,6 +141,7 @@ def changed(settings: Settings, changes: Mapping[str, Any], running: bool) -> Se
     running: the objects are loaded, so only what is live may change; what stays as it is may be said again. Raises ConfigError for a value that does not suit, or
     that cannot change now.
     """
+    new: dict[str, dict[str, Any]] = {}  # by stage, all before any is taken over: two may only be valid together
     for parameter in parameters():
         if parameter.name not in changes:
             continue
@@ -148,14 +156,11 @@ def changed(settings: Settings, changes: Mapping[str, Any], running: bool) -> Se
                 f"parameter {parameter.name} holds from configure on: deactivate and clean up the node, then set it "
                 f"({live} may change at any time)."
             )
-        if not parameter.live:
-            continue  # configure reads all that stands then
-        if stage:
-            inner = replace(getattr(settings.pipeline, stage), **{key: value})
-            settings = replace(settings, pipeline=replace(settings.pipeline, **{stage: inner}))
-        else:
-            settings = replace(settings, node=replace(settings.node, **{key: value}))
-    return settings
+        if parameter.live:  # else configure reads all that stands then
+            new.setdefault(stage, {})[key] = value
+    node = replace(settings.node, **new.pop("", {}))
+    stages = {stage: replace(getattr(settings.pipeline, stage), **values) for stage, values in new.items()}
+    return replace(settings, node=node, pipeline=replace(settings.pipeline, **stages))
 
 
 def _named(texts: Iterable[str]) -> tuple[str, ...]:

@@ -63,6 +63,12 @@ def test_a_whole_number_may_stand_for_a_fraction(load):
         ("refine: {points: 1}", "refine.points: found 1, expected a number from 50"),
         ("infer: {require_gpu: 1}", "infer.require_gpu: found 1, expected bool"),
         ("infer: {provider: gpu}", "infer.provider: found 'gpu', expected one of auto, cpu, cuda, tensorrt"),
+        (
+            "segment: {near_m: 4.0}",
+            "segment.near_m: found 4 with segment.far_m 3, expected near_m to be less than far_m",
+        ),
+        ("segment: {near_m: 1, far_m: 1}", "segment.near_m: found 1 with segment.far_m 1"),
+        ("track: {lost_after_s: 2, forget_after_s: 1}", "track.lost_after_s: found 2 with track.forget_after_s 1"),
         ("judge: 5", "judge: found int, expected a mapping"),
         ("- judge", "found list, expected a mapping"),
         ("judge: {", "is not YAML"),

@@ -93,6 +93,20 @@ def test_a_change_is_checked_as_a_start_is(running):
         ros_parameters.changed(settings(), {"segment.far_m": 300.0}, running)
 
 
+def test_settings_that_contradict_each_other_are_refused_and_valid_pairs_change_together():
+    with pytest.raises(ConfigError, match=r"segment.near_m: found 5 with segment.far_m 3"):
+        settings(**{"segment.near_m": 5.0})
+    with pytest.raises(ConfigError, match=r"parameter publish_tf: found true with fixed_frame ''"):
+        settings(publish_tf=True)
+    with pytest.raises(ConfigError, match=r"publish_tf: .* track.enabled false"):
+        settings(**{"publish_tf": True, "fixed_frame": "map", "track.enabled": False})
+    before = settings()
+    with pytest.raises(ConfigError, match=r"segment.near_m"):
+        ros_parameters.changed(before, {"segment.near_m": 5.0}, running=True)
+    after = ros_parameters.changed(before, {"segment.near_m": 5.0, "segment.far_m": 6.0}, running=True)
+    assert (after.pipeline.segment.near_m, after.pipeline.segment.far_m) == (5.0, 6.0)
+
+
 def test_what_holds_from_configure_on_is_refused_by_name_once_objects_are_loaded():
     change = {"judge.min_score": 0.3, "infer.threads": 2}
     with pytest.raises(ConfigError, match=r"parameter infer.threads holds .*, track.forget_after_s may change"):
