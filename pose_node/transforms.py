@@ -23,7 +23,10 @@ from pose_node.errors import InputError
 from pose_node.types import Array
 
 CLOCK_SET_NS = 1_000_000_000  # a clock that goes back farther was set, or the recording began anew; less is disorder
-_MOST_EDGES = 1000  # timed ones; robots have some hundred frames, and names that are ever new must not fill the memory
+# Robots have some hundred frames. Names that are ever new must not fill the memory: those that were neither sent nor asked for
+# for the longest go first. A static edge may be sent only once, so far more of them stay.
+_MOST_TIMED, _MOST_STATIC = 1_000, 10_000
+_MOST_RUNS = 4  # publishers of one edge, or rounds of a loop shorter than what is kept
 _NAMED = 10  # frames that a sentence lists
 
 
@@ -59,9 +62,9 @@ class _Edge:
     runs: list[_Run] = field(default_factory=list)
 
     def add(self, stamp_ns: int, T_parent_child: Array, keep_ns: int) -> None:
-        """Take a sample into the run that it goes on with, or into a new one; two runs at most are kept."""
+        """Take a sample into the run that it goes on with, or into a new one; those not fed for the longest are dropped."""
         run = self._run_at(stamp_ns) or _Run()
-        self.runs = [run, *(other for other in self.runs if other is not run)][:2]
+        self.runs = [run, *(other for other in self.runs if other is not run)][:_MOST_RUNS]
         run.add(stamp_ns, T_parent_child, keep_ns)
 
     def run_for(self, stamp_ns: int) -> _Run:
@@ -122,10 +125,7 @@ class TransformTree:
             edge = _Edge(parent, static)
         self._edges[child] = edge  # at the end: those in front have waited longest
         edge.add(stamp_ns, T_parent_child, self._keep_ns)
-        if len(self._edges) > _MOST_EDGES:
-            timed = [name for name, each in self._edges.items() if not each.is_static]
-            for name in timed[: len(timed) - _MOST_EDGES]:
-                del self._edges[name]
+        self._drop(static)
 
     def root(self, frame: str) -> str | None:
         """The topmost ancestor of ``frame``, or None where the tree has never heard of it."""
@@ -172,11 +172,20 @@ class TransformTree:
             )
         return up_target[: up_target.index(shared)], up_source[: up_source.index(shared)]
 
+    def _drop(self, static: bool) -> None:
+        """Keep as many edges of a kind as there may be."""
+        most = _MOST_STATIC if static else _MOST_TIMED
+        if len(self._edges) > most:
+            of_kind = [child for child, edge in self._edges.items() if edge.is_static == static]
+            for child in of_kind[: max(len(of_kind) - most, 0)]:
+                del self._edges[child]
+
     def _chain(self, frames: list[str], stamp_ns: int) -> Array:
         """T of the last one's parent from the first of ``frames``, each the parent of the one before; identity of none."""
         T = np.eye(4)
         for child in frames:
-            T = _at(self._edges[child], child, stamp_ns) @ T
+            edge = self._edges[child] = self._edges.pop(child)  # to the end: it is asked for
+            T = _at(edge, child, stamp_ns) @ T
         return T
 
     def _ancestors(self, frame: str) -> list[str]:
@@ -195,6 +204,12 @@ def _at(edge: _Edge, child: str, stamp_ns: int) -> Array:
         return run.samples[0]
     if not stamps[0] <= stamp_ns <= stamps[-1]:
         early = stamp_ns < stamps[0]
+        if stamps[-1] == 0:
+            raise InputError(
+                f"transform: found stamp 0 on /tf for {child!r} in {edge.parent!r}, expected the time of each sample "
+                "(what does not move belongs on /tf_static).",
+                "tf_no_stamp",
+            )
         gap_s = (stamps[0] - stamp_ns if early else stamp_ns - stamps[-1]) * 1e-9
         which = "before the first" if early else "after the last"
         raise InputError(

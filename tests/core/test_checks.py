@@ -99,7 +99,7 @@ def test_a_cameras_pose_that_is_no_rigid_motion(pipeline, block, pose, T, what, 
 @pytest.mark.parametrize("stamp_ns", [float("nan"), 1.5, "now", None])
 def test_a_stamp_that_is_no_number_of_nanoseconds(pipeline, block, pose, stamp_ns):
     cloud, masks = frame(block, pose, 1.0)
-    with pytest.raises(InputError, match="stamp: found .*, expected a whole number of nanoseconds"):
+    with pytest.raises(InputError, match=r"stamp: found .*, expected a whole number of nanoseconds"):
         pipeline.step(replace(cloud, stamp_ns=stamp_ns), np.eye(4), masks)
 
 

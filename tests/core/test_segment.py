@@ -10,7 +10,6 @@ import pytest
 from pose_node.cloud import Cloud
 from pose_node.config import SegmentConfig
 from pose_node.covariance import noise_sigma
-from pose_node.errors import InputError
 from pose_node.se3 import apply, exp_so3, transform
 from pose_node.segment import segments
 

@@ -128,12 +128,35 @@ def test_names_that_are_ever_new_push_out_each_other_and_nothing_that_is_fed():
     tree.add("arm", "camera", 0, np.eye(4), static=True)
     for i in range(5000):
         tree.add("map", f"box_{i}", i, np.eye(4))
-        if i % 500 == 0:
+        tree.add("arm", f"label_{i}", 0, np.eye(4), static=True)
+        if i < 10:
             tree.add("map", "arm", i, np.eye(4))
-    assert len(tree._edges) <= 1001
-    tree.lookup("map", "camera", 4500)
+        else:
+            tree.lookup("map", "camera", 5)  # sent no more, but asked for
+    assert len(tree._edges) <= 1000 + 5001
     tree.lookup("map", "box_4999", 4999)
     assert code_of(tree, "map", "box_0", 0) == "tf_unknown"
+
+
+def test_stamp_0_on_tf_is_said_to_be_one():
+    tree = TransformTree()
+    tree.add("map", "arm", 0, np.eye(4))
+    with pytest.raises(InputError, match="found stamp 0 on /tf for 'arm' in 'map'"):
+        tree.lookup("map", "arm", 5 * SECOND)
+
+
+def test_three_publishers_of_one_edge_answer_each_near_its_own_time():
+    """Stamps as they are, 1.6 s behind and 2.5 s ahead, at rates of their own: what is asked for at the present is answered."""
+    rng = np.random.default_rng(0)
+    tree, last = TransformTree(), 0.0
+    for k in range(600):
+        now = 10.0 + 0.03 * k + rng.uniform(0.0, 0.01)
+        for shift, every, x in ((0.0, 1, 1.0), (-1.6, 3, 2.0), (2.5, 5, 3.0)):
+            if k % every == 0:
+                tree.add("map", "arm", int((now + shift) * SECOND), at(x))
+        if k > 10:
+            assert tree.lookup("map", "arm", int((0.5 * (now + last)) * SECOND))[0, 3] == pytest.approx(1.0)
+        last = now
 
 
 def at(x):
