@@ -1,0 +1,101 @@
+"""Does the gate notice? Constants and settings of the chain, moved one at a time, against ``benchmarks.gate``'s shipped parts.
+
+    python -m benchmarks.gate_constants        -> results/gate_constants.json (40 minutes of one core)
+
+One that changes no byte of any answer does not matter on these inputs. One that changes bytes and no figure beyond its
+interval matters less than the gate can tell. ``NAME_factor``: what it was multiplied by; ``NAME_changed``: the share of
+calls with other bytes; ``NAME_figures``: how many figures left their interval; ``NAME_worse``: how many of them for worse.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+from collections.abc import Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+from tqdm import tqdm
+
+from benchmarks import gate, results
+
+# (module, constant) or (section of the settings, key), and the factor.
+MOVED: tuple[tuple[str, str, float], ...] = (
+    ("judge", "_SAME_REL", 3.0),
+    ("judge", "_MOST_NATS", 0.33),
+    ("judge", "_BEHIND", 0.33),
+    ("visibility", "_VIOLATION_COST", 0.5),
+    ("visibility", "_AROUND_REL", 2.0),
+    ("refine", "_OVERHANG_WEIGHT", 2.0),
+    ("refine", "_REACH_SIGMAS", 0.5),
+    ("outline", "_INDEPENDENT_RAYS", 3.0),
+    ("segment", "_BRIDGE", 2.0),
+    ("parts", "_HOLLOW", 2.0),
+    ("candidates", "_TOO_UNLIKE", 0.5),
+    ("search", "_WITHIN", 0.75),
+    ("infer", "_VOTE_REL", 2.0),
+    ("infer", "_FOREIGN", 1.75),
+    ("covariance", "_CORRELATION_M", 2.0),
+    ("config.judge", "tolerance_m", 1.5),
+    ("config.judge", "min_score", 1.25),
+    ("config.judge", "belief", 0.33),
+    ("config.judge", "centre_rel", 0.5),
+    ("config.refine", "coarse_iterations", 0.5),
+    ("config.refine", "inlier_distance_rel", 0.5),
+    ("config.segment", "cluster_gap_m", 2.0),
+)
+PARTS = ("rendered", "demo", "wrong_name", "demo_whole")
+
+
+@contextmanager
+def moved(where: str, name: str, factor: float) -> Any:
+    """A judge of the gate whose chain has one value multiplied."""
+    if where.startswith("config."):
+        from pose_node.config import PipelineConfig
+
+        section = where.removeprefix("config.")
+        before = getattr(PipelineConfig(), section)
+        value = type(getattr(before, name))(factor * getattr(before, name))
+        yield gate.Judge(replace(PipelineConfig(), **{section: replace(before, **{name: value})}))
+        return
+    module = importlib.import_module(f"pose_node.{where}")
+    before = getattr(module, name)
+    setattr(module, name, type(before)(factor * before))
+    try:
+        yield gate.Judge()
+    finally:
+        setattr(module, name, before)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--only", nargs="+", help="names of constants; prints and writes nothing")
+    options = parser.parse_args(arguments)
+    asked = list(gate.questions(PARTS))
+    unmoved = gate.Judge()
+    before = [t for q in tqdm(asked, desc="unmoved") for t in unmoved.trials(q)]
+    figures: dict[str, float] = {}
+    for where, name, factor in MOVED:
+        if options.only and name not in options.only:
+            continue
+        with moved(where, name, factor) as judge:
+            after = [t for q in tqdm(asked, desc=name) for t in judge.trials(q)]
+        found = gate.differences(before, after)
+        same, calls = gate.same_bytes(before, after)
+        left = {key: d["verdict"] for key, d in found.items() if d["verdict"]}
+        print(
+            f"{where}.{name} x {factor:g}: {calls - same} of {calls} calls changed; {left or 'within all intervals'}",
+            flush=True,
+        )
+        key = f"{where}.{name}"
+        figures[f"{key}_factor"] = factor
+        figures[f"{key}_changed"] = (calls - same) / calls
+        figures[f"{key}_figures"] = len(left)
+        figures[f"{key}_worse"] = sum(verdict == "worse" for verdict in left.values())
+    if not options.only:
+        results.write_result("gate_constants", "python -m benchmarks.gate_constants", figures)
+
+
+if __name__ == "__main__":
+    main()
