@@ -69,7 +69,7 @@ ros = [
 ]
 test = ["pytest"]  # colcon test runs no test where this extra is missing
 bench = ["opencv-contrib-python-headless>=4.11,<5", "kiss-matcher>=1.0.2", "psutil"]
-dev = [*test, "pytest-cov", "hypothesis", "ruff", "mypy", "pre-commit", *bench]
+dev = [*test, "pytest-cov", "pytest-xdist", "hypothesis", "ruff", "mypy", "pre-commit", *bench]
 
 setup(
     name=NAME,
