@@ -81,7 +81,8 @@ class Cloud:
     ) -> Cloud:
         """Take bare points [N, 3] in metres seen from ``viewpoint_m`` [3]; rows that are not finite are dropped.
 
-        A row that lies at the viewpoint itself is no reading either: drivers write it where there was none.
+        A row that lies at the viewpoint itself is no reading either: drivers write it where there was none. Nor is one
+        whose range overflows.
         Raises InputError when a shape or the units cannot be meant.
         """
         points = np.asarray(points_m, dtype=np.float64)
@@ -90,9 +91,11 @@ class Cloud:
         viewpoint = np.asarray(viewpoint_m, dtype=np.float64)
         if viewpoint.shape != (3,) or not np.isfinite(viewpoint).all():
             raise InputError(f"viewpoint: found {viewpoint_m!r}, expected three finite numbers in metres.")
-        index = np.flatnonzero(np.isfinite(points).all(axis=1) & (points != viewpoint).any(axis=1))
+        with np.errstate(invalid="ignore", over="ignore", under="ignore"):
+            range_m = np.linalg.norm(points - viewpoint, axis=1)
+        index = np.flatnonzero((range_m > 0.0) & (range_m < np.inf))
         points = points[index]
-        _check_metres(np.linalg.norm(points - viewpoint, axis=1), "points")
+        _check_metres(range_m[index], "points")
         return cls(points, viewpoint, index, (len(points_m),), None, int(stamp_ns), frame_id)
 
     def __len__(self) -> int:

@@ -24,6 +24,7 @@ _BLOCK = 16384  # points of the cloud that are sifted at once
 _RAYS_PER_CELL_SIDE = 2.0
 _CELLS_A_DIAMETER = 128  # finer cells than this say nothing more
 _MOST_CELLS = 400  # a side; bounds memory when the sensor stands inside the scene
+_AROUND_REL = 1e-6  # of the diameter: a centroid nearer to the viewpoint than this has no direction
 _MARGIN_REL = 0.4  # the raster reaches so many diameters beyond the segment
 _HOLE_PITCHES = 0.8  # no reading nearer than this to a direction: there is none
 _SPARE_CELLS = 5  # about what is asked for, so that the next question finds its answer
@@ -163,6 +164,8 @@ class Scene:
         relative = drawn.points - drawn.viewpoint
         centroid = -drawn.viewpoint
         range_m = float(np.linalg.norm(centroid))
+        if range_m < _AROUND_REL * diameter_m:  # points all around the viewpoint: no direction is theirs, any will do
+            centroid, range_m = relative[-1], float(np.linalg.norm(relative[-1]))
         basis = _basis(relative, centroid / range_m)
 
         uv = _tangents(relative, basis)
@@ -251,6 +254,8 @@ def _basis(points: Array, direction: Array) -> Array:
     scatter = across.T @ across
     first = np.linalg.eigh(scatter)[1][:, 2]
     first = first - (first @ direction) * direction
+    if first @ first < 0.5:  # points along one ray have no such axis: any will do
+        first = np.cross(direction, np.eye(3)[np.abs(direction).argmin()])
     first = first / np.linalg.norm(first)
     if np.sum((across @ first) ** 3) < 0:
         first = -first

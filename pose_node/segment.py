@@ -23,9 +23,10 @@ from pose_node.normals import noise_radius
 from pose_node.parts import Neighbourhood, components, neighbourhood, pieces
 from pose_node.prepare import even_subset, every
 from pose_node.thinning import spaced_subset
-from pose_node.types import Array, Indices, Masks, Rejected, Segment, SegmentSource
+from pose_node.types import Array, Indices, Masks, Rejected, Segment
 
 _MIN_POINTS = 30  # fewer say nothing about any object
+_LINE_RAD = 1e-5  # rays within this of one plane are one row: no camera's pixels are finer
 _BODY_SUBSET = 1500  # points of a mask that its bodies are told apart with
 _BODY_SHARE = 0.03  # a smaller piece of a mask is flying pixels
 _MOST_PIXELS = 320 * 480  # clustering uses at most as many pixels of an image
@@ -59,24 +60,34 @@ def segments(
     found: list[Segment] = []
     rejected: list[Rejected] = []
     for name, index in _rows(masks, cloud):
-        kept = _main_bodies(cloud, index, cards[name].diameter_m, config)
-        _keep(found, rejected, kept, "mask", name)
+        segment = Segment(_main_bodies(cloud, index, cards[name].diameter_m, config), "mask", name)
+        flaw = _flaw(cloud, segment)
+        if flaw is None:
+            found.append(segment)
+        else:
+            rejected.append(flaw)
     ground = _ground(cloud, config) if boxes else None  # the same for all boxes
     for name, index in _rows(boxes, cloud):
-        inside = _in_box(cloud, ground, index, cards[name], config)
-        if not inside:
-            _keep(found, rejected, index[:0], "box", name)
-        found.extend(inside)
+        flaw = _flaw(cloud, Segment(index, "box", name))
+        if flaw is None:
+            found.extend(_in_box(cloud, ground, index, cards[name], config))
+        else:
+            rejected.append(flaw)
     return found, rejected
 
 
-def _keep(found: list[Segment], rejected: list[Rejected], index: Indices, source: SegmentSource, name: str) -> None:
-    segment = Segment(index, source, name)
-    if len(index) >= _MIN_POINTS:
-        found.append(segment)
-    else:
-        reason = f"{name}: its {source} holds {len(index)} measured points, expected at least {_MIN_POINTS}."
-        rejected.append(Rejected("too_few_points", reason, name, segment))
+def _flaw(cloud: Cloud, segment: Segment) -> Rejected | None:
+    """Why what a user marked can be no view of an object, or None."""
+    name, what, count = segment.object_name, segment.source, len(segment.indices)
+    if count < _MIN_POINTS:
+        reason = f"{name}: its {what} holds {count} measured points, expected at least {_MIN_POINTS}."
+        return Rejected("too_few_points", reason, name, segment)
+    ray = cloud.points_m[segment.indices] - cloud.viewpoint_m
+    ray /= np.linalg.norm(ray, axis=1, keepdims=True)
+    if np.linalg.eigvalsh(ray.T @ ray / count)[0] < _LINE_RAD**2:  # all in one plane with the viewpoint
+        reason = f"{name}: its {what} holds {count} points along one ray or one row of rays, expected a surface."
+        return Rejected("no_surface", reason, name, segment)
+    return None
 
 
 def _rows(masks: Masks | None, cloud: Cloud) -> list[tuple[str, Indices]]:
@@ -256,8 +267,6 @@ def _in_box(
     cloud: Cloud, ground: _Ground | None, index: Indices, card: ObjectCard, config: SegmentConfig
 ) -> list[Segment]:
     """What in a box may be the object by its surface and size; the whole box where nothing is parted in it."""
-    if len(index) < _MIN_POINTS:
-        return []
     inside = np.zeros(len(cloud), dtype=bool)
     inside[index] = True
     return _unions(cloud, ground, {card.name: card}, config, inside) or [Segment(index, "box", card.name)]
