@@ -206,6 +206,12 @@ def _say_of_bag(command: argparse.ArgumentParser) -> None:
         "--labels", nargs="+", default=[], metavar="VALUE=N", help="the objects of a bag's mask values"
     )
     command.add_argument(
+        "--depth-scale",
+        type=float,
+        metavar="S",
+        help="of a bag's depth: millimetres a count of 16UC1, or 1.0 of 32FC1, stands for (default: 1, and metres)",
+    )
+    command.add_argument(
         "--fixed-frame", metavar="FRAME", help="of a bag's camera poses (default: the root of its tree)"
     )
 

@@ -15,6 +15,9 @@ from pose_node.types import Array, Indices
 _LARGEST_16 = int(np.iinfo(np.uint16).max)
 _FLOAT_LARGEST = float(np.finfo(np.float32).max)  # what some drivers and renderers write where they saw nothing
 _FARTHEST_M = 100.0  # beyond any depth camera or indoor lidar: such values are millimetres taken for metres, or junk
+# Closer than any depth camera measures. Of a scene within 10 m, metres that were taken for millimetres are all below.
+_NEAREST_M = 0.01
+_FEWEST = 100  # readings that tell what a scene is; an object of fewer is refused for that
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -146,7 +149,10 @@ def _readings(depth_m: Array) -> tuple[Array, Indices, tuple[int, int]]:
 def _check_metres(ranges_m: Array, what: str) -> None:
     # Counting is quicker than the median, and says the same.
     if 2 * np.count_nonzero(ranges_m > _FARTHEST_M) > len(ranges_m):
-        raise InputError(
-            f"{what}: found a median range of {float(np.median(ranges_m)):.0f} m, expected metres (was it millimetres?).",
-            "not_metres",
-        )
+        found, doubt = f"{float(np.median(ranges_m)):.0f} m", "was it millimetres?"
+    elif len(ranges_m) >= _FEWEST and 2 * np.count_nonzero(ranges_m < _NEAREST_M) > len(ranges_m):
+        found = f"{float(np.median(ranges_m)):.2g} m, nearer than any depth camera sees"
+        doubt = "was the scale in metres a count, or applied twice?"
+    else:
+        return
+    raise InputError(f"{what}: found a median range of {found}, expected metres ({doubt}).", "not_metres")

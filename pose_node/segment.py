@@ -134,7 +134,9 @@ def _free_segments(
 ) -> tuple[list[Segment], list[Rejected]]:
     found = _unions(cloud, _ground(cloud, config), cards, config, np.ones(len(cloud), dtype=bool))
     if not found:
-        return [], [Rejected("no_segments", "cloud: found no piece of surface within reach whose size fits an object.")]
+        range_m = float(np.median(np.linalg.norm(cloud.points_m - cloud.viewpoint_m, axis=1))) if len(cloud) else 0.0
+        sentence = f"cloud: found no piece of surface within reach whose size fits an object, at a median range of {range_m:.2g} m."
+        return [], [Rejected("no_segments", sentence)]
     return found, []
 
 

@@ -21,8 +21,9 @@ def depth_of_bag(path: Path, run: Run) -> DepthOf:
     drawn = drawn_frames(run)
     wanted = {(f.scene, f.stamp_ns): (f.scene, f.frame) for f in run.frames if (f.scene, f.frame) in drawn}
     found: dict[tuple[str, str], tuple[Array, Array]] = {}
-    named = {role: run.info.config["bag"].get(role) for role in ("depth", "info", "points")}
-    for frame in bag_frames(path, topics={role: topic for role, topic in named.items() if topic}) if wanted else ():
+    read = run.info.config["bag"]
+    topics = {role: read[role] for role in ("depth", "info", "points") if read.get(role)}
+    for frame in bag_frames(path, topics=topics, depth_scale_mm=read.get("depth_scale_mm")) if wanted else ():
         place = wanted.get((frame.scene, frame.stamp_ns))
         if place and frame.cloud is not None and (depth_m := depth_image(frame.cloud)) is not None:
             found[place] = (depth_m, frame.cloud.K)

@@ -49,11 +49,12 @@ def evaluate_bag(
     jobs: int | None = None,
     ray: str | None = None,
     complete: bool = True,
+    depth_scale_mm: float | None = None,
 ) -> dict[str, Any]:
     """Run the pipeline over a recording and write ``out``; returns the summary.
 
-    names: the objects to look for, by default all in the models folder. topics, labels, fixed_frame, realtime: as
-    ``bag_frames``. seed: of the bootstrap. track: follow objects from frame to frame, as the node does with a fixed frame; the
+    names: the objects to look for, by default all in the models folder. topics, labels, fixed_frame, realtime,
+    depth_scale_mm: as ``bag_frames``. seed: of the bootstrap. track: follow objects from frame to frame, as the node does with a fixed frame; the
     estimates of a frame are then the tracks that it shows. jobs, ray: as ``workers``; all but times is the same for any.
     complete: as ``RunInfo.complete``. Where the recording
     holds labels, they are scored by the cards' own models and symmetries. Raises InputError, CardError, ConfigError, ModelError
@@ -67,14 +68,14 @@ def evaluate_bag(
         raise InputError(
             "--track: found --jobs or --ray beside it, expected neither: each frame follows from the one before."
         )
-    bag, pipeline = open_bag(path, models, config, names, topics, labels, fixed_frame, realtime)
+    bag, pipeline = open_bag(path, models, config, names, topics, labels, fixed_frame, realtime, depth_scale_mm)
     ids = _by_bop_id(pipeline.cards.values())
     info = RunInfo(
         source=str(path),
         kind="bag",
         objects={n: {"diameter_m": c.diameter_m, "bop_id": c.bop_id} for n, c in pipeline.cards.items()},
         crops="mask" if bag.topics.mask else "none",
-        config={**asdict(pipeline.config), "bag": {**asdict(bag.topics), "fixed_frame": bag.fixed_frame}},
+        config={**asdict(pipeline.config), "bag": _as_read(bag)},
         version=__version__,
         provider=pipeline.provider,
         whose="card" if bag.label_topics else "",
@@ -122,12 +123,19 @@ def open_bag(
     labels: Mapping[int, str] | None = None,
     fixed_frame: str | None = None,
     realtime: bool = False,
+    depth_scale_mm: float | None = None,
 ) -> tuple[BagFrames, Pipeline]:
     """A recording, and the pipeline for the objects that are looked for in it; arguments and errors as of ``evaluate_bag``."""
     folders = object_folders(models, names)
     ids = _by_bop_id(map(load_card, folders))
-    bag = bag_frames(path, [f.name for f in folders], topics, labels, None, fixed_frame, realtime, ids)
+    names = [f.name for f in folders]
+    bag = bag_frames(path, names, topics, labels, None, fixed_frame, realtime, ids, depth_scale_mm)
     return bag, Pipeline.load(folders, config)
+
+
+def _as_read(bag: BagFrames) -> dict[str, Any]:
+    """What of a recording was read, and how."""
+    return {**asdict(bag.topics), "fixed_frame": bag.fixed_frame, "depth_scale_mm": bag.depth_scale_mm}
 
 
 def _by_bop_id(cards: Iterable[ObjectCard]) -> dict[int, str]:

@@ -95,12 +95,19 @@ def _evaluated(options: argparse.Namespace, source: Path, out: Path) -> bool:
     shared = {"jobs": options.jobs, "ray": options.ray, "complete": not options.incomplete_labels}
     if _is_bag(source):
         given = (options.objects, topics_of(options), labels_of(options), options.fixed_frame, options.realtime)
-        evaluate_bag(source, out, models, options.config, *given, track=options.track, **shared)
+        scale_mm = options.depth_scale
+        evaluate_bag(
+            source, out, models, options.config, *given, track=options.track, depth_scale_mm=scale_mm, **shared
+        )
         scenery = Scenery(depth_of_bag(source, read_run(out)), *_models(models))
     else:
         if options.track:
             raise InputError(
                 f"--track: found {source}, a set of labelled frames, expected a bag: its frames follow each other."
+            )
+        if options.depth_scale is not None:
+            raise InputError(
+                f"--depth-scale: found {source}, a set of frames, expected a bag: a set states its own scale."
             )
         given = (options.crops, models, options.config, options.objects, options.symmetries)
         evaluate_folder(source, out, *given, **shared)

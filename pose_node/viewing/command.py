@@ -16,8 +16,10 @@ def view(options: argparse.Namespace) -> int:
         raise InputError("view: found neither or both of a bag and --live, expected one of them.")
     models = options.models or ""
     if options.live:
-        if options.labels or options.fixed_frame or options.config:
-            raise InputError("--live: found --labels, --fixed-frame or --config, expected none: the node has its own.")
+        if options.labels or options.fixed_frame or options.config or options.depth_scale is not None:
+            raise InputError(
+                "--live: found --labels, --fixed-frame, --depth-scale or --config, expected none: the node has its own."
+            )
         from pose_node.viewing.live import view_live
 
         view_live(options.node, models, options.objects, topics_of(options), options.save)
@@ -27,7 +29,7 @@ def view(options: argparse.Namespace) -> int:
     from pose_node.viewing.recorded import view_bag
 
     told = (options.objects, topics_of(options), labels_of(options), options.fixed_frame)
-    found = view_bag(options.bag, models, options.config, *told, save=options.save)
+    found = view_bag(options.bag, models, options.config, *told, save=options.save, depth_scale_mm=options.depth_scale)
     if options.save is not None:
         print(f"written: {options.save}; look at it with: rerun {options.save}")
     return DONE if found else NOTHING_FOUND

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TextIO
@@ -11,6 +13,7 @@ import numpy as np
 from pose_node.errors import InputError
 from pose_node.evaluation.bag_run import follow, open_bag
 from pose_node.evaluation.progress import progress
+from pose_node.evaluation.records import Refusal
 from pose_node.viewing.canvas import Canvas, Shown, meshes_of, open_viewer
 
 
@@ -24,29 +27,35 @@ def view_bag(
     fixed_frame: str | None = None,
     save: Path | None = None,
     stream: TextIO | None = None,
+    depth_scale_mm: float | None = None,
 ) -> int:
     """Show a recording with its tracks in the viewer, or write a file for it; returns how many frames showed an object.
 
     As ``evaluate_bag``; save: the Rerun file to write, else a viewer is started. Raises as that does, and InputError
     where there is neither a file to write nor a screen.
     """
-    bag, pipeline = open_bag(path, models, config, names, topics, labels, fixed_frame)
+    bag, pipeline = open_bag(path, models, config, names, topics, labels, fixed_frame, depth_scale_mm=depth_scale_mm)
     canvas = Canvas(meshes_of([card.folder for card in pipeline.cards.values()]), bag.still, open_viewer(save))
     showing = last_ns = 0
+    counts: Counter[str] = Counter()
+    reasons: dict[str, str] = {}
     for frame in progress(bag, len(bag), stream):
         last_ns = frame.stamp_ns
-        if frame.cloud is None:
-            if frame.refused is not None:
-                canvas.say(frame.stamp_ns, f"frame refused: {frame.refused.reason}", "WARN")
-            continue
         try:
+            if frame.refused is not None:
+                raise InputError(frame.refused.reason, frame.refused.code)
             step = follow(pipeline, frame, bag.still)
         except InputError as error:
             canvas.say(frame.stamp_ns, f"frame refused: {error}", "WARN")
+            counts[error.code] += 1
+            reasons.setdefault(error.code, str(error))
             continue
+        assert frame.cloud is not None  # else it is refused
         canvas.cloud(frame.cloud, np.asarray(step.T_fixed_camera))
         canvas.objects(frame.stamp_ns, [Shown.of(track) for track in step.tracks])
         showing += any(track.estimate is not None for track in step.tracks)
     for note in bag.notes:
         canvas.say(last_ns, note)
+    for code, count in counts.most_common():
+        print(f"refused: {Refusal(code, count, reasons[code])}", file=stream or sys.stderr)
     return showing

@@ -206,6 +206,28 @@ def test_errors_carry_codes_for_counting():
     assert [e.value.code for e in (no_intrinsics, not_metres, other)] == ["no_intrinsics", "not_metres", "bad_input"]
 
 
+@pytest.mark.parametrize("scale", [1e-3, 1e-6])
+def test_depth_that_is_too_near_to_be_metres_is_one_sentence(scale):
+    """Millimetres divided twice, a scale in metres a count, no scale at all: what is left of a scene between 0.4 and 9 m."""
+    depth = scale * np.linspace(0.4, 9.0, 400).reshape(20, 20)
+    said = r"found a median range of [0-9.e-]+ m, nearer than any depth camera sees, expected metres \("
+    with pytest.raises(InputError, match=f"^depth image: {said}") as caught:
+        Cloud.from_depth(depth, K)
+    assert caught.value.code == "not_metres"
+    with pytest.raises(InputError, match=f"^points: {said}"):
+        Cloud.from_points(Cloud.from_depth(depth / scale, K).points_m * scale)
+    with pytest.raises(InputError, match=f"^depth image: {said}"):
+        Cloud.from_rays(depth, np.zeros((20, 20, 2)))
+
+
+def test_what_a_camera_at_arms_length_and_closer_sees_is_metres():
+    """A few readings at the lens do not count, nor does an image of hardly any."""
+    depth = np.full((20, 20), 0.02)
+    depth[:9] = 0.001
+    assert len(Cloud.from_depth(depth, K)) == 400
+    assert len(Cloud.from_depth(np.full((3, 3), 0.001), K)) == 9
+
+
 def test_a_few_far_points_do_not_make_it_millimetres():
     depth = np.full((10, 10), 0.8)
     depth[:4] = 5000.0

@@ -156,3 +156,37 @@ def test_several_sources_have_a_run_each_and_one_page(models, demo_bag, tmp_path
     assert "empty.mcap: found no topic" in page and "cut.mcap: found" in page and str(tmp_path) not in page
     assert evaluate(demo_bag, cut, *words[:-1], tmp_path) == 2
     assert "expected a folder that holds no source" in capsys.readouterr().err
+
+
+def in_floats(messages, scale):
+    """The same recording as 32FC1, of this many to a metre."""
+    for topic, _, message in messages:
+        if topic == "/depth/image_rect":
+            counts = np.frombuffer(message.data, np.uint16).astype(np.float32)
+            message.data = np.frombuffer((counts * np.float32(scale / 1000.0)).tobytes(), np.uint8)
+            message.encoding, message.step = "32FC1", 2 * message.step
+    return messages
+
+
+@pytest.mark.parametrize(
+    ("scale", "told"),
+    [(1000.0, "found a median range of 1000 m"), (0.001, "found a median range of 0.001 m, nearer than")],
+)
+def test_floats_that_are_no_metres_are_said_and_a_depth_scale_mends_them(models, tmp_path, capsys, scale, told):
+    bag = write_bag(tmp_path / "drive", in_floats(depth_recording(3), scale))
+    out, words = tmp_path / "run", ("--objects", OBJECT, "--models", models)
+    assert evaluate(bag, *words, "--out", out) == 3
+    assert f"refused: 3 times not_metres: depth image: {told}" in capsys.readouterr().out
+    assert told in (out / "run.json").read_text() and told in html.unescape((out / "report.html").read_text())
+    assert evaluate(bag, *words, "--out", out, "--depth-scale", 1000.0 / scale) == 3
+    run = read_run(out)
+    assert not any("not_metres" in frame.rejected for frame in run.frames)
+    assert run.info.config["bag"]["depth_scale_mm"] == 1000.0 / scale
+
+
+def test_a_depth_scale_is_of_bags_alone(models, tmp_path, capsys):
+    words = ("--objects", OBJECT, "--models", models, "--out", tmp_path / "run", "--depth-scale", 1)
+    assert evaluate(recording.SCENES.parent, *words) == 2
+    assert "--depth-scale: found" in capsys.readouterr().err
+    assert evaluate(write_bag(tmp_path / "drive", depth_recording(1)), *words[:-1], -1) == 2
+    assert "depth scale: found -1" in capsys.readouterr().err

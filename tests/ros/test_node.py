@@ -119,6 +119,7 @@ BAD = {
     "short_cloud": ("points", {"data": bytes(1000)}, "refused.data_length"),
     "cloud_without_fields": ("points", {"fields": []}, "refused.missing_field"),
     "millimetres": ("points", {"scale": 1000.0}, "refused.not_metres"),
+    "thousandths": ("points", {"scale": 0.001}, "refused.not_metres"),
     "zero_intrinsics": ("info", {"k": [0.0] * 9, "p": [0.0] * 12}, "refused.no_intrinsics"),
     "distorted": ("info", {"d": [0.1, 0.0, 0.0, 0.0, 0.0], "p": [0.0] * 12}, "refused.distorted"),
     "another_size": ("info", {"width": 320, "height": 240}, "refused.size_mismatch"),
