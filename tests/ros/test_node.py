@@ -149,11 +149,26 @@ def test_bad_input_is_refused_with_its_reason_and_the_next_frame_works(node, pee
         assert peer.answer(stamp) is None
     else:
         assert peer.wait(stamp).poses == []
+    assert values[f"sentence.{code.split('.')[1]}"].endswith((".", ")"))
+    if code != "rejected.no_labels":  # a scene without objects is none to warn of
+        assert values["level"] == "1" and code.split(".")[1] in values["message"]
     assert peer.answer(stamp, "pose") is None
     if kind == "points":
         peer.spin(1.1)
     good = camera.send(peer)
     assert_true(peer.wait(good, "pose").pose, camera)
+
+
+@pytest.mark.parametrize("mask", [None, False])
+def test_depth_in_tenths_of_millimetres_is_said_as_long_as_it_comes(node, peer, camera, mask):
+    depth = camera.depth("16UC1")
+    depth.data = (10 * np.frombuffer(depth.data, np.uint16)).astype(np.uint16).tobytes()
+    peer.wait(camera.send(peer, depth=depth, mask=mask))
+    values = peer.until(lambda: v if "segment.far_m" in (v := peer.values())["message"] else None)
+    assert values["level"] == "1" and "median range" in values["message"]
+    peer.wait(camera.send(peer), "pose")
+    peer.forget()
+    peer.until(lambda: "median range" not in peer.values().get("message", "median range"))
 
 
 def odd_clouds(camera) -> dict:
