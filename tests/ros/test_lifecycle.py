@@ -153,3 +153,27 @@ def test_ctrl_c_while_it_loads_ends_the_node_and_its_detector_without_a_trace(sh
     assert process.popen.wait(60.0) == 0, process.output()
     assert "Traceback" not in process.output()
     assert children and not psutil.wait_procs(children, timeout=20.0)[1]
+
+
+def test_without_a_clock_diagnostics_go_out_and_say_so(shipped, peer, start):
+    process = start("pose_node.node", *node_arguments(use_sim_time="true"))
+    process.wait_for("active")
+    peer.forget()
+    values = peer.until(lambda: v if "no_clock" in (v := peer.values()).get("message", "") else None)
+    assert values["level"] == "1" and "/clock" in values["message"]
+    assert peer.heard["diagnostics"][-1].header.stamp.sec > 0
+    from rosgraph_msgs.msg import Clock
+
+    clock = peer.node.create_publisher(Clock, "/clock", 10)
+    peer.until(clock.get_subscription_count)
+    told = Clock()
+    told.clock.sec = 77
+
+    def stamped() -> bool:
+        clock.publish(told)
+        return peer.heard["diagnostics"][-1].header.stamp.sec == 77
+
+    peer.until(stamped)
+    assert "no_clock" not in peer.values()["message"]
+    peer.node.destroy_publisher(clock)
+    assert process.end() == 0, process.output()
