@@ -144,7 +144,7 @@ class TrackConfig:
         True,
         "the node detects in a process of its own, so that following goes on; off: frames wait, and memory is saved",
     )
-    confirm: int = bounded(2, 1, 100, "a track is confirmed when it has been seen in so many frames")
+    confirm: int = bounded(2, 1, 100, "a track is confirmed at the earliest when it has been seen in so many frames")
     lost_after_s: float = bounded(0.5, 0.0, 3600.0, "a track that was not seen for so long is lost", live=True)
     forget_after_s: float = bounded(60.0, 0.0, 86400.0, "a lost track keeps its identity for so long", live=True)
     gate: float = bounded(

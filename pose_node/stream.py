@@ -7,7 +7,7 @@ there is nothing to hold up, and the detection is the frame's own answer.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -62,6 +62,7 @@ class Inline:
 class _Pending:
     camera: Camera
     due_ns: int
+    visible: Mapping[int, float]  # tracks that its frame showed
 
 
 class Stream:
@@ -134,7 +135,9 @@ class Stream:
                 late = self.detections.take()
                 if late is not None:
                     of_interest = [e for e in late.estimates if self._objects is None or e.object_name in self._objects]
-                    self.tracker.detected(of_interest, self._pending.camera, now_ns)
+                    # One that could not be made says nothing of what it did not find.
+                    visible = self._pending.visible if late.stage_s else {}
+                    self.tracker.detected(of_interest, self._pending.camera, now_ns, visible)
                     result = replace(result, rejected=(*result.rejected, *late.rejected))
                     self._pending = None
                     if self._next_ns is not None:  # nobody asked for one meanwhile
@@ -142,7 +145,8 @@ class Stream:
             if self._pending is None and (self._next_ns is None or now_ns >= self._next_ns):
                 with timed("detect", clock):
                     self.detections.begin(cloud, masks, self._objects)
-                self._pending = _Pending(camera, now_ns + int(self._config.track.detect_lag_s * 1e9))
+                due_ns = now_ns + int(self._config.track.detect_lag_s * 1e9)
+                self._pending = _Pending(camera, due_ns, self.tracker.visible())
                 self._next_ns = now_ns + period_ns
         else:
             self._pending = None  # what it would say of an older frame, this one says now
@@ -150,6 +154,7 @@ class Stream:
             self.tracker.expected(camera)
             self.tracker.detected(result.estimates, camera, now_ns)
             self._next_ns = now_ns + period_ns
+        result = replace(result, rejected=(*result.rejected, *self.tracker.dropped))
         return Step(result, self.tracker.tracks(now_ns), camera.T_fixed_camera)
 
     def _follow(self, cloud: Cloud, camera: Camera, masks: Masks | None, clock: dict[str, float]) -> Result:

@@ -4,6 +4,8 @@ A track keeps several modes, because one place may hold an object in several ori
 which. A look that agrees with a mode sharpens it (``fusion``); a look that agrees with none becomes a mode of its own with
 little weight, and takes over only when further looks agree with it: one wrong estimate does not drag a track, and a handle
 that comes into view turns it. What follows a track looks for its leading mode alone, so only a detection speaks against it.
+
+A track is confirmed when it is likely of the object at all (``existence``), and goes when it is unlikely.
 (Data association: Kuhn's assignment within a gate. Several modes: Alspach and Sorenson, "Nonlinear Bayesian estimation using
 Gaussian sum approximations", 1972.)
 """
@@ -16,13 +18,13 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from pose_node import se3
+from pose_node import existence, se3
 from pose_node.card import ObjectCard
 from pose_node.config import TrackConfig
 from pose_node.covariance import depth_bias, floor
 from pose_node.fusion import Look, MovingPose, StaticPose
 from pose_node.symmetry import nearest_symmetric
-from pose_node.types import Array, Estimate, Rejected, Track, TrackState
+from pose_node.types import Array, Estimate, Rejected, Track, TrackState, track_name
 
 _PLACE_REL = 0.25  # of the diameter: estimates whose centres are nearer than this are of one instance
 _SIGMAS = 3.0  # of both positions, by which that is wider
@@ -71,6 +73,7 @@ class _Record:
     since_ns: int  # not being seen counts from here on: when it was seen last, or began to be looked for
     score: float
     hits: int = 1
+    support: float = 0.0  # of later detections, see ``existence``
     state: TrackState = "tentative"
     estimate: Estimate | None = None
     reason: str = ""
@@ -85,6 +88,7 @@ class Tracker:
         self._cards, self.config = cards, config
         self._records: list[_Record] = []
         self._next_id = 1
+        self.dropped: list[Rejected] = []  # in this frame, and why
 
     def reset(self) -> None:
         """Forget all tracks."""
@@ -103,6 +107,7 @@ class Tracker:
         """Where to look in this frame: for each track, its leading mode; for lost ones now and then."""
         T_camera_fixed = se3.invert(camera.T_fixed_camera)
         found = []
+        self.dropped = []
         for record in self._records:
             record.estimate, record.note = None, ""
             if record.state == "lost":
@@ -130,21 +135,35 @@ class Tracker:
                 self._look(record, outcome, camera)
         self._settle(camera.stamp_ns)
 
-    def detected(self, estimates: Sequence[Estimate], camera: Camera, now_ns: int) -> None:
+    def visible(self) -> dict[int, float]:
+        """{track_id: share of the object that nothing hides} of the tracks that this frame shows."""
+        return {r.track_id: 1.0 - r.estimate.evidence.occluded for r in self._records if r.estimate is not None}
+
+    def detected(
+        self, estimates: Sequence[Estimate], camera: Camera, now_ns: int, visible: Mapping[int, float] | None = None
+    ) -> None:
         """Take a detection's estimates of a frame that was taken by ``camera``, at ``now_ns`` or before.
 
         What it says holds at the time of its frame. Where that is past, its objects were not seen in this frame yet: they are
-        looked for from the next one on, and only from now on can they be missed.
+        looked for from the next one on, and only from now on can they be missed. visible: what ``visible`` said of that frame;
+        the detection speaks against those of these tracks that it did not find.
         """
+        unconfirmed = dict(visible or {})
         for name in dict.fromkeys(estimate.object_name for estimate in estimates):
             mine = [e for e in estimates if e.object_name == name]
             records = [r for r in self._records if r.object_name == name]
             pairs = self._assign(records, mine, camera)
             for i, estimate in enumerate(mine):
                 if i in pairs:
-                    self._vote(records[pairs[i]], estimate, camera, now_ns)
+                    record = records[pairs[i]]
+                    self._vote(record, estimate, camera, now_ns)
+                    record.support = existence.found(record.support)
+                    unconfirmed.pop(record.track_id, None)
                 else:
                     self._records.append(self._start(estimate, camera, now_ns))
+        for record in self._records:
+            if record.track_id in unconfirmed:
+                record.support = existence.missed(record.support, unconfirmed[record.track_id])
         self._merge(camera.stamp_ns)
         self._settle(now_ns)
 
@@ -291,8 +310,6 @@ class Tracker:
             if record.state == "lost":
                 record.state, record.note = "confirmed", "found again"
             record.reason = ""
-        if record.state == "tentative" and record.hits >= self.config.confirm:
-            record.state = "confirmed"
         if camera.stamp_ns == now_ns:
             record.estimate = estimate
 
@@ -342,7 +359,7 @@ class Tracker:
         self._records = kept
 
     def _settle(self, stamp_ns: int) -> None:
-        """Lose what was not seen for a while, and forget what was lost for long."""
+        """Lose what was not seen for a while, forget what was lost for long, and weigh what is left."""
         kept = []
         for record in self._records:
             unseen_s = (stamp_ns - record.since_ns) * 1e-9
@@ -354,7 +371,23 @@ class Tracker:
             if record.state == "lost" and unseen_s > self.config.forget_after_s:
                 continue
             kept.append(record)
-        self._records = kept
+        self._records = [record for record in kept if record.state == "lost" or self._weighed(record)]
+
+    def _weighed(self, record: _Record) -> bool:
+        """Confirm what is likely, doubt what no longer is, and drop what is unlikely: whether the track stays."""
+        odds = existence.log_odds(record.score) + record.support
+        if odds < -existence.LIKELY:
+            name = track_name(record.object_name, record.track_id)
+            sentence = f"{name}: found a likelihood of {1.0 / (1.0 + np.exp(-odds)):.0%}, expected at least 25 %"
+            self.dropped.append(
+                Rejected("unlikely_track", f"{sentence} (detections do not find it again).", record.object_name)
+            )
+            return False
+        if odds < 0.0:
+            record.state = "tentative"
+        elif odds >= existence.LIKELY and record.hits >= self.config.confirm:
+            record.state = "confirmed"
+        return True
 
 
 def _modes(estimate: Estimate) -> list[tuple[Array, float]]:

@@ -162,7 +162,8 @@ class Track:
     T_fixed_object: [4, 4]; covariance: [6, 6] as ``Estimate.covariance``, in the fixed frame's axes; velocity: [6] metres and
     radians a second in the fixed frame, zero for what stands still. All at the frame's stamp.
     score:          of the estimate that it was last seen by.
-    state:          tentative until it was seen often enough; lost when it was not seen for a while, with the ``reason``.
+    state:          confirmed when it was seen often enough and is three times as likely right as wrong, tentative before, and again
+                    when detections make it unlikely; lost when it was not seen for a while, with the ``reason``.
     seen_ns:        stamp of the last frame that it was seen in. estimate: this frame's, where it was seen.
     alternatives:   ((T_fixed_object, weight), ...) other orientations that cannot be ruled out yet.
     note:           what changed in this frame beyond motion, as a sentence; else empty.

@@ -15,7 +15,7 @@ from pose_node.evaluation.unlabelled import FLIP_RAD
 
 EXPLANATIONS = (
     "A track is one object over time under one name, which is the object's with a number. It is tentative until it was seen in "
-    "enough frames, and lost when no frame showed it for a while; what is found again keeps its name.",
+    "enough frames and is likely right (its score, and how often detections found it again, say so), and lost when no frame showed it for a while; what is found again keeps its name.",
     f"Spread of a track is the {SPREAD_PERCENTILE:.0f}th percentile over its confirmed frames: the distance of the object's "
     "origin from its median in the fixed frame, and the turn from its middle orientation; farthest is the largest of each. A flip is a "
     f"turn by more than {np.degrees(FLIP_RAD):.0f}° from one confirmed frame to the next. Stated 1σ is what the track's covariance "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,12 +11,14 @@ import pytest
 from pose_node import se3
 from pose_node.cloud import Cloud
 from pose_node.config import PipelineConfig, TrackConfig
+from pose_node.demo import recording
 from pose_node.errors import InputError
 from pose_node.pipeline import Pipeline
 from pose_node.stream import Inline, shown
-from pose_node.types import Result
+from pose_node.types import Rejected, Result
 
 SECOND = 1_000_000_000
+MODELS = Path(__file__).resolve().parents[2] / "models"
 
 
 def pipeline_for(block, pose, track=None):
@@ -183,6 +186,47 @@ def test_an_object_that_appears_while_another_is_tracked_is_tracked(block, pose,
             break
     assert [t.state for t in step.tracks] == ["confirmed", "confirmed"]
     assert np.linalg.norm(se3.local(other, step.tracks[1].T_fixed_object)[:3]) < 0.003
+
+
+def test_a_detection_that_could_not_be_made_says_nothing_against_a_track(block, pose):
+    pipeline = pipeline_for(block, pose, TrackConfig(detect_period_s=0.1, detect_lag_s=0.1))
+    pipeline.stream.detections = Inline(lambda *_: Result((), (Rejected("detector_down", "detector: it has ended."),)))
+    for i in range(20):
+        cloud, masks = frame(block, pose, 0.1 * i)
+        (track,) = pipeline.step(cloud, np.eye(4), masks).tracks
+    assert (track.track_id, track.state) == (1, "confirmed")
+
+
+@pytest.mark.skipif(not (MODELS / "mustard_bottle").is_dir(), reason="no shipped object")
+def test_a_wrong_first_detection_does_not_lock_its_track():
+    """Real frames: a bottle is found where a wooden block stands, follows itself there, and is found in its place, too."""
+    frames = recording.read("000002")
+    pipeline = Pipeline.load([MODELS / "mustard_bottle"])
+    (card,) = pipeline.cards.values()
+    clouds = [Cloud.from_depth(f.depth_m.astype(float), f.K) for f in frames]
+    right_m = next(T[:3, :3] @ card.centre_m + T[:3, 3] for bop_id, T in frames[0].labels if bop_id == card.bop_id)
+
+    def off_m(T):
+        return np.linalg.norm(T[:3, :3] @ card.centre_m + T[:3, 3] - right_m)
+
+    both = pipeline.estimate(clouds[3])
+    wrong, right = (
+        tuple(e for e in both.estimates if (off_m(e.T_camera_object) > 0.1) == far) for far in (True, False)
+    )
+    assert wrong and right and wrong[0].score > right[0].score
+    said = iter([wrong, wrong, both.estimates])
+    pipeline.stream._detect = lambda *_: replace(both, estimates=next(said, right))
+    pipeline.stream.detections = Inline(pipeline.stream._detect)
+    dropped, confirmed = [], []
+    for i in range(50):
+        cloud = replace(clouds[i % len(clouds)], stamp_ns=int((100.0 + 0.2 * i) * SECOND))
+        step = pipeline.step(cloud, np.eye(4))
+        dropped += [r.code for r in step.result.rejected if r.code == "unlikely_track"]
+        confirmed.append([off_m(t.T_fixed_object) < 0.01 for t in step.tracks if t.state == "confirmed"])
+        if i < 8:
+            assert not confirmed[-1], "one detection and its own follower are one support"
+    assert confirmed[-1] == [True] and len(step.tracks) == 1
+    assert dropped == ["unlikely_track"]
 
 
 def test_a_clock_that_jumps_back_begins_anew_and_a_late_frame_is_refused(block, pose):

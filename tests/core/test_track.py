@@ -263,6 +263,63 @@ def test_a_late_detection_finds_a_lost_track_again_unless_it_is_older_than_the_l
             assert (track.track_id, track.state) == (1, "confirmed")
 
 
+def detect_late(tracker, seconds, *estimates, lag_s=0.5):
+    """A detection of the frame that was followed last, taken in ``lag_s`` later."""
+    tracker.detected(estimates, at(seconds), int((seconds + lag_s) * SECOND), tracker.visible())
+    return tracker.tracks(int((seconds + lag_s) * SECOND))
+
+
+def test_following_alone_confirms_nothing_that_explains_its_frames_badly(block):
+    """A wrong pose that a detection gave goes on finding itself."""
+    tracker = tracker_of(block)
+    detect(tracker, 0.0, estimate(score=0.73))
+    states = {follow(tracker, 0.1 * i, estimate(score=0.54))[0].state for i in range(1, 100)}
+    assert states == {"tentative"}
+    detect_late(tracker, 9.9, estimate(score=0.73))
+    (track,) = detect_late(tracker, 9.9, estimate(score=0.73))
+    assert track.state == "confirmed", "further detections are further evidence"
+
+
+def test_what_detections_do_not_find_again_though_it_is_in_view_goes_with_the_reason(block):
+    tracker = tracker_of(block)
+    detect(tracker, 0.0, estimate(score=0.73))
+    counts = []
+    for i in range(1, 6):
+        follow(tracker, i, estimate(score=0.54))
+        counts.append(len(detect_late(tracker, i, estimate(ELSEWHERE))))
+        if counts[-1] == 1:
+            break
+    assert 2 <= i <= 3
+    (dropped,) = tracker.dropped
+    assert dropped.code == "unlikely_track" and dropped.reason.startswith("block_1: found a likelihood of ")
+    (track,) = tracker.tracks(int(10.0 * SECOND))
+    assert np.allclose(track.T_fixed_object, ELSEWHERE)
+
+
+def test_a_confirmed_track_is_doubted_before_it_goes(block):
+    tracker = tracker_of(block)
+    detect(tracker, 0.0, estimate())
+    states = []
+    for i in range(1, 12):
+        follow(tracker, i, estimate(score=0.6))
+        tracks = detect_late(tracker, i, *([estimate()] if i < 4 else []))
+        states += [tracks[0].state if tracks else "gone"]
+    assert states[:4] == ["confirmed"] * 4, "one miss says little of what was found often"
+    assert list(dict.fromkeys(states)) == ["confirmed", "tentative", "gone"]
+
+
+def test_detections_say_nothing_against_what_their_frame_did_not_show(block):
+    hidden = Rejected("hidden", "block: something nearer stands before it.", "block")
+    behind = replace(estimate(score=0.6), evidence=replace(EVIDENCE, occluded=1.0))
+    for outcome in (hidden, behind):
+        tracker = tracker_of(block, replace(CONFIG, lost_after_s=100.0))
+        detect(tracker, 0.0, estimate(score=0.6))
+        for i in range(1, 10):
+            follow(tracker, i, outcome)
+            (track,) = detect_late(tracker, i)
+        assert track.track_id == 1
+
+
 def test_reset_forgets_and_counts_on(block):
     tracker = tracker_of(block)
     detect(tracker, 0.0, estimate())
