@@ -18,7 +18,7 @@ def view(options: argparse.Namespace) -> int:
     if options.live:
         if options.labels or options.fixed_frame or options.config or options.depth_scale is not None:
             raise InputError(
-                "--live: found --labels, --fixed-frame, --depth-scale or --config, expected none: the node has its own."
+                "--live: found --labels, --fixed-frame or --config, or --depth-scale, expected none: the node has its own."
             )
         from pose_node.viewing.live import view_live
 

@@ -56,6 +56,7 @@ def view_bag(
         showing += any(track.estimate is not None for track in step.tracks)
     for note in bag.notes:
         canvas.say(last_ns, note)
+        print(f"note: {note}", file=stream or sys.stderr)
     for code, count in counts.most_common():
         print(f"refused: {Refusal(code, count, reasons[code])}", file=stream or sys.stderr)
     return showing

@@ -47,6 +47,12 @@ def test_a_recording_is_drawn_as_evaluate_tracks_it(models, bag, tmp_path, capsy
     assert {f"/score/{OBJECT}_1", "/fixed/camera/cloud", "/said"} <= entities(path)
 
 
+def test_why_nothing_is_shown_is_said_in_the_terminal_too(models, bag, tmp_path, capsys):
+    words = ["--objects", OBJECT, "--models", str(models), "--depth-scale", "1000000"]
+    assert main(["view", str(bag), *words, "--save", str(tmp_path / "drive.rrd")]) == 3
+    assert "refused: 3 times not_metres: depth image: found a median range of" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
