@@ -204,7 +204,8 @@ def camera_from_info(message: Any, rectified: bool = True, shape: tuple[int, int
     shape:     (height, width) of the image, where it is known. One of the full size was not cut to a region of interest that
                leaves out no more than a border of a pixel, as some drivers state what rectification left valid.
     rectified: True for images on a rectified topic (image_rect): P describes them, whatever D says of the raw camera;
-               where P is unset, K does, and then the lens must have no distortion. False for raw images: K and D.
+               where P is unset, K does, and then the lens must have no distortion. False for raw images: K and D, unless
+               there is no distortion and K was left the identity where P is set.
     P's fourth column and R say where a rectified camera stands, not how its pixels see: points stay in the image's own
     optical frame, as depth_image_proc leaves them. Region of interest and binning are applied as image_geometry does.
     Raises InputError for zero intrinsics, unknown lens models, and sizes that are not set.
@@ -213,7 +214,7 @@ def camera_from_info(message: Any, rectified: bool = True, shape: tuple[int, int
     P = _numbers(message, "p").reshape(3, 4)[:, :3]
     D = _numbers(message, "d")
     distortion = None
-    if rectified and P[0, 0] != 0.0:
+    if P[0, 0] != 0.0 and (rectified or (not D.any() and np.array_equal(K, np.eye(3)))):
         K = P
     elif rectified and D.any():
         raise InputError(

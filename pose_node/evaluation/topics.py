@@ -22,7 +22,7 @@ _ALIGNED_TO = re.compile(r"_to_[a-z]+\d*", re.IGNORECASE)  # aligned_depth_to_co
 # What else drivers publish as one channel of 16 or 32 bits. The last such word of a topic tells what it holds.
 _CONTENT = re.compile(
     r"(?P<depth>depth)|confidence|disparity|infra|amplitude|intensity|reflectivity|thermal|variance|uncertainty|semantic|instance"
-    r"|segment|label|mask|(?<![a-z])(?:conf|ir|nearir|lwir|gr[ae]y|noise|score|error)(?![a-z])",
+    r"|segment|label|mask|radial|(?<![a-z])(?:conf|ir|nearir|lwir|gr[ae]y|noise|score|error)(?![a-z])",
     re.IGNORECASE,
 )
 _OTHER_CAMERA = re.compile(r"(?<![a-z])(colou?r|rgb|infra|ir(?![a-z]))", re.IGNORECASE)
@@ -57,7 +57,7 @@ def find_topics(recording: Recording, named: Mapping[str, str], notes: list[str]
     """Choose; ``named`` is {role of ROLES: topic} and decides where it speaks. Choices among several go to ``notes``.
 
     A depth image with its camera info goes before a point cloud. Of several depth images those named depth go first, then one in
-    a mask's frame, then raw before packed and rectified before raw; images named as something else (confidence, disparity,
+    a mask's frame, then those of a depth encoding, raw before packed and rectified before raw; images named as something else (confidence, disparity,
     infrared) are none. An image is a mask when its topic has "mask" in its name. masked: whether masks can be used at all.
     Raises InputError when a name does not fit, or nothing is left to measure with.
     """
@@ -152,7 +152,8 @@ def _depth_topics(recording: Recording, masks: Collection[str], mask_frames: Col
             else convert.holds_depth(str(first.encoding), is_named)
         ):
             elsewhere = not _is_among(str(first.header.frame_id), mask_frames)
-            found.append((not is_named, elsewhere, packed, "rect" not in topic, topic))
+            is_grey = not (packed or convert.holds_depth(str(first.encoding), False))
+            found.append((not is_named, elsewhere, is_grey, packed, "rect" not in topic, topic))
     by_name = [entry for entry in found if not entry[0]] or found
     return [topic for *_, topic in sorted(by_name)]
 

@@ -251,6 +251,12 @@ def test_a_rectified_image_is_seen_through_p():
     assert camera.shape == (48, 64)
 
 
+@pytest.mark.parametrize("rectified", [True, False])
+def test_a_k_that_was_left_the_identity_says_nothing_where_p_is_set(rectified):
+    camera = convert.camera_from_info(info_message(k=[1.0, 0, 0, 0, 1.0, 0, 0, 0, 1.0]), rectified)
+    assert (camera.K[0, 0], camera.distortion) == (60.0, None)
+
+
 def test_without_p_a_rectified_image_is_seen_through_k_if_the_lens_is_ideal():
     camera = convert.camera_from_info(info_message(p=[0.0] * 12))
     assert camera.K[0, 0] == 60.0

@@ -108,6 +108,7 @@ def test_a_frame_with_an_image_that_does_not_read_is_refused_alone(folder, name,
         (lambda v: v.pop("3"), "scene_camera.json: found no frame 3"),
         (lambda v: v["3"].pop("cam_K"), "no readable cam_K"),
         (lambda v: v["3"].update(depth_scale=1000.0), "median range"),
+        (lambda v: v["3"].update(depth_scale=0.0001), "m, nearer than any depth camera sees"),
         (lambda v: v["3"].update(cam_R_w2c=[0] * 9), "not a rotation"),
     ],
 )

@@ -60,6 +60,15 @@ def test_what_is_named_as_something_else_is_not_taken_even_alone(tmp_path):
     assert len(list(bag)) == 2, "named, it serves"
 
 
+def test_a_grey_image_of_a_camera_named_depth_goes_after_its_depth(tmp_path):
+    images = {
+        "/depth_camera/a/image": (depth_mm(0), "mono16", "camera"),
+        "/depth_camera/b/image": (depth_mm(0), "16UC1", "camera"),
+    }
+    bag = bag_of(tmp_path, images, {"/depth_camera/a/camera_info": "camera", "/depth_camera/b/camera_info": "camera"})
+    assert bag.topics.depth == "/depth_camera/b/image"
+
+
 def test_depth_by_name_goes_before_an_image_that_only_could_be(tmp_path):
     images = {"/a/image": (metres(3), "32FC1", "camera"), "/z/depth/image": (metres(), "32FC1", "camera")}
     bag = bag_of(tmp_path, images, {"/a/camera_info": "camera", "/z/depth/camera_info": "camera"})
