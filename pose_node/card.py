@@ -19,6 +19,7 @@ import numpy as np
 import yaml
 
 from pose_node.errors import CardError
+from pose_node.group import closed
 from pose_node.types import Array
 
 CARD_FILE, MESH_FILE, SURFACE_FILE = "card.yaml", "mesh.ply", "surface.npz"
@@ -139,7 +140,6 @@ def load_card(folder: str | Path) -> ObjectCard:
         raise CardError(f"{path}: found the name {values['name']!r}, expected the folder's, {folder.resolve().name!r}.")
     symmetry = values["symmetry"]
     _check_keys(symmetry, {"discrete": list, "axes": list}, f"{path}: symmetry")
-    discrete = parse_motions(symmetry["discrete"], f"{path}: symmetry.discrete")
     diameter_m = check_diameter(float(values["diameter_m"]), str(path))
     mesh_path = folder / values["mesh"]
     if not mesh_path.is_file():
@@ -149,9 +149,7 @@ def load_card(folder: str | Path) -> ObjectCard:
         folder=folder,
         diameter_m=diameter_m,
         centre_m=_vector(values["centre_m"], f"{path}: centre_m"),
-        symmetry=Symmetry(
-            np.concatenate([np.eye(4)[None], discrete]), parse_axes(symmetry["axes"], f"{path}: symmetry.axes")
-        ),
+        symmetry=parse_symmetry(symmetry["discrete"], symmetry["axes"], f"{path}: symmetry"),
         confusions=parse_motions(values["confusions"], f"{path}: confusions"),
         confusion_axes=parse_axes(values["confusion_axes"], f"{path}: confusion_axes"),
         surface=load_surface(folder / values["surface"], diameter_m),
@@ -238,6 +236,12 @@ def save_surface(path: Path, surface: Surface) -> None:
         view_directions=surface.view_directions.astype(np.float32),
         visible=np.packbits(surface.visible, axis=1),
     )
+
+
+def parse_symmetry(discrete: Sequence[Any], axes: Sequence[Any], where: str) -> Symmetry:
+    """Motions without the identity, and axes, in metres -> the group that they generate; raises CardError."""
+    motions = parse_motions(discrete, f"{where}.discrete")
+    return Symmetry(*closed(np.concatenate([np.eye(4)[None], motions]), parse_axes(axes, f"{where}.axes"), where))
 
 
 def parse_motions(values: Sequence[Any], where: str) -> Array:

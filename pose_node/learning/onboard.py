@@ -21,19 +21,19 @@ from pose_node.card import (
     Symmetry,
     check_name,
     load_card,
-    parse_axes,
-    parse_motions,
+    parse_symmetry,
     save_card,
     save_surface,
 )
 from pose_node.errors import CardError, MeshError
 from pose_node.learning.mesh import Mesh, load_mesh, save_mesh
 from pose_node.learning.picture import draw_onboarding
-from pose_node.learning.similarity import Similarity, describe, find_similarity, in_words
+from pose_node.learning.similarity import Similarity, describe, find_similarity, in_words, symmetry_words
 from pose_node.learning.surface import sample_surface
 from pose_node.se3 import apply
 from pose_node.types import Array
 
+__all__ = ["Onboarded", "add_object", "confusion_words", "readme", "symmetry_words"]
 PICTURE_FILE, README_FILE = "onboarding.png", "README.md"
 _OURS = {CARD_FILE, MESH_FILE, SURFACE_FILE, PICTURE_FILE, README_FILE}
 
@@ -128,15 +128,6 @@ def readme(card: ObjectCard, mesh: Mesh, similarity: Similarity, source: str, un
     )
 
 
-def symmetry_words(similarity: Similarity) -> list[str]:
-    """Each symmetry in words."""
-    axes = similarity.symmetry.axes
-    if len(axes) > 1:
-        return ["a ball: any rotation about its centre"]
-    words = [f"any turn about {in_words(a.direction)}" for a in axes]
-    return words + [describe(T) for T in similarity.symmetry.discrete[1:]]
-
-
 def confusion_words(similarity: Similarity) -> list[str]:
     """Each confusion in words, with the share of the surface that it keeps."""
     words = [f"any turn about {in_words(a.direction)}" for a in similarity.confusion_axes]
@@ -164,10 +155,20 @@ def _declared_symmetry(symmetry: str) -> Symmetry | None:
         raise CardError(f"{symmetry}: is not YAML ({str(error).splitlines()[0]}).") from error
     if not isinstance(values, Mapping) or not values or set(values) - {"discrete", "axes"}:
         raise CardError(f"{symmetry}: expected a mapping with discrete (4x4 motions), axes, or both.")
-    motions = parse_motions(values.get("discrete") or [], f"{symmetry}: discrete")
-    motions = motions[[not np.allclose(T, np.eye(4), atol=1e-6) for T in motions]] if len(motions) else motions
-    axes = parse_axes(values.get("axes") or [], f"{symmetry}: axes")
-    return Symmetry(np.concatenate([np.eye(4)[None], motions]), axes)
+    for key, value in values.items():
+        if value is not None and not isinstance(value, list):
+            raise CardError(f"{symmetry}: {key} is {value!r}, expected a list.")
+    motions = [T for T in values.get("discrete") or [] if not _is_identity(T)]
+    return parse_symmetry(motions, values.get("axes") or [], symmetry)
+
+
+def _is_identity(value: Any) -> bool:
+    """Whether a row of the file is the identity, which a list of motions may name; what is no matrix is refused later."""
+    try:
+        T = np.array(value, dtype=float)
+    except (TypeError, ValueError):
+        return False
+    return T.shape == (4, 4) and bool(np.allclose(T, np.eye(4), atol=1e-6))
 
 
 def _carry_over(folder: Path, card: ObjectCard, notes: list[str]) -> ObjectCard:

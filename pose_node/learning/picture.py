@@ -9,13 +9,13 @@ import numpy as np
 
 from pose_node.card import ObjectCard
 from pose_node.learning.mesh import Mesh
-from pose_node.learning.similarity import Similarity, describe
-from pose_node.se3 import log_so3
+from pose_node.learning.similarity import Similarity, describe, fold_axes, symmetry_words
 from pose_node.types import Array
 
 _COLOURS = ("#d62728", "#2ca02c", "#1f77b4")
 _SYMMETRY_COLOUR, _CONFUSION_COLOUR = "#b000b0", "#e08a00"
 _PIXELS = 420
+_LINES = 13  # axes drawn: those of a cube; of more, the ones of the highest order
 # mostly along one axis each, tilted so that all three axes can be seen
 _SIDES = {"from +x": (1.0, 0.45, 0.4), "from -y": (0.4, -1.0, 0.45), "from +z": (0.3, -0.35, 1.0)}
 
@@ -63,8 +63,9 @@ def _draw_side(axes: Any, mesh: Mesh, card: ObjectCard, similarity: Similarity, 
     axes.imshow(_shade(mesh, project, forward, extent), extent=extent, cmap="gray", vmin=0.0, vmax=1.0, origin="upper")
     for axis in card.symmetry.axes:
         _line(axes, project, axis.origin_m, axis.direction, 0.6 * card.diameter_m, _SYMMETRY_COLOUR, "round")
-    for label, point, direction in _fold_axes(card):
-        _line(axes, project, point, direction, 0.6 * card.diameter_m, _SYMMETRY_COLOUR, label)
+    for order, point, direction in fold_axes(card.symmetry)[:_LINES]:
+        point = point + ((card.centre_m - point) @ direction) * direction
+        _line(axes, project, point, direction, 0.6 * card.diameter_m, _SYMMETRY_COLOUR, f"{order}-fold")
     for axis in similarity.confusion_axes:
         _line(axes, project, axis.origin_m, axis.direction, 0.6 * card.diameter_m, _CONFUSION_COLOUR, "nearly round")
     for i, colour in enumerate(_COLOURS):
@@ -98,24 +99,6 @@ def _shade(mesh: Mesh, project: Array, forward: Array, extent: tuple[float, ...]
     return np.where(np.isfinite(hit["t_hit"].numpy()), 0.25 + 0.65 * facing, 1.0)
 
 
-def _fold_axes(card: ObjectCard) -> list[tuple[str, Array, Array]]:
-    """The lines of the discrete symmetry with the highest order about each: ("2-fold", point, direction)."""
-    found: list[tuple[float, Array, Array]] = []
-    for T in card.symmetry.discrete[1:]:
-        w = log_so3(T[:3, :3])
-        turn_rad = float(np.linalg.norm(w))
-        d = w / turn_rad
-        point = np.linalg.lstsq(np.eye(3) - T[:3, :3], T[:3, 3], rcond=None)[0]
-        point = point + ((card.centre_m - point) @ d) * d
-        for i, (other_rad, _, other) in enumerate(found):
-            if abs(other @ d) > 0.999:
-                found[i] = (min(other_rad, turn_rad), point, d)
-                break
-        else:
-            found.append((turn_rad, point, d))
-    return [(f"{round(2 * np.pi / turn_rad)}-fold", point, d) for turn_rad, point, d in found]
-
-
 def _line(axes: Any, project: Array, point: Array, direction: Array, reach: float, colour: str, label: str) -> None:
     ends = (project @ np.stack([point - reach * direction, point + reach * direction]).T).T
     axes.plot(*ends.T, "--", color=colour, lw=1.5, zorder=4)
@@ -136,11 +119,12 @@ def _facts(mesh: Mesh, card: ObjectCard) -> str:
 
 
 def _symmetry_facts(similarity: Similarity) -> str:
-    axes, discrete = similarity.symmetry.axes, similarity.symmetry.discrete[1:]
+    axes = similarity.symmetry.axes
     if len(axes) > 1:
         return "symmetry: a ball"
-    lines = ["any turn about the dashed axis"] * len(axes) + [describe(T) for T in discrete[:4]]
-    more = [f"and {len(discrete) - 4} more"] if len(discrete) > 4 else []
+    words = symmetry_words(similarity)[len(axes) :]
+    lines = ["any turn about the dashed axis"] * len(axes) + words[:4]
+    more = [f"and {len(words) - 4} more"] if len(words) > 4 else []
     return "\n".join(["symmetry:" if lines else "symmetry: none", *lines, *more])
 
 

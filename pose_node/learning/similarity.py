@@ -1,8 +1,11 @@
 """Which motions leave a surface in place, wholly (its symmetry) or mostly (what a view may be confused with).
 
-Three searches: rotations on a grid over SO(3), polished by point-to-plane registration of the surface with itself; axes
-of revolution, as the slippable motions of the surface (Gelfand and Guibas, SGP 2004), robust to a handle; and the
-closure of what was found into an exact group. Mirror images are no motions and never appear.
+Four searches: rotations on a grid over SO(3), polished by point-to-plane registration of the surface with itself; axes
+of revolution, as the slippable motions of the surface (Gelfand and Guibas, SGP 2004), robust to a handle; equal steps
+about an axis that are too fine for the grid (gears); and the closure of what was found into an exact group. Mirror images
+are no motions and never appear.
+
+What counts as a symmetry follows from what a depth camera at a metre tells from none, whatever the object's size.
 """
 
 from __future__ import annotations
@@ -14,22 +17,29 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from pose_node.card import Axis, Surface, Symmetry
+from pose_node.group import generate, members
 from pose_node.learning.mesh import Mesh
-from pose_node.se3 import angle, apply, exp_so3, invert, log_so3, mean_so3, transform
+from pose_node.se3 import angle, apply, exp_so3, invert, log_so3, transform
 from pose_node.symmetry import nearest_symmetric, rotation_grid, turn
 from pose_node.types import Array
 
 STRICT_REL = 0.02  # a symmetry moves 98 % of the surface by less than this share of the diameter
 STRICT_MM = 2.5  # or by this, what meshes of small objects are scanned to, but never by more than 2.5 %
 UNTOLD_MEAN_M, UNTOLD_P99_M = 0.0015, 0.006  # a depth camera at a metre cannot tell such motions from none
-OVERLAP_REL, MIN_OVERLAP = 0.03, 0.6  # "most of the surface in place"
+SEEN_M = 0.005  # what it tells: a patch as wide as this that moves by as much
+OVERLAP_REL, MIN_OVERLAP = 0.03, 0.6  # "most of the surface in place", within UNTOLD_P99_M at most
 MIN_VIEW_OVERLAP = 0.75  # or this much of what the tenth of the views that it suits best can see
 MAX_CONFUSIONS = 12
+_JUDGED = 4096  # samples whose movement is measured
 _GRID = 4608
 _STARTS = 160
+_POLYHEDRAL = 60  # motions of the icosahedron: the largest group that the grid's motions generate
 _SAME_RAD = np.radians(12.0)
+_FINEST_RAD = np.radians(2.0)  # of the steps that are tried about an axis
+_TEETH = 0.25  # equal steps move the surface by less than this share of what other turns about the axis do
 _APART_RAD = np.radians(30.0)  # confusions nearer to each other than this are one: refinement goes between them
 _NORMAL_WEIGHT_REL = 0.05
+_FEW = 12  # motions that are named one by one
 _TURNS = np.radians([20.0, 45.0, 72.0, 90.0, 120.0, 144.0, 180.0, 225.0, 270.0, 330.0])
 
 
@@ -38,7 +48,8 @@ class Motion:
     """A motion of the object frame and what it does to the surface.
 
     p98_m: 98th percentile of how far the surface moves off itself, there and back; mean_m, p99_m likewise.
-    overlap: share of the surface that stays within 3 % of the diameter, facing the same way.
+    visible: the same as a share of what a symmetry may do: above 1 a depth camera sees the difference.
+    overlap: share of the surface that stays within 3 % of the diameter (6 mm at most), facing the same way.
     view_overlap: the same for what a view sees, in the tenth of the views in which it is largest.
     """
 
@@ -46,6 +57,7 @@ class Motion:
     mean_m: float
     p98_m: float
     p99_m: float
+    visible: float
     overlap: float
     view_overlap: float
 
@@ -83,7 +95,9 @@ class Probe:
         import open3d as o3d
 
         self.diameter_m = mesh.diameter_m
-        self.tolerance_m = max(STRICT_REL * mesh.diameter_m, min(STRICT_MM / 1000.0, 0.025 * mesh.diameter_m))
+        relative = max(STRICT_REL * mesh.diameter_m, min(STRICT_MM / 1000.0, 0.025 * mesh.diameter_m))
+        self.tolerance_m = min(relative, SEEN_M)
+        self.overlap_m = min(OVERLAP_REL * mesh.diameter_m, UNTOLD_P99_M)
         self.points, self.normals = surface.points_m, surface.normals
         self.centre = self.points.mean(axis=0)
         self.vertices_m = mesh.vertices_m
@@ -93,6 +107,8 @@ class Probe:
         self._coarse = cKDTree(np.hstack([self.points, self._weight * self.normals])[:2048])
         self._scene = o3d.t.geometry.RaycastingScene(nthreads=1)
         self._scene.add_triangles(mesh.vertices_m.astype(np.float32), mesh.faces.astype(np.uint32))
+        a, b, c = self._corners = mesh.vertices_m[mesh.faces].transpose(1, 0, 2)
+        self._area_m2 = 0.5 * float(np.linalg.norm(np.cross(b - a, c - a), axis=1).sum())
 
     def distance(self, points: Array) -> Array:
         """Distance [...] in metres of points [..., 3] from the mesh."""
@@ -108,7 +124,8 @@ class Probe:
         """Which of the first ``count`` samples T leaves on the surface, facing the same way."""
         p, n, q, m = self.match(T, count)
         gap = p - q
-        near = np.abs(np.einsum("ij,ij->i", gap, m)) < OVERLAP_REL * self.diameter_m
+        near = np.abs(np.einsum("ij,ij->i", gap, m)) < self.overlap_m
+        # along the surface, samples of a large part are farther from each other than it may move off it
         near &= np.einsum("ij,ij->i", gap, gap) < (2 * OVERLAP_REL * self.diameter_m) ** 2
         return near & (np.einsum("ij,ij->i", n, m) > 0.7)
 
@@ -117,13 +134,45 @@ class Probe:
 
     def judge(self, T: Array) -> Motion:
         """There and back: a motion that hides a handle inside the body must not pass."""
-        there, back = (self.distance(apply(M, self.points[:4096])) for M in (T, invert(T)))
+        there, back = (self.distance(apply(M, self.points[:_JUDGED])) for M in (T, invert(T)))
         worst = np.maximum(np.percentile(there, (98, 99)), np.percentile(back, (98, 99)))
         mean = float(max(there.mean(), back.mean()))
+        visible = max(self._visible(T, moved) for moved in (there, back))
         stays = [self.in_place(M, self._views.shape[1]) for M in (T, invert(T))]
         overlap = float(min(s.mean() for s in stays))
         view_overlap = float(np.percentile(self._views @ stays[0], 90))
-        return Motion(T, mean, float(worst[0]), float(worst[1]), overlap, view_overlap)
+        return Motion(T, mean, float(worst[0]), float(worst[1]), visible, overlap, view_overlap)
+
+    def _visible(self, T: Array, moved_m: Array) -> float:
+        """How plainly a depth camera sees that samples moved by ``moved_m`` [N]: the largest of three shares of a limit.
+
+        Nearly all of the surface: the tolerance. The mean: what no camera tells, and no more than a share of what the
+        motion turns, which is a bar's width and not its length. And a patch that stands out from that mean.
+        """
+        mean = float(moved_m.mean())
+        about = log_so3(T[:3, :3])
+        lever = np.cross(self.points - self.centre, about / max(float(np.linalg.norm(about)), 1e-12))
+        width = 2.0 * float(np.linalg.norm(lever, axis=1).max())
+        patch = int(SEEN_M**2 / self._area_m2 * len(moved_m))  # samples on it
+        return max(
+            float(np.percentile(moved_m, 98)) / self.tolerance_m,
+            mean / min(UNTOLD_MEAN_M, STRICT_REL * width),
+            (float(np.sort(moved_m)[-1 - patch]) - mean) / (SEEN_M - UNTOLD_MEAN_M),
+        )
+
+    def moved(self, T: Array, count: int = 600) -> Array:
+        """95th percentile [N] of how far motions [N, 4, 4] move the first samples off the surface, in metres."""
+        return np.percentile(self.distance(apply(T, self.points[:count])), 95, axis=-1)
+
+    def moments(self) -> tuple[Array, Array]:
+        """The centre [3] of the mesh's surface and its second moments [3, 3] about it."""
+        a, b, c = self._corners
+        weight = np.linalg.norm(np.cross(b - a, c - a), axis=1)
+        weight /= weight.sum()
+        centre = weight @ (a + b + c) / 3.0
+        a, b, c = a - centre, b - centre, c - centre
+        sums = sum((weight[:, None] * p).T @ p for p in (a, b, c, a + b + c))
+        return centre, np.asarray(sums) / 12.0
 
     def polish(self, T: Array, scales_rel: Iterable[float], count: int, fine: bool) -> Array:
         """Register the surface with itself from T: robust point-to-plane steps with the given scales, in diameters."""
@@ -214,7 +263,7 @@ def _axes_of_revolution(probe: Probe, candidates: Sequence[Motion]) -> list[tupl
         if quick < MIN_OVERLAP - 0.1:
             continue
         turns = [probe.judge(turn(axis, a)) for a in _TURNS]
-        worst = Motion(np.eye(4), *(max(getattr(t, k) for t in turns) for k in ("mean_m", "p98_m", "p99_m")),
+        worst = Motion(np.eye(4), *(max(getattr(t, k) for t in turns) for k in ("mean_m", "p98_m", "p99_m", "visible")),
                        *(min(getattr(t, k) for t in turns) for k in ("overlap", "view_overlap")))  # fmt: skip
         found.append((axis, worst))
     return sorted(found, key=lambda entry: -entry[1].overlap)
@@ -251,23 +300,81 @@ def _slippable(probe: Probe, direction: Array) -> Axis:
 def _symmetry(
     probe: Probe, candidates: Sequence[Motion], axes: Sequence[tuple[Axis, Motion]]
 ) -> tuple[Symmetry, tuple[Motion, ...]]:
-    round_axes = [a for a, worst in axes if worst.p98_m <= probe.tolerance_m]
+    round_axes = [a for a, worst in axes if worst.visible <= 1.0]
     ball = _ball(probe)
     if ball is not None:
         return Symmetry(np.eye(4)[None], ball), ()
+    steps = _equal_steps(probe, [*_axis_of_mass(probe), *(a for a, _ in axes)])
+    if steps is not None:
+        return Symmetry(steps), tuple(probe.judge(T) for T in steps[1:])
     if round_axes:
         flip = _flip(probe, round_axes[0])
         discrete = np.eye(4)[None] if flip is None else np.stack([np.eye(4), flip.T])
         return Symmetry(discrete, (round_axes[0],)), () if flip is None else (flip,)
-    strict = sorted((c for c in candidates if c.p98_m <= 1.1 * probe.tolerance_m), key=lambda c: c.p98_m)
+    strict = sorted((c for c in candidates if c.visible <= 1.1), key=lambda c: c.p98_m)
     group = np.eye(4)[None]
     for motion in strict:
-        if _find(group, motion.T[:3, :3]) is not None:
+        if members(group, motion.T[None, :3, :3], _SAME_RAD)[0] >= 0:
             continue
-        larger = _closure(probe, [*group[1:], motion.T])
-        if larger is not None and all(probe.judge(T).p98_m <= probe.tolerance_m for T in larger[1:]):
+        larger = generate([*group[1:], motion.T], probe.centre, _SAME_RAD, _POLYHEDRAL)
+        if larger is not None and all(probe.judge(T).visible <= 1.0 for T in larger[1:]):
             group = larger
     return Symmetry(group), tuple(probe.judge(T) for T in group[1:])
+
+
+def _axis_of_mass(probe: Probe) -> list[Axis]:
+    """The axis that anything of three equal steps or more has: of the surface's moments of inertia, the odd one out."""
+    centre, moments = probe.moments()
+    size, directions = np.linalg.eigh(moments)
+    near, far = sorted(((size[1] - size[0], 2), (size[2] - size[1], 0)))
+    direction = directions[:, near[1]]
+    direction = direction * np.sign(direction[np.argmax(np.abs(direction))])
+    return [Axis(direction, centre)] if near[0] < 0.1 * far[0] else []
+
+
+def _equal_steps(probe: Probe, axes: Sequence[Axis]) -> Array | None:
+    """The exact group [D, 4, 4], identity first, of a part with many equal steps about an axis (a gear), with the half-turns
+    that swap its ends where it has them; None where no axis has any finer than what the grid tells apart.
+
+    A step must keep the surface much better than turns by half of it do: else the part is round, or the step too fine. So
+    are the facets of a round part no steps: no turn moves them by more than the chord's height above the arc.
+    """
+    for axis in axes:
+        turns = probe.moved(turn(axis, (np.arange(2 * np.pi / _FINEST_RAD) + 0.5) * _FINEST_RAD))
+        worst_m = float(turns.max())
+        limit_m = min(_TEETH * worst_m, probe.tolerance_m)
+        lever = np.linalg.norm(np.cross(probe.points - axis.origin_m, axis.direction), axis=1).max()
+        for fold in range(int(2 * np.pi / _FINEST_RAD), int(np.pi / _SAME_RAD), -1):
+            if worst_m < 2 * lever * (1 - np.cos(np.pi / fold)):
+                continue
+            angles = np.random.default_rng(fold).permutation(np.arange(1, fold // 2 + 1)) * (2 * np.pi / fold)
+            if all(probe.moved(turn(axis, a)[None])[0] <= limit_m for a in angles):
+                group = turn(axis, np.arange(fold) * (2 * np.pi / fold))
+                if all(probe.judge(T).visible <= 1.0 for T in group[1 : fold // 2 + 1]):
+                    return _with_flips(probe, axis, group, limit_m)
+    return None
+
+
+def _with_flips(probe: Probe, axis: Axis, group: Array, limit_m: float) -> Array:
+    """The turns ``group`` [N, 4, 4] about an axis, and the N half-turns across it if they keep the surface as well."""
+    ends = probe.vertices_m @ axis.direction
+    origin = axis.origin_m + (0.5 * (ends.min() + ends.max()) - axis.origin_m @ axis.direction) * axis.direction
+    across = np.cross(axis.direction, np.eye(3)[np.argmin(np.abs(axis.direction))])
+    across /= np.linalg.norm(across)
+    step = np.pi / len(group)  # half-turns about lines this far from each other differ by a turn of the group
+
+    def flips(angles: Array) -> Array:
+        lines = exp_so3(angles[:, None] * axis.direction) @ across
+        return np.stack([turn(Axis(line, origin), np.pi) for line in lines])
+
+    angle_rad, reach = 0.0, step
+    for _ in range(4):
+        angles = angle_rad + np.linspace(-0.5, 0.5, 17) * reach
+        angle_rad, reach = angles[np.argmin(probe.moved(flips(angles)))], reach / 8
+    flip = flips(np.array([angle_rad]))
+    if probe.moved(flip)[0] > limit_m or probe.judge(flip[0]).visible > 1.0:
+        return group
+    return np.concatenate([group, group @ flip])
 
 
 def _ball(probe: Probe) -> tuple[Axis, ...] | None:
@@ -279,7 +386,8 @@ def _ball(probe: Probe) -> tuple[Axis, ...] | None:
     # a turned point may have stood in any other's place: twice the deviation from the mean radius
     if 2 * np.percentile(np.abs(radius - np.median(radius)), 98) > probe.tolerance_m:
         return None
-    return tuple(Axis(direction, centre) for direction in np.eye(3))
+    axes = tuple(Axis(direction, centre) for direction in np.eye(3))
+    return axes if all(probe.judge(turn(a, t)).visible <= 1.0 for a in axes for t in _TURNS[::3]) else None
 
 
 def _flip(probe: Probe, axis: Axis) -> Motion | None:
@@ -288,46 +396,9 @@ def _flip(probe: Probe, axis: Axis) -> Motion | None:
     across /= np.linalg.norm(across)
     for origin in (axis.origin_m, axis.origin_m + ((probe.centre - axis.origin_m) @ axis.direction) * axis.direction):
         motion = probe.judge(turn(Axis(across, origin), np.pi))
-        if motion.p98_m <= probe.tolerance_m:
+        if motion.visible <= 1.0:
             return motion
     return None
-
-
-def _find(group: Array, R: Array, within_rad: float = _SAME_RAD) -> int | None:
-    """Index of the member of ``group`` [D, 4, 4] whose rotation is R, within a tolerance."""
-    apart = angle(np.swapaxes(group[:, :3, :3], -1, -2) @ R)
-    index = int(np.argmin(apart))
-    return index if apart[index] < within_rad else None
-
-
-def _closure(probe: Probe, generators: Sequence[Array], limit: int = 60) -> Array | None:
-    """The exact finite group [D, 4, 4] next to approximate generators, identity first; None when there is none so small."""
-    group = [np.eye(4)]
-    for T in generators:
-        if _find(np.stack(group), T[:3, :3]) is None:
-            group.append(T)
-    grown = True
-    while grown:
-        grown = False
-        for a in list(group):
-            for b in list(group):
-                if _find(np.stack(group), (a @ b)[:3, :3]) is None:
-                    if len(group) == limit:
-                        return None
-                    group.append(a @ b)
-                    grown = True
-    members = np.stack(group)
-    table = [[_find(members, (a @ b)[:3, :3]) for b in members] for a in members]
-    if any(len(set(row)) != len(members) for row in table):
-        return None
-    R = members[:, :3, :3]
-    for _ in range(50):  # g_i is the mean of g_ij g_j^-1 over j: the fixed point obeys the table exactly
-        R = np.stack([mean_so3(R[row] @ np.swapaxes(R, -1, -2)) for row in table])
-    # a finite group leaves a point in place: the mean of where its members send any one
-    centre = apply(members, probe.centre[None]).mean(axis=0)[0]
-    exact = transform(R, centre - R @ centre)
-    exact[0] = np.eye(4)
-    return exact
 
 
 def _confusions(
@@ -360,6 +431,44 @@ def describe(T: Array) -> str:
     if degrees > 179.0 and direction[np.argmax(np.abs(direction))] < 0:
         direction = -direction  # a half-turn is the same about either
     return f"{degrees:.0f} deg about {in_words(direction)}"
+
+
+def symmetry_words(similarity: Similarity) -> list[str]:
+    """The symmetry in words: each motion, or where there are many each axis with its order."""
+    symmetry = similarity.symmetry
+    if len(symmetry.axes) > 1:
+        return ["a ball: any rotation about its centre"]
+    words = [f"any turn about {in_words(a.direction)}" for a in symmetry.axes]
+    if len(symmetry.discrete) <= _FEW:
+        return words + [describe(T) for T in symmetry.discrete[1:]]
+    count = f"{len(symmetry.discrete)} motions, the identity among them"
+    lines = fold_axes(symmetry)
+    for order in dict.fromkeys(order for order, _, _ in lines):
+        same = [in_words(direction) for n, _, direction in lines if n == order]
+        more = f" and {len(same) - 1} more" if len(same) > 1 else ""
+        words.append(f"{order}-fold about {same[0]}{more}")
+    return [*words, count]
+
+
+def fold_axes(symmetry: Symmetry) -> list[tuple[int, Array, Array]]:
+    """The lines about which the discrete symmetries turn, each with its order: (order, a point on it [3], direction [3]),
+    the highest order first."""
+    found: list[tuple[int, Array, Array]] = []
+    for T in symmetry.discrete[1:]:
+        w = log_so3(T[:3, :3])
+        turn_rad = float(np.linalg.norm(w))
+        d = w / turn_rad
+        order = round(2 * np.pi / turn_rad)
+        # different axes of a group with a line of order n are pi / n apart at least
+        near = np.cos(0.5 * np.pi / max(2, len(symmetry.discrete)))
+        for i, (other_order, point, other) in enumerate(found):
+            if abs(other @ d) > near:
+                found[i] = (max(other_order, order), point, other)
+                break
+        else:
+            point = np.linalg.lstsq(np.eye(3) - T[:3, :3], T[:3, 3], rcond=None)[0]
+            found.append((order, point, d))
+    return sorted(found, key=lambda line: -line[0])
 
 
 def in_words(direction: Array) -> str:

@@ -97,6 +97,12 @@ def test_rotations_are_exact_after_reading(card):
     np.testing.assert_allclose(R @ np.swapaxes(R, -1, -2), np.tile(np.eye(3), (2, 1, 1)), atol=1e-14)
 
 
+def test_a_symmetry_that_is_no_group_is_completed(card):
+    quarter_turn = turn(Axis(np.eye(3)[2], np.zeros(3)), np.pi / 2)
+    edited(card, symmetry={"discrete": [quarter_turn.tolist()], "axes": []})
+    assert len(load_card(card.folder).symmetry.discrete) == 4
+
+
 def test_writing_again_changes_no_byte(card):
     before = (card.folder / "card.yaml").read_bytes()
     save_card(load_card(card.folder))
@@ -134,6 +140,10 @@ def test_reading_is_fast(card):
         ({"centre_m": ["a", 0, 0]}, ["centre_m", "three numbers"]),
         ({"symmetry": {"discrete": []}}, ["symmetry", "'axes' is missing"]),
         ({"symmetry": []}, ["symmetry is []", "expected dict"]),
+        (
+            {"symmetry": {"discrete": [turn(Axis(np.eye(3)[2], np.zeros(3)), 1.0).tolist()], "axes": []}},
+            ["symmetry", "expected a finite group"],
+        ),
         ({"confusions": [[[1, 0], [0, 1]]]}, ["confusions[0]", "four rows of four numbers"]),
         ({"confusions": ["turn"]}, ["confusions[0]", "four rows of four numbers"]),
         ({"confusions": [np.diag([1.0, 1.0, -1.0, 1.0]).tolist()]}, ["not a rotation", "no mirror"]),

@@ -18,7 +18,7 @@ from pose_node.errors import CardError, MeshError
 from pose_node.learning import onboard
 from pose_node.learning.mesh import Mesh, diameter_of
 from pose_node.learning.onboard import add_object
-from pose_node.learning.similarity import Similarity, describe, find_similarity
+from pose_node.learning.similarity import Similarity, describe, find_similarity, fold_axes, symmetry_words
 from pose_node.learning.surface import farthest_point_order, sample_surface
 from pose_node.se3 import angle
 from pose_node.symmetry import rotation_error, turn
@@ -73,6 +73,96 @@ def test_known_symmetries_are_found(name):
         assert np.degrees(np.arccos(min(abs(found.axes[0].direction @ T[:3, 2]), 1.0))) < 0.5
         off = np.cross(found.axes[0].origin_m - T[:3, 3], T[:3, 2])
         assert np.linalg.norm(off) < 0.003 * mesh.diameter_m
+
+
+def gear(teeth, hub):
+    """Teeth of module 2 mm (4.5 mm deep) on a disc 10 mm wide, with a hub on one side or none."""
+    module, width = 0.002, 0.01
+    step = 2 * np.pi / teeth
+    inner, outer = (teeth / 2 - 1.25) * module, (teeth / 2 + 1) * module
+    corners = [(-0.27, inner), (-0.13, outer), (0.13, outer), (0.27, inner)]
+    angle_rad, radius = np.array([((i + share) * step, r) for i in range(teeth) for share, r in corners]).T
+    rim = np.stack([radius * np.cos(angle_rad), radius * np.sin(angle_rad), 0 * radius], axis=-1)
+    count = len(rim)
+    i, j = np.arange(count), (np.arange(count) + 1) % count
+    low, high = np.full(count, 2 * count), np.full(count, 2 * count + 1)
+    faces = [(i, j, j + count), (i, j + count, i + count), (j, i, low), (i + count, j + count, high)]
+    top = np.array([0, 0, width])
+    vertices = np.vstack([rim, rim + top, [0 * top], [top]])
+    disc = trimesh.Trimesh(vertices, np.vstack([np.stack(f, axis=-1) for f in faces]), process=False)
+    boss = make.cylinder(radius=0.4 * inner, segment=[top, 2 * top], sections=32)
+    return trimesh.util.concatenate([disc, boss]) if hub else disc
+
+
+def perforated(holes, cells=(20, 12), cell_m=0.01):
+    """A plate of ``cells`` squares and their thickness, those in ``holes`` open; no faces inside."""
+    solid = np.zeros((cells[0] + 2, cells[1] + 2, 3), dtype=bool)
+    solid[1:-1, 1:-1, 1] = True
+    solid[tuple(np.transpose(holes) + 1)] = False
+    sides = []
+    for cell in np.argwhere(solid):
+        box = make.box(bounds=[cell, cell + 1])
+        outward = np.rint(box.face_normals).astype(int)
+        box.update_faces(~solid[tuple((cell + outward).T)])
+        sides.append(box)
+    return trimesh.util.concatenate(sides).apply_scale(cell_m)
+
+
+def pallet():
+    """800 x 1200 x 144 mm: its boards are 22 mm thick, 1.5 % of its diameter."""
+    top = [[[x, 0, 0.122], [x + 0.1, 1.2, 0.144]] for x in (0, 0.175, 0.35, 0.525, 0.7)]
+    across = [[[0, y, 0.1], [0.8, y + 0.145, 0.122]] for y in (0, 0.5275, 1.055)]
+    blocks = [[[x, y, 0.022], [x + 0.1, y + 0.1, 0.1]] for x in (0, 0.35, 0.7) for y in (0, 0.55, 1.1)]
+    feet = [[[x, 0, 0], [x + 0.1, 1.2, 0.022]] for x in (0, 0.35, 0.7)]
+    return join(*top, *across, *blocks, *feet)
+
+
+LARGE = {  # name: (part, size of its group): nothing that a depth camera sees is a symmetry
+    "flat bar": (make.box((0.03, 0.01, 0.6)), 4),
+    "square bar": (make.box((0.02, 0.02, 0.5)), 8),
+    "thin square bar": (make.box((0.01, 0.01, 0.4)), 8),
+    "beam": (make.box((0.1, 0.06, 3.0)), 4),
+    "hexagonal bar": (make.cylinder(radius=0.012, height=0.6, sections=6), 12),
+    "plate with an odd hole": (perforated([(2, 2), (2, 9), (17, 2), (16, 9)]), 1),
+    "plate with even holes": (perforated([(2, 2), (2, 9), (17, 2), (17, 9)]), 4),
+    "pallet": (pallet(), 2),
+}
+
+
+@pytest.mark.parametrize("name", LARGE)
+def test_what_a_camera_sees_is_no_symmetry_of_a_long_or_large_part(name):
+    part, motions = LARGE[name]
+    mesh, _ = placed(part)
+    found = find_similarity(mesh, quick_surface(mesh))
+    assert (len(found.symmetry.discrete), len(found.symmetry.axes)) == (motions, 0)
+
+
+@pytest.mark.parametrize(("teeth", "hub"), [(31, True), (32, False), (100, True)])
+def test_a_gear_has_as_many_motions_as_teeth(teeth, hub):
+    mesh, T = placed(gear(teeth, hub))
+    found = find_similarity(mesh, quick_surface(mesh))
+    assert len(found.symmetry.axes) == 0
+    assert len(found.symmetry.discrete) == (teeth if hub else 2 * teeth)  # without a hub its ends can be swapped
+    order, _, direction = fold_axes(found.symmetry)[0]
+    assert order == teeth and abs(direction @ T[:3, 2]) > np.cos(np.radians(0.1))
+    assert symmetry_words(found)[0].startswith(f"{teeth}-fold about (")
+    group = found.symmetry.discrete
+    products = np.einsum("aij,bjk->abik", group[:5], group)
+    apart = np.abs(products[:, :, None] - group).max(axis=(-2, -1)).min(axis=-1)
+    assert apart.max() < 1e-9
+
+
+def test_a_round_part_cut_into_facets_stays_round():
+    mesh, _ = placed(make.cylinder(radius=0.1, height=0.05, sections=24))
+    found = find_similarity(mesh, quick_surface(mesh)).symmetry
+    assert (len(found.discrete), len(found.axes)) == (2, 1)
+
+
+def test_the_axes_of_a_polyhedron():
+    mesh, _ = placed(make.icosahedron().apply_scale(0.05))
+    found = find_similarity(mesh, quick_surface(mesh))
+    assert len(found.symmetry.discrete) == 60
+    assert [order for order, _, _ in fold_axes(found.symmetry)] == 6 * [5] + 10 * [3] + 15 * [2]
 
 
 def test_a_mirror_image_is_no_symmetry():
@@ -270,7 +360,10 @@ def test_symmetry_from_a_file(tmp_path):
     assert len(symmetry.discrete) == 2 and np.array_equal(symmetry.discrete[0], np.eye(4))
     path.write_text("axes: [{direction: [0, 0, 1], origin_m: [0, 0, 0.1]}]")
     assert onboard._declared_symmetry(str(path)).axes[0].origin_m[2] == 0.1
-    for text in ("", "turns: 3", "- 1", "a: ["):
+    quarter_turn = turn(Axis(np.array([0.0, 0.0, 1.0]), np.zeros(3)), np.pi / 2)
+    path.write_text(json.dumps({"discrete": [quarter_turn.tolist()]}))
+    assert len(onboard._declared_symmetry(str(path)).discrete) == 4
+    for text in ("", "turns: 3", "- 1", "a: [", "discrete: 3", "axes: {direction: 1}"):
         path.write_text(text)
         with pytest.raises(CardError, match=r"symmetry\.yaml"):
             onboard._declared_symmetry(str(path))
