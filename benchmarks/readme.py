@@ -35,6 +35,7 @@ def block() -> str:
         ("providers", _providers),
         ("node_rate", _node_rate),
         ("motion", _motion),
+        ("motion_late", _motion_late),
         ("faults", _faults),
         ("tf_faults", _tf_faults),
         ("soak", _soak),
@@ -167,6 +168,18 @@ def _motion(f: dict[str, Any]) -> str:
         f"a camera on an arc of 60 degrees round a still object at 1 m, spread of its track in the fixed frame (95th percentile): "
         f"{each}; {flips} flips in all conditions. Squared error by the stated covariance, a degree of freedom: {f['plain_nees_per_dof']:.2f}, and with "
         f"a camera and a mesh that err, too, {f['erring_nees_per_dof']:.2f} (right: {f['erring_nees_low']:.2f} to {f['erring_nees_high']:.2f})"
+    )
+
+
+def _motion_late(f: dict[str, Any]) -> str:
+    ways = [key.removesuffix("_runs") for key in f if key.endswith("_runs")]
+    found, runs = (sum(int(f[f"{way}_{what}"]) for way in ways) for what in ("found", "runs"))
+    slowest_s = max(f[f"{way}_seconds_max"] for way in ways)
+    wrong = max(f[f"{way}_wrong"] for way in ways)
+    return (
+        f"an object that enters while another is tracked, 5 to 30 Hz with stamps that jitter, with masks and without: {found} of {runs} tracked, "
+        f"after {slowest_s:.1f} s at worst; frames with a confirmed track in a wrong place: {_percent(wrong)} at worst. The demo's frames whose first "
+        f"detection is wrong: {_percent(f['demo_wrong'])} with that track confirmed, {_percent(f['demo_right'])} with the right one"
     )
 
 
