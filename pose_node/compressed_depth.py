@@ -32,7 +32,7 @@ def is_compressed_depth(message: Any, named_depth: bool = False) -> bool:
     named_depth: whether the topic is named depth.
     """
     encoding, rest = _format(message)
-    if "compressedDepth" in rest or encoding == "16UC1":
+    if "compressedDepth" in rest or encoding in ("16UC1", "32FC1"):
         return "jp" not in rest
     return named_depth and (encoding == "mono16" or (encoding == "" and "png" in rest and _is_16_bit_png(message)))
 
@@ -79,9 +79,11 @@ def image_from_compressed(message: Any) -> Any:
 
 
 def _format(message: Any) -> tuple[str, str]:
-    """The pixels' encoding, empty where none is said, and how they are packed: "16UC1; compressedDepth png" is both."""
+    """The pixels' encoding, empty where none is said, and how they are packed: "16UC1; compressedDepth png" is both. Old
+    publishers say the encoding alone."""
     encoding, semicolon, rest = str(message.format).partition(";")
-    return (encoding.strip(), rest.strip()) if semicolon else ("", encoding.strip())
+    alone = encoding.strip() in ("32FC1", *_COUNTS)
+    return (encoding.strip(), rest.strip()) if semicolon or alone else ("", encoding.strip())
 
 
 def _is_16_bit_png(message: Any) -> bool:

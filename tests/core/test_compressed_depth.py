@@ -93,6 +93,7 @@ def test_rvl_that_is_broken_is_refused(size):
         ("png", False),
         ("png", True),
         ("16UC1; compressedDepth", True),
+        ("16UC1", True),
     ],
 )
 def test_png_with_and_without_header_and_name(rng, form, headed):

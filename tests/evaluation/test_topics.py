@@ -211,6 +211,7 @@ def test_packed_depth_of_every_kind_that_drivers_write(tmp_path):
         "/depth/image/compressedDepth": (whole, "16UC1; compressedDepth png"),
         "/image/compressedDepth": (whole, "png"),
         "/plain/image/compressedDepth": (bare, "png"),
+        "/old/image/compressedDepth": (whole, "16UC1"),
         "/any/compressed": (bare, "16UC1; png compressed "),
         "/depth/image/compressed": (bare, "mono16; png compressed "),
         "/depth/z/compressed": (bare, "png"),
