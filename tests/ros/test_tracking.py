@@ -21,7 +21,7 @@ from sensor_msgs.msg import CameraInfo, Image
 from std_srvs.srv import SetBool, Trigger
 from tf2_msgs.msg import TFMessage
 
-from benchmarks.labelled_bag import rendered_frames, write_labelled_bag
+from benchmarks.labelled_bag import FRAME, rendered_frames, write_labelled_bag
 from pose_node.evaluation.bag_run import evaluate_bag
 from pose_node.evaluation.recordings import Recording
 from pose_node.evaluation.records import read_run
@@ -45,12 +45,17 @@ def recorded(shipped, tmp_path_factory):
     """A bag of a moving camera, and its messages by topic: [(topic of the node, kind, message), ...] a frame."""
     frames = [replace(f, mask=np.where(f.mask == ID, f.mask, 0)) for f in rendered_frames(MODELS, 6, 0)]
     bag = write_labelled_bag(tmp_path_factory.mktemp("bag") / "drive", frames)
+    return bag, messages_of(bag)
+
+
+def messages_of(bag):
+    """The messages of each frame of a bag."""
     by_stamp: dict[int, list] = {}
     with AnyReader([bag]) as reader:
         for connection, stamp, data in reader.messages([c for c in reader.connections if c.topic in TOPICS]):
             topic, kind = TOPICS[connection.topic]
             by_stamp.setdefault(stamp, []).append((topic, kind, deserialize_message(bytes(data), kind)))
-    return bag, list(by_stamp.values())
+    return list(by_stamp.values())
 
 
 @pytest.fixture
@@ -131,6 +136,32 @@ def test_a_recording_that_begins_again_is_another_time_and_its_tracks_are_new(tr
     values = peer.until(lambda: v if f"track.2.{OBJECT}" in (v := peer.values()) else None)
     assert f"track.1.{OBJECT}" not in values
     assert values["tf_age_s"] == "0.000", "a pose came with each image"
+
+
+def test_an_object_that_appears_while_another_is_tracked_is_tracked(start, shipped, peer, tmp_path):
+    """At default settings, the detector beside, stamps that jitter by a millisecond."""
+    both = replace(rendered_frames(MODELS, 1, 0)[0], T_world_camera=None)
+    one = replace(both, mask=np.where(both.mask == ID, both.mask, 0).astype(np.uint8))
+    first, later = messages_of(write_labelled_bag(tmp_path / "still", [one, both]))
+    told = {"objects": f"[{OBJECT}, potted_meat_can]", "mask_labels": f"['{ID}:{OBJECT}', '9:potted_meat_can']"}
+    process = start("pose_node.node", *node_arguments(fixed_frame=FRAME, **told))
+    process.wait_for("active")
+    peer.forget()
+    settle(peer, [first])
+    rng = np.random.default_rng(0)
+    for i in range(60):
+        parts, stamp_ns = deepcopy(first if i < 3 else later), int(1e9 * (100.0 + 0.2 * i + 0.001 * rng.normal()))
+        for _, _, message in parts:
+            message.header.stamp.sec, message.header.stamp.nanosec = divmod(stamp_ns, 10**9)
+        peer.wait(send(peer, parts))
+        peer.spin(0.2)
+        if peer.values().get("tracks.confirmed") == "2":
+            break
+    states = {key: state for key, state in peer.values().items() if key.startswith("track.")}
+    assert sorted(key.split(".")[2] for key, state in states.items() if state.startswith("confirmed")) == [
+        OBJECT,
+        "potted_meat_can",
+    ], states
 
 
 def test_the_cameras_pose_may_come_after_the_image(tracking, peer, recorded):
