@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -131,12 +131,13 @@ def points_from_cloud(message: Any) -> NDArray[Any]:
 
 def holds_depth(encoding: str, named_depth: bool) -> bool:
     """Whether an Image of this encoding can be depth; grey ones only where the topic's name says so."""
-    return encoding in _DEPTH and (named_depth or encoding != "mono16")
+    spelled = _spelled(encoding, _DEPTH)
+    return spelled in _DEPTH and (named_depth or spelled != "mono16")
 
 
 def holds_labels(encoding: str) -> bool:
     """Whether an Image of this encoding can be a mask."""
-    return encoding in _LABELS
+    return _spelled(encoding, _LABELS) in _LABELS
 
 
 def same_frame(a: str, b: str) -> bool:
@@ -328,7 +329,8 @@ def _distortion(model: str, D: Array) -> Array | None:
 
 def _pixels(message: Any, encodings: Mapping[str, np.dtype[Any]], what: str) -> NDArray[Any]:
     """Image -> [H, W] of a one-channel encoding, step padding removed."""
-    encoding, height, width, step = str(message.encoding), int(message.height), int(message.width), int(message.step)
+    encoding, height = _spelled(str(message.encoding), encodings), int(message.height)
+    width, step = int(message.width), int(message.step)
     if encoding not in encodings:
         raise InputError(f"{what}: found encoding {encoding!r}, expected one of {', '.join(encodings)}.", "encoding")
     if height == 0 or width == 0:
@@ -338,6 +340,11 @@ def _pixels(message: Any, encodings: Mapping[str, np.dtype[Any]], what: str) -> 
         raise InputError(f"{what}: found step {step}, expected at least {width * dtype.itemsize} bytes.", "bad_layout")
     data = _buffer(message.data, step * height, what, f"step * height = {step} * {height}")
     return np.ndarray((height, width), dtype, data, 0, (step, dtype.itemsize))
+
+
+def _spelled(encoding: str, encodings: Iterable[str]) -> str:
+    """The one of ``encodings`` that differs from an encoding in small and large letters alone, else the encoding as it is."""
+    return next((known for known in encodings if known.lower() == encoding.strip().lower()), encoding)
 
 
 def _buffer(data: Any, expected: int, what: str, formula: str) -> NDArray[np.uint8]:

@@ -212,10 +212,14 @@ def _encoding_of(recording: Recording, topic: str) -> str:
 def _all_there_is(recording: Recording) -> str:
     """The recording's topics in words, images with their encodings and all that could measure first."""
     images = _of(recording, IMAGE, COMPRESSED)
-    told = [f"{t} (encoding {_encoding_of(recording, t)!r})" for t in images]
+    told = [f"{t} (encoding {_encoding_of(recording, t)!r}{_why_none(t)})" for t in images]
     others = [t for t in sorted(recording.topics) if t not in images]
     others.sort(key=lambda t: recording.topics[t] not in (INFO, POINTS))
     return listed([*told, *(f"{t} ({recording.topics[t]})" for t in others)]) or "no topic"
+
+
+def _why_none(image: str) -> str:
+    return ", named as something else than depth" if _content(image) == "other" else ""
 
 
 def _one(role: str, topics: Sequence[str], notes: list[str]) -> Any:

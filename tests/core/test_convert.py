@@ -362,6 +362,14 @@ def test_the_jacobian_of_the_lens_is_its_derivative():
         np.testing.assert_allclose(jacobian[..., axis], slope, atol=1e-7)
 
 
+@pytest.mark.parametrize("encoding", ["16uc1", "16UC1 ", "MONO16"])
+def test_encodings_in_other_letters_are_the_same(encoding):
+    pixels = np.array([[1, 800, 900]], np.uint16)
+    np.testing.assert_allclose(convert.depth_from_image(image_message(pixels, encoding)), pixels / 1000.0)
+    np.testing.assert_array_equal(convert.labels_from_image(image_message(pixels, encoding)), pixels)
+    assert convert.holds_depth(encoding, True) and convert.holds_labels(encoding)
+
+
 def test_grey_of_16_bits_on_a_topic_of_depth_is_millimetres():
     pixels = np.array([[0, 800, 65535]], np.uint16)
     depths = [convert.depth_from_image(image_message(pixels, encoding)) for encoding in ("16UC1", "mono16")]

@@ -54,7 +54,7 @@ def test_what_is_named_as_something_else_is_no_depth(tmp_path, other):
 
 
 def test_what_is_named_as_something_else_is_not_taken_even_alone(tmp_path):
-    with pytest.raises(InputError, match=r"found /a/confidence_map \(encoding '32FC1'\)"):
+    with pytest.raises(InputError, match=r"/a/confidence_map \(encoding '32FC1', named as something else than depth\)"):
         bag_of(tmp_path, {"/a/confidence_map": (metres(), "32FC1", "camera")}, {"/a/camera_info": "camera"})
     bag = bag_frames(tmp_path / "drive", topics={"depth": "/a/confidence_map"})
     assert len(list(bag)) == 2, "named, it serves"
