@@ -98,7 +98,9 @@ def parser() -> argparse.ArgumentParser:
     new = commands.add_parser("add-object", help="make an object folder from a mesh")
     new.add_argument("mesh", type=Path, metavar="MESH", help="PLY, OBJ, STL, OFF, GLB, GLTF or 3MF")
     new.add_argument("--name", required=True, metavar="N", help="lower-case words joined by '_'")
-    new.add_argument("--units", choices=("mm", "m"), help="what the mesh's numbers mean")
+    new.add_argument(
+        "--units", choices=("m", "mm", "cm", "in"), help="what the mesh's numbers mean (default: what the file states)"
+    )
     new.add_argument("--bop-id", type=int, metavar="K", help="the object's number in a BOP data set")
     new.add_argument(
         "--symmetry",

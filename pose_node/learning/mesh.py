@@ -10,13 +10,17 @@ import numpy as np
 from scipy.spatial import ConvexHull, QhullError
 from scipy.spatial.distance import pdist
 
-from pose_node.card import DIAMETER_RANGE_M
 from pose_node.errors import MeshError
+from pose_node.learning.stray import without_stray
+from pose_node.learning.units import UNITS_IN_M, unit_in_m
 from pose_node.types import Array
 
-UNITS_IN_M = {"m": 1.0, "mm": 0.001}
 SUFFIXES = (".ply", ".obj", ".stl", ".off", ".glb", ".gltf", ".3mf")
 MAX_FACES = 20_000
+# 3MF names its unit (without one it is millimetres), glTF is metres by definition; the other formats say nothing
+_STATED_IN_M = {
+    "micron": 1e-6, "millimeter": 1e-3, "millimeters": 1e-3, "centimeter": 1e-2, "inch": 0.0254, "foot": 0.3048, "meter": 1.0,
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -35,14 +39,14 @@ class Mesh:
 def load_mesh(path: str | Path, units: str | None = None) -> Mesh:
     """Read a mesh file; a scene's parts are merged at their places.
 
-    units: "m" or "mm", what the file's numbers mean. Without it they are taken as metres if that gives a diameter
-           that an object can have, and ``notes`` says so.
+    units: one of ``UNITS_IN_M``, what the file's numbers mean. Without it the file's own word counts, and where the format
+           has none, metres if no other unit gives a diameter that an object can have; ``notes`` says so.
     Raises MeshError when the file cannot be read, holds no surface, or cannot have the size that its units give.
     """
     path = Path(path)
     if units is not None and units not in UNITS_IN_M:
         raise MeshError(f"units: found {units!r}, expected one of {', '.join(UNITS_IN_M)}.")
-    vertices, faces = _read(path)
+    vertices, faces, stated_m = _read(path)
     if len(vertices) == 0 or len(faces) == 0:
         raise MeshError(
             f"{path}: found {len(vertices)} vertices and {len(faces)} faces, expected a surface of triangles."
@@ -57,10 +61,11 @@ def load_mesh(path: str | Path, units: str | None = None) -> Mesh:
     notes: list[str] = []
     diameter = diameter_of(vertices)
     _check_flat(path, vertices, diameter)
-    scale = UNITS_IN_M[units or "m"]
-    _check_size(path, diameter, units)
-    if units is None:
-        notes.append(f"units: none given, taken as metres (diameter {diameter:.4g} m = {1000 * diameter:.4g} mm)")
+    vertices, faces, stray = without_stray(vertices, faces)
+    diameter = diameter_of(vertices) if stray else diameter
+    scale = unit_in_m(path, diameter, units, stated_m, notes)
+    if stray:
+        notes.append(stray.in_words(scale))
     if len(faces) > MAX_FACES:
         notes.append(f"faces: {len(faces)} simplified to about {MAX_FACES}")
         vertices, faces = _simplified(vertices, faces)
@@ -93,7 +98,8 @@ def diameter_of(vertices: Array) -> float:
     return float(pdist(vertices).max()) if len(vertices) > 1 else 0.0
 
 
-def _read(path: Path) -> tuple[Array, Any]:
+def _read(path: Path) -> tuple[Array, Any, float | None]:
+    """Vertices, faces, and the unit in metres where the file states it."""
     import trimesh
 
     if not path.is_file():
@@ -109,6 +115,7 @@ def _read(path: Path) -> tuple[Array, Any]:
     except Exception as error:  # each of trimesh's readers has its own errors: all of them mean an unreadable file
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise MeshError(f"{path}: cannot be read as {path.suffix[1:].upper()} ({reason}).") from error
+    stated_m = _stated_m(path, loaded)
     geometry = loaded.to_geometry() if isinstance(loaded, trimesh.Scene) and loaded.geometry else loaded
     if isinstance(geometry, trimesh.points.PointCloud):
         raise MeshError(
@@ -118,7 +125,19 @@ def _read(path: Path) -> tuple[Array, Any]:
         raise MeshError(f"{path}: found no triangles, expected a surface.")
     if path.suffix.lower() == ".stl":
         geometry.merge_vertices()
-    return np.asarray(geometry.vertices, dtype=np.float64), np.asarray(geometry.faces, dtype=np.int64)
+    return np.asarray(geometry.vertices, dtype=np.float64), np.asarray(geometry.faces, dtype=np.int64), stated_m
+
+
+def _stated_m(path: Path, loaded: Any) -> float | None:
+    kind = path.suffix.lower()
+    if kind in (".glb", ".gltf"):
+        return 1.0
+    if kind != ".3mf":
+        return None
+    units = getattr(loaded, "units", None)
+    if units not in _STATED_IN_M:
+        raise MeshError(f"{path}: found the unit {units!r}, expected one of {', '.join(_STATED_IN_M)}.")
+    return _STATED_IN_M[units]
 
 
 def _without_degenerate(vertices: Array, faces: Any) -> tuple[Array, Any]:
@@ -135,19 +154,6 @@ def _check_flat(path: Path, vertices: Array, diameter: float) -> None:
     spread = np.linalg.svd(vertices - vertices.mean(axis=0), compute_uv=False)
     if spread[1] <= 1e-6 * spread[0] or diameter <= 0:
         raise MeshError(f"{path}: all its vertices lie on a line, expected a surface.")
-
-
-def _check_size(path: Path, diameter: float, units: str | None) -> None:
-    low, high = DIAMETER_RANGE_M
-    metres = diameter * UNITS_IN_M[units or "m"]
-    if low <= metres <= high:
-        return
-    found = f"{path}: found a diameter of {metres:.4g} m"
-    other = "mm" if (units or "m") == "m" else "m"
-    if low <= diameter * UNITS_IN_M[other] <= high:
-        cause = "probably millimetres" if other == "mm" else "probably metres"
-        raise MeshError(f"{found}, expected {low:g} to {high:g} m: {cause}, pass --units {other}.")
-    raise MeshError(f"{found}, expected {low:g} to {high:g} m in either unit: scale the mesh to metres or millimetres.")
 
 
 def _simplified(vertices: Array, faces: Any) -> tuple[Array, Any]:

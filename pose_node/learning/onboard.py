@@ -114,7 +114,10 @@ def readme(card: ObjectCard, mesh: Mesh, similarity: Similarity, source: str, un
         ("diameter", f"{1000 * card.diameter_m:.1f} mm"),
         ("size along x, y, z", f"{millimetres(high - low)} mm"),
         ("centre in the object frame", f"({', '.join(f'{1000 * v:.1f}' for v in card.centre_m)}) mm"),
-        ("mesh", f"{source}, {len(mesh.faces)} faces, read as {units or 'm'}; the object frame is the mesh's own"),
+        (
+            "mesh",
+            f"{source}, {len(mesh.faces)} faces, read as {units or 'the file states, else m'}; the object frame is the mesh's own",
+        ),
         ("symmetry", "; ".join(symmetry_words(similarity)) or "none"),
         ("may be confused with", "; ".join(confusion_words(similarity)) or "nothing found"),
         ("BOP id", "none" if card.bop_id is None else str(card.bop_id)),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import zipfile
 
 import numpy as np
 import pytest
@@ -11,8 +12,9 @@ pytest.importorskip("trimesh")
 pytest.importorskip("open3d")
 import trimesh
 
+from pose_node.cli import parser
 from pose_node.errors import MeshError
-from pose_node.learning.mesh import MAX_FACES, Mesh, diameter_of, load_mesh, save_mesh
+from pose_node.learning.mesh import MAX_FACES, SUFFIXES, Mesh, diameter_of, load_mesh, save_mesh
 
 pytestmark = pytest.mark.learning
 BOX_M = (0.12, 0.04, 0.03)  # its diagonal is 0.13 m
@@ -22,12 +24,41 @@ def box(scale=1.0):
     return trimesh.creation.box(scale * np.array(BOX_M))
 
 
-@pytest.mark.parametrize("suffix", ["ply", "obj", "stl", "off", "glb", "gltf"])
+def write_3mf(path, mesh, unit="meter"):
+    """As little as a reader needs: one object, built once."""
+    vertices = "".join(f'<vertex x="{x}" y="{y}" z="{z}"/>' for x, y, z in mesh.vertices)
+    triangles = "".join(f'<triangle v1="{a}" v2="{b}" v3="{c}"/>' for a, b, c in mesh.faces)
+    named = f' unit="{unit}"' if unit else ""
+    model = (
+        f'<model{named} xmlns="http://schemas.microsoft.com/3dmanufacturing/core/2015/02"><resources><object id="1">'
+        f"<mesh><vertices>{vertices}</vertices><triangles>{triangles}</triangles></mesh></object></resources>"
+        '<build><item objectid="1"/></build></model>'
+    )
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("3D/3dmodel.model", model)
+
+
+def test_every_format_that_help_names_is_tried():
+    named = {f".{word.strip(',').lower()}" for word in mesh_help().replace(" or ", " ").split()}
+    assert named == set(SUFFIXES) == {f".{suffix}" for suffix in FORMATS}
+
+
+def mesh_help():
+    add_object = parser()._subparsers._group_actions[0].choices["add-object"]
+    return next(action.help for action in add_object._actions if action.dest == "mesh")
+
+
+FORMATS = ["ply", "obj", "stl", "off", "glb", "gltf", "3mf"]
+
+
+@pytest.mark.parametrize("suffix", FORMATS)
 def test_formats(tmp_path, suffix):
     path = tmp_path / f"box.{suffix}"
     if suffix == "gltf":
         for name, content in box().scene().export(file_type="gltf").items():
             (tmp_path / name.replace("model.gltf", "box.gltf")).write_bytes(content)
+    elif suffix == "3mf":
+        write_3mf(path, box())
     else:
         box().export(path)
     mesh = load_mesh(path, "m")
@@ -52,23 +83,104 @@ def test_units_are_never_guessed_silently(tmp_path):
 @pytest.mark.parametrize(
     ("scale", "units", "words"),
     [
-        (1000, None, "found a diameter of 130 m, expected 0.005 to 5 m: probably millimetres, pass --units mm."),
-        (1000, "m", "probably millimetres, pass --units mm."),
-        (1, "mm", "found a diameter of 0.00013 m, expected 0.005 to 5 m: probably metres, pass --units m."),
-        (1e6, None, "in either unit: scale the mesh"),
-        (1e-6, "mm", "in either unit: scale the mesh"),
+        (1000, None, "found a diameter of 130 and no unit, expected 0.005 to 5 m (130 mm, 130 cm = 1.3 m, 130 in = 3.302 m): pass"),
+        (1000, "m", "found a diameter of 130 m with --units m, expected 0.005 to 5 m (130 mm, 130 cm = 1.3 m, 130 in = 3.302 m)"),
+        (30, None, "found a diameter of 3.9 and no unit, expected 0.005 to 5 m (3.9 m, 3.9 cm = 39 mm, 3.9 in = 99.06 mm): pass"),
+        (1, "mm", "found a diameter of 0.13 mm with --units mm, expected 0.005 to 5 m (0.13 m = 130 mm): pass --units."),
+        (1e6, None, "which no unit gives (1.3e+05 m, 1.3e+05 mm = 130 m"),
+        (1e-6, "mm", "which no unit gives"),
     ],
-)
-def test_impossible_sizes_name_the_likely_cause(tmp_path, scale, units, words):
+)  # fmt: skip
+def test_impossible_sizes_name_every_unit_that_fits(tmp_path, scale, units, words):
     box(scale).export(tmp_path / "box.ply")
     with pytest.raises(MeshError) as caught:
         load_mesh(tmp_path / "box.ply", units)
-    assert words in str(caught.value)
+    assert words in str(caught.value) and "probably" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("units", "scale"), [("m", 1), ("mm", 1000), ("cm", 100), ("in", 1 / 0.0254)])
+def test_every_unit(tmp_path, units, scale):
+    box(scale).export(tmp_path / "box.stl")
+    mesh = load_mesh(tmp_path / "box.stl", units)
+    np.testing.assert_allclose(np.ptp(mesh.vertices_m, axis=0), BOX_M, rtol=1e-6)
+    assert mesh.notes == ()
+
+
+@pytest.mark.parametrize(
+    ("unit", "scale"), [("inch", 1 / 0.0254), ("centimeter", 100), ("meter", 1), ("millimeter", 1000), (None, 1000)]
+)
+def test_the_unit_that_a_file_states_is_read(tmp_path, unit, scale):
+    write_3mf(tmp_path / "box.3mf", box(scale), unit)
+    mesh = load_mesh(tmp_path / "box.3mf")
+    np.testing.assert_allclose(np.ptp(mesh.vertices_m, axis=0), BOX_M, rtol=1e-6)
+    assert "as the file states (diameter 130 mm)" in mesh.notes[0]
+
+
+def test_units_against_the_file_are_taken_and_said(tmp_path):
+    write_3mf(tmp_path / "box.3mf", box(100), "inch")
+    mesh = load_mesh(tmp_path / "box.3mf", "cm")
+    assert mesh.diameter_m == pytest.approx(0.13)
+    assert mesh.notes == (
+        "units: --units cm is taken (diameter 130 mm) against what the file states, in (diameter 330.2 mm)",
+    )
+
+
+def test_the_unit_of_a_file_may_be_impossible(tmp_path):
+    box(1000).export(tmp_path / "box.glb")  # millimetres, in a format of metres
+    with pytest.raises(MeshError, match=r"130 m in the file's own unit, m, expected .* \(130 mm, "):
+        load_mesh(tmp_path / "box.glb")
+    assert load_mesh(tmp_path / "box.glb", "mm").diameter_m == pytest.approx(0.13)
+    write_3mf(tmp_path / "box.3mf", box(), "cubit")
+    with pytest.raises(MeshError, match="found the unit 'cubit'"):
+        load_mesh(tmp_path / "box.3mf")
 
 
 def test_unknown_units(tmp_path):
-    with pytest.raises(MeshError, match="found 'inch', expected one of m, mm"):
+    with pytest.raises(MeshError, match="found 'inch', expected one of m, mm, cm, in"):
         load_mesh(tmp_path / "box.ply", "inch")
+
+
+def with_bodies(*others):
+    return trimesh.util.concatenate([box(1000), *others])
+
+
+def triangle(*place):
+    return trimesh.Trimesh(np.array([[0, 0, 0], [4, 0, 0], [0, 4, 0.0]]) + place, [[0, 1, 2]])
+
+
+@pytest.mark.parametrize(
+    ("stray", "words"),
+    [
+        (triangle(1500, 0, 0), "1 of 2 bodies (1 triangles, 0.0"),
+        (
+            trimesh.creation.box((20, 20, 20), trimesh.transformations.translation_matrix((0, -900, 0))),
+            "(12 triangles, ",
+        ),
+        (trimesh.util.concatenate([triangle(0, 0, 400), triangle(0, 0, -500)]), "2 of 3 bodies"),
+    ],
+)
+def test_geometry_far_from_the_part_is_left_out_and_said(tmp_path, stray, words):
+    with_bodies(stray).export(tmp_path / "part.stl")
+    mesh = load_mesh(tmp_path / "part.stl", "mm")
+    assert mesh.diameter_m == pytest.approx(0.13)
+    (note,) = mesh.notes
+    assert note.startswith("stray geometry: ") and words in note and note.endswith("m from the rest, left out")
+
+
+def test_where_the_stray_geometry_is(tmp_path):
+    with_bodies(triangle(1500, 0, 0)).export(tmp_path / "part.stl")
+    (note,) = load_mesh(tmp_path / "part.stl", "mm").notes
+    assert "around (1.5, 0.002, 0) m, 1.44 m from the rest" in note
+
+
+def test_parts_of_several_bodies_are_whole(tmp_path):
+    feet = [trimesh.creation.box((3, 3, 3)).apply_translation((x, 0, -40)) for x in (-50, 50)]
+    with_bodies(*feet).export(tmp_path / "part.stl")
+    mesh = load_mesh(tmp_path / "part.stl", "mm")
+    assert len(mesh.faces) == 36 and mesh.notes == ()
+    with_bodies(box(1000).apply_translation((0, 0, 500))).export(tmp_path / "pair.stl")
+    pair = load_mesh(tmp_path / "pair.stl", "mm")
+    assert len(pair.faces) == 24 and "far geometry: 1 of 2 bodies" in pair.notes[0] and "kept" in pair.notes[0]
 
 
 def test_a_scene_is_merged_where_its_parts_stand(tmp_path):
