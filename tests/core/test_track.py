@@ -312,7 +312,7 @@ def test_detections_say_nothing_against_what_their_frame_did_not_show(block):
     hidden = Rejected("hidden", "block: something nearer stands before it.", "block")
     behind = replace(estimate(score=0.6), evidence=replace(EVIDENCE, occluded=1.0))
     for outcome in (hidden, behind):
-        tracker = tracker_of(block, replace(CONFIG, lost_after_s=100.0))
+        tracker = tracker_of(block, replace(CONFIG, lost_after_s=30.0))
         detect(tracker, 0.0, estimate(score=0.6))
         for i in range(1, 10):
             follow(tracker, i, outcome)
