@@ -76,8 +76,9 @@ def measure(
         node = ros_node.start(ros_node.command([OBJECT], **told), log)
         try:
             robot.run(4.0)  # the node starts, and the post-dated edge begins to cover the present
-            robot.sender.good(_stamp(time.time() - age_s), "arm")
-            robot.run(1.0)
+            for _ in range(2):  # by its second frame a track is confirmed
+                robot.sender.good(_stamp(time.time() - age_s), "arm")
+                robot.run(1.0)
             stamps = []
             for _ in range(FRAMES):
                 stamps.append(robot.sender.good(_stamp(time.time() - age_s), "arm"))

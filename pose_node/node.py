@@ -47,7 +47,7 @@ from pose_node.objects import object_folders
 from pose_node.ros_status import Status, Word
 from pose_node.ros_subscription import Input
 from pose_node.tf_buffer import TfBuffer
-from pose_node.types import Estimate, Rejected, Result, Step, Track
+from pose_node.types import Estimate, Rejected, Result, Step, Track, detection_id
 from pose_node.worker import Worker
 
 _HOUSEKEEPING_S = 0.1
@@ -423,7 +423,12 @@ class PoseNode(LifecycleNode):
         good = [i for i, estimate in enumerate(found) if ros_messages.is_publishable(estimate)]
         estimates = [found[i] for i in good]
         tracks = () if answer.step is None else answer.step.tracks
-        self._publish(header, estimates, answer.ids and [answer.ids[i] for i in good], tracks)
+        ids = (
+            None if answer.shown is None else [detection_id(answer.shown[i].name, answer.shown[i].state) for i in good]
+        )
+        # What one frame showed may be a mistake: only a confirmed track is a pose that a robot may act on.
+        steady = [found[i] for i in good if answer.shown is None or answer.shown[i].state == "confirmed"]
+        self._publish(header, estimates, steady, ids, tracks)
         if answer.step is not None:
             self._status.tracked(tracks)
             self._publish_tf(header.stamp, tracks)
@@ -437,7 +442,7 @@ class PoseNode(LifecycleNode):
             rejected += _out_of_reach(answer.cloud, self.settings.pipeline.segment)
         done_s = time.monotonic()
         total_s, latency_s = done_s - answer.started_s, done_s - frame.arrived_s
-        self._status.answered(len(estimates), rejected, dict(answer.stages_s), total_s, latency_s)
+        self._status.answered(len(steady), rejected, dict(answer.stages_s), total_s, latency_s)
         self._warn_of_header(header)
 
     def _estimate(self, activation: _Activation, frame: Frame, cloud: Cloud) -> _Answer:
@@ -465,18 +470,22 @@ class PoseNode(LifecycleNode):
         if self._detector is not None and "follow" not in step.result.stage_s:
             self._detector.measured(sum(step.result.stage_s.values()))
         pairs = shown(step.tracks, T_fixed_camera)
-        names = [track.name for track, _ in pairs]
-        return _Answer(step.result, tuple(e for _, e in pairs), names, step)
+        return _Answer(step.result, tuple(e for _, e in pairs), tuple(track for track, _ in pairs), step)
 
     def _publish(
-        self, header: Any, estimates: Sequence[Estimate], ids: Sequence[str] | None, tracks: Sequence[Track]
+        self,
+        header: Any,
+        estimates: Sequence[Estimate],
+        steady: Sequence[Estimate],
+        ids: Sequence[str] | None,
+        tracks: Sequence[Track],
     ) -> None:
-        self._send("~/poses", ros_messages.pose_array, header, estimates)
+        self._send("~/poses", ros_messages.pose_array, header, steady)
         self._send("~/detections", ros_messages.detections, header, estimates, self._boxes_m, ids)
         unseen = [t for t in tracks if t.estimate is None and np.isfinite(t.T_fixed_object).all()]
         fixed_frame = self.settings.node.fixed_frame
         self._send("~/markers", ros_messages.markers, header, estimates, self._meshes, ids, unseen, fixed_frame)
-        best = {estimate.object_name: estimate for estimate in reversed(estimates)}
+        best = {estimate.object_name: estimate for estimate in reversed(steady)}
         for name, estimate in best.items():
             self._send(f"~/{name}/pose", ros_messages.pose_stamped, header, estimate)
             self._send(f"~/{name}/pose_with_covariance", ros_messages.pose_with_covariance, header, estimate)
@@ -487,10 +496,10 @@ class PoseNode(LifecycleNode):
         return self.get_fully_qualified_name().lstrip("/") + "/"
 
     def _publish_tf(self, stamp: Any, tracks: Sequence[Track]) -> None:
-        """A frame for each track that is not lost, below the fixed one, under this node's own name: frames are the same for all."""
+        """A frame for each confirmed track, below the fixed one, under this node's own name: frames are the same for all."""
         header = Header(stamp=stamp, frame_id=self.settings.node.fixed_frame)
         for track in tracks:
-            if track.state != "lost" and np.isfinite(track.T_fixed_object).all():
+            if track.state == "confirmed" and np.isfinite(track.T_fixed_object).all():
                 self._send("/tf", ros_messages.tf_message, header, self._own_frames + track.name, track.T_fixed_object)
 
     def _send(self, topic: str, make: Callable[..., Any], *contents: Any) -> None:
@@ -580,11 +589,11 @@ class PoseNode(LifecycleNode):
 
 @dataclass(frozen=True)
 class _Answer:
-    """What the chain made of a frame: the estimates to publish, and with tracks the names of theirs and all there are."""
+    """What the chain made of a frame: the estimates to publish, and with tracks theirs (``shown``, one each) and all there are."""
 
     result: Result
     estimates: Sequence[Estimate] = ()
-    ids: Sequence[str] | None = None
+    shown: Sequence[Track] | None = None
     step: Step | None = None
     stages_s: Mapping[str, float] = field(default_factory=dict)
     started_s: float = 0.0

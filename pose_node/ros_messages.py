@@ -28,7 +28,7 @@ from std_msgs.msg import ColorRGBA, Header
 from visualization_msgs.msg import Marker, MarkerArray
 
 from pose_node import se3
-from pose_node.types import Array, Estimate, Track
+from pose_node.types import Array, Estimate, Track, scored_poses
 
 try:
     import tf2_msgs.msg
@@ -88,25 +88,28 @@ def tf_message(header: Any, child_frame: str, T_header_child: Array) -> Any:
 def detections(
     header: Any, estimates: Sequence[Estimate], boxes_m: Mapping[str, Array], ids: Sequence[str] | None = None
 ) -> Any:
-    """Objects with their boxes as a Detection3DArray. Needs vision_msgs.
+    """Objects with their boxes as a Detection3DArray, alternatives as further hypotheses. Needs vision_msgs.
 
-    boxes_m: object name -> [2, 3] corners of its box in the object frame, ``Surface.box_m``. ids: of their tracks, one each;
-    None where nothing is tracked.
+    boxes_m: object name -> [2, 3] corners of its box in the object frame, ``Surface.box_m``. ids: of their tracks
+    (``detection_id``), one each; None where nothing is tracked.
     """
     array = vision_msgs.msg.Detection3DArray(header=header)
     for i, one in enumerate(estimates):
         T = one.T_camera_object
         low, high = boxes_m[one.object_name]
-        result = vision_msgs.msg.ObjectHypothesisWithPose()
-        result.hypothesis.class_id = one.object_name
-        result.hypothesis.score = float(one.score)
-        result.pose.pose = pose(T)
-        result.pose.covariance = one.covariance.astype(np.float64).ravel()
+        results = []
+        for T_camera_object, score in scored_poses(T, one.score, one.alternatives):
+            result = vision_msgs.msg.ObjectHypothesisWithPose()
+            result.hypothesis.class_id = one.object_name
+            result.hypothesis.score = float(score)
+            result.pose.pose = pose(T_camera_object)
+            result.pose.covariance = one.covariance.astype(np.float64).ravel()
+            results.append(result)
         middle = se3.transform(np.eye(3), (low + high) / 2)
         x, y, z = (float(edge) for edge in high - low)
         box = vision_msgs.msg.BoundingBox3D(center=pose(T @ middle), size=Vector3(x=x, y=y, z=z))
         name = "" if ids is None else ids[i]
-        array.detections.append(vision_msgs.msg.Detection3D(header=header, results=[result], bbox=box, id=name))
+        array.detections.append(vision_msgs.msg.Detection3D(header=header, results=results, bbox=box, id=name))
     return array
 
 

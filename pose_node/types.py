@@ -193,6 +193,11 @@ def track_name(object_name: str, track_id: int) -> str:
     return f"{object_name}_{track_id}"
 
 
+def detection_id(name: str, state: str) -> str:
+    """A track's id in detections: its name where it is confirmed, else with its state: mustard_bottle_1/tentative."""
+    return name if state == "confirmed" else f"{name}/{state}"
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Step:
     """What ``Pipeline.step`` makes of one frame: what was seen in it, and all tracks, the oldest first."""
@@ -200,3 +205,11 @@ class Step:
     result: Result
     tracks: tuple[Track, ...]
     T_fixed_camera: Array
+
+
+def scored_poses(
+    T_camera_object: Array, score: float, alternatives: Sequence[tuple[Array, float]]
+) -> list[tuple[Array, float]]:
+    """An estimate's leading pose with its score, and its alternatives, each with a score as its weight is to the leading one's."""
+    lead = max(1.0 - sum(weight for _, weight in alternatives), 1e-3)
+    return [(T_camera_object, score), *((T, score * min(weight / lead, 1.0)) for T, weight in alternatives)]

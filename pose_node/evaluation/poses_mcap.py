@@ -21,7 +21,7 @@ from pose_node.evaluation import messages
 from pose_node.evaluation.messages import STORE, make
 from pose_node.evaluation.records import EstimateRecord, FrameRecord
 from pose_node.evaluation.run_folder import POSES_FILE
-from pose_node.types import Array
+from pose_node.types import Array, detection_id, scored_poses
 
 _BETWEEN_NS = 1_000_000_000  # from the end of a scene to the next one, where their clocks overlap
 _MARKER = "visualization_msgs/msg/Marker"
@@ -66,9 +66,10 @@ class _Topics:
     def write(self, frames: Iterable[FrameRecord]) -> None:
         for logged_ns, frame in _in_order(frames):
             header = messages.header(frame.stamp_ns, self._camera_frame)
-            poses = [messages.pose(e.T_camera_object) for e in frame.estimates]
+            names = _ids(frame)
+            steady = [e for e, name in zip(frame.estimates, names) if "/" not in name]
+            poses = [messages.pose(e.T_camera_object) for e in steady]
             self._send("poses", logged_ns, make("geometry_msgs/msg/PoseArray", header=header, poses=poses))
-            names = _names(frame)
             found, markers = [], [make(_MARKER, header=header, action=_DELETE_ALL, pose=messages.pose(np.eye(4)))]
             for i, (estimate, name) in enumerate(zip(frame.estimates, names)):
                 box = self._boxes[estimate.object_name]
@@ -78,7 +79,7 @@ class _Topics:
             self._send("detections", logged_ns, detections)
             self._send("markers", logged_ns, make("visualization_msgs/msg/MarkerArray", markers=markers))
             best: dict[str, EstimateRecord] = {}
-            for estimate in frame.estimates:
+            for estimate in steady:
                 best.setdefault(estimate.object_name, estimate)
             for name, estimate in best.items():
                 T, told = estimate.T_camera_object, "geometry_msgs/msg/Pose"
@@ -99,12 +100,14 @@ class _Topics:
 
 
 def _detection(header: Any, estimate: EstimateRecord, name: str, T_object_box: Array, size_m: Array) -> Any:
-    hypothesis = make("vision_msgs/msg/ObjectHypothesis", class_id=estimate.object_name, score=estimate.score)
-    pose = messages.pose_with_covariance(estimate.T_camera_object, estimate.covariance)
-    result = make("vision_msgs/msg/ObjectHypothesisWithPose", hypothesis=hypothesis, pose=pose)
+    results = []
+    for T, score in scored_poses(estimate.T_camera_object, estimate.score, estimate.alternatives):
+        hypothesis = make("vision_msgs/msg/ObjectHypothesis", class_id=estimate.object_name, score=score)
+        pose = messages.pose_with_covariance(T, estimate.covariance)
+        results.append(make("vision_msgs/msg/ObjectHypothesisWithPose", hypothesis=hypothesis, pose=pose))
     centre, size = messages.pose(estimate.T_camera_object @ T_object_box), messages.xyz("Vector3", size_m)
     box = make("vision_msgs/msg/BoundingBox3D", center=centre, size=size)
-    return make("vision_msgs/msg/Detection3D", header=header, results=[result], bbox=box, id=name)
+    return make("vision_msgs/msg/Detection3D", header=header, results=results, bbox=box, id=name)
 
 
 def _markers(
@@ -136,12 +139,12 @@ def _box(corners_m: Array) -> tuple[Array, Array]:
     return se3.transform(np.eye(3), corners_m.mean(axis=0)), corners_m[1] - corners_m[0]
 
 
-def _names(frame: FrameRecord) -> list[str]:
-    """The tracks of the estimates, in their order (``stream.shown``); empty texts where nothing is tracked."""
+def _ids(frame: FrameRecord) -> list[str]:
+    """Of the tracks of the estimates, in their order (``stream.shown``); empty texts where nothing is tracked."""
     seen = [track for track in frame.tracks if track.seen]
     if len(seen) != len(frame.estimates) or any(track.score is None for track in seen):
         return [""] * len(frame.estimates)
-    return [track.name for track in sorted(seen, key=lambda track: -(track.score or 0.0))]
+    return [detection_id(track.name, track.state) for track in sorted(seen, key=lambda track: -(track.score or 0.0))]
 
 
 def _in_order(frames: Iterable[FrameRecord]) -> Iterator[tuple[int, FrameRecord]]:

@@ -122,8 +122,9 @@ class LiveView(Node):
             p, q = result.pose.pose.position, result.pose.pose.orientation
             T = convert.rigid_motion(p, q, "detection", "detection")
             C = np.reshape(result.pose.covariance, (6, 6))
-            state, told = self._states.get(one.id, ("confirmed", ""))
-            shown = Shown(one.id or f"{name}_{counts[name]}", name, T, C, result.hypothesis.score, state, told=told)
+            track, _, state = one.id.partition("/")  # types.detection_id
+            state, told = self._states.get(track, (state or "confirmed", ""))
+            shown = Shown(track or f"{name}_{counts[name]}", name, T, C, result.hypothesis.score, state, told=told)
             seen.append(shown)
         self._later(message, partial(self._draw_objects, convert.stamp_ns(message), seen))
 

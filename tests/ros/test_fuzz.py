@@ -42,6 +42,7 @@ def test_the_node_outlives_anything_and_goes_on(busy, peer, camera, seed):
             assert np.isfinite([p.x, p.y, p.z]).all()
             assert np.linalg.norm([q.x, q.y, q.z, q.w]) == pytest.approx(1.0, abs=1e-9)
     peer.spin(1.2)  # a source that was silent for a second is no longer preferred to the other one
-    answer = peer.wait(camera.send(peer))
+    peer.wait(camera.send(peer))
+    answer = peer.wait(camera.send(peer))  # a track is confirmed by its second frame
     assert answer.header.frame_id == "camera"
     assert len(answer.poses) == 1, f"{OBJECT} after seed {seed}: {peer.values()}"

@@ -123,6 +123,20 @@ def test_a_detection_holds_pose_covariance_and_the_box_of_the_object(seed):
     np.testing.assert_allclose(high, one.T_camera_object @ [*BOXES["mug"][1], 1.0], atol=1e-12)
 
 
+def test_alternatives_are_further_hypotheses_with_scores_as_their_weights():
+    pytest.importorskip("vision_msgs", reason="vision_msgs is not installed")
+    others = tuple((estimate(seed=seed).T_camera_object, weight) for seed, weight in ((2, 0.3), (3, 0.2)))
+    one = replace(estimate(seed=1), alternatives=others)
+    (detection,) = ros_messages.detections(HEADER, [one], BOXES).detections
+    assert [r.pose.pose for r in detection.results] == [
+        ros_messages.pose(T) for T in (one.T_camera_object, others[0][0], others[1][0])
+    ]
+    scores = np.array([r.hypothesis.score for r in detection.results])
+    assert scores[0] == one.score
+    np.testing.assert_allclose(scores / scores[0], [1.0, 0.3 / 0.5, 0.2 / 0.5])
+    assert {r.hypothesis.class_id for r in detection.results} == {"mug"}
+
+
 def test_tracks_have_their_names_as_ids():
     pytest.importorskip("vision_msgs", reason="vision_msgs is not installed")
     found = [estimate(seed=1), estimate(seed=2)]

@@ -57,7 +57,8 @@ def test_latched_transforms_come_to_a_node_that_starts_after_them(
     process.wait_for("active")
     peer.forget()
     peer.spin(1.0)
-    found = peer.wait(masked(peer, camera, START_S))
+    peer.wait(masked(peer, camera, START_S))
+    found = peer.wait(masked(peer, camera, START_S + 0.1))
     assert len(found.poses) == 1, peer.values()
     assert peer.until(lambda: peer.values().get("tf_age_s")) == "static"
 
@@ -78,7 +79,9 @@ def test_foreign_and_odd_stamps_on_tf_cost_no_frame(start, shipped, peer, camera
         ours.publish(message("map", "odom", now + 1.0))
         ours.publish(message("odom", "arm", now))
         if k > 4:  # from where the post-dated edge covers what is asked
-            assert len(peer.wait(masked(peer, camera, now)).poses) == 1, peer.values()
+            assert len(peer.wait(masked(peer, camera, now)).poses) == (k > 5), "from the second frame on: " + str(
+                peer.values()
+            )
     values = peer.values()
     assert not [key for key in values if key.startswith("refused.tf")], values
 
