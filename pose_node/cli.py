@@ -216,6 +216,11 @@ def _say_of_bag(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--fixed-frame", metavar="FRAME", help="of a bag's camera poses (default: the root of its tree)"
     )
+    command.add_argument(
+        "--viewpoint-frame",
+        metavar="FRAME",
+        help="in whose origin the sensor of a bag's point clouds stood, where they were moved to another (default: their own)",
+    )
 
 
 def _node(arguments: Sequence[str]) -> int:

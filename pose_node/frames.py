@@ -12,7 +12,7 @@ import numpy as np
 from pose_node import convert
 from pose_node.cloud import Cloud
 from pose_node.errors import InputError
-from pose_node.types import Masks
+from pose_node.types import Array, Masks
 
 _KEPT = 16  # camera infos and masks kept for a measurement that is still to come
 _WAITING = 8  # measurements that wait for their mask or camera info
@@ -28,11 +28,17 @@ class Frame:
     info: Any = None
     mask: Any = None
 
-    def cloud(self, rectified: bool, depth_scale_mm: float | None = None) -> Cloud:
-        """The measured points; InputError when the messages cannot be meant. depth_scale_mm: as ``convert.depth_from_image``."""
+    def cloud(
+        self, rectified: bool, depth_scale_mm: float | None = None, T_cloud_viewpoint: Array | None = None
+    ) -> Cloud:
+        """The measured points; InputError when the messages cannot be meant. depth_scale_mm: as ``convert.depth_from_image``.
+
+        T_cloud_viewpoint: [4, 4] where the sensor stood in the frame of a PointCloud2, by default at its origin.
+        """
         stamp_ns, frame_id = convert.stamp_ns(self.message), str(self.message.header.frame_id)
         if self.info is None:
-            return Cloud.from_points(convert.points_from_cloud(self.message), stamp_ns=stamp_ns, frame_id=frame_id)
+            viewpoint_m = (0.0, 0.0, 0.0) if T_cloud_viewpoint is None else T_cloud_viewpoint[:3, 3]
+            return Cloud.from_points(convert.points_from_cloud(self.message), viewpoint_m, stamp_ns, frame_id)
         if not convert.same_frame(str(self.info.header.frame_id), frame_id):
             raise InputError(
                 f"camera info: found frame {self.info.header.frame_id!r}, expected the depth image's {frame_id!r}.",
@@ -42,16 +48,20 @@ class Frame:
         camera = convert.camera_from_info(self.info, rectified, (depth_m.shape[0], depth_m.shape[1]))
         return camera.cloud(depth_m, stamp_ns, frame_id)
 
-    def masks(self, cloud: Cloud, names: dict[int, str], objects: tuple[str, ...]) -> Masks | None:
+    def masks(
+        self, cloud: Cloud, names: dict[int, str], objects: tuple[str, ...], viewpoint_frame: str = ""
+    ) -> Masks | None:
         """The masks over ``cloud.shape``; None where no mask is sent. Labels: ``names``, or the only object for any label.
 
+        viewpoint_frame: where the sensor of a point cloud stood that was moved to another frame: masks may be of either.
         Raises InputError for a mask that cannot be meant, and for one of another frame than the measurement: two cameras side by
         side have images of one size, and yet a pixel of one is not that of the other.
         """
         if self.mask is None:
             return None
         found, expected = str(self.mask.header.frame_id), str(self.message.header.frame_id)
-        if not convert.same_frame(found, expected):
+        own = viewpoint_frame and self.info is None and convert.same_frame(found, viewpoint_frame)
+        if not own and not convert.same_frame(found, expected):
             raise InputError(
                 f"mask: found frame {found!r}, expected the measurement's {expected!r} (masks of another camera need depth that is "
                 "aligned to it).",

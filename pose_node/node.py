@@ -143,8 +143,8 @@ class PoseNode(LifecycleNode):
             pipeline=self._pipeline,
             labels=self._labels,
             pairing=Pairing(self.settings.node.sync_wait_s, self._refuse),
-            tf=TfBuffer(self._own_frames) if self._tracks() else None,
-            holding=Holding(self._refuse) if self._tracks() else None,
+            tf=TfBuffer(self._own_frames) if self._needs_tf() else None,
+            holding=Holding(self._refuse) if self._needs_tf() else None,
             begun=threading.Event(),
         )
         self._own_services = self._serve()
@@ -201,8 +201,8 @@ class PoseNode(LifecycleNode):
         load_s = time.monotonic() - begin_s
         # The chain's matrices are small: more threads only wait for each other.
         threadpool_limits(self.settings.pipeline.infer.threads)
-        if self._tracks():
-            _need_tf_messages(node.fixed_frame)
+        if self._needs_tf():
+            _need_tf_messages(node.fixed_frame or node.viewpoint_frame)
         if self._tracks() and self.settings.pipeline.track.detect_beside:
             from pose_node.detector_process import DetectorProcess
 
@@ -227,6 +227,8 @@ class PoseNode(LifecycleNode):
             "threads": self.settings.pipeline.infer.threads,
             "input": node.input,
             "rectified": node.rectified,
+            "viewpoint_frame": node.viewpoint_frame
+            or "none: point clouds were seen from the origin of their own frame",
             "fixed_frame": node.fixed_frame or "none: poses are in the camera's frame, and every frame stands alone",
         }
         told = ", ".join(f"{key} {value}" for key, value in self._status.facts.items())
@@ -252,6 +254,9 @@ class PoseNode(LifecycleNode):
             if not self._worker.wait_idle(_CLEANUP_S):
                 self.get_logger().warning(f"a frame of before is still worked on after {_CLEANUP_S:g} s")
         memory.give_back()
+
+    def _needs_tf(self) -> bool:
+        return self._tracks() or bool(self.settings.node.viewpoint_frame)
 
     def _tracks(self) -> bool:
         return bool(self.settings.node.fixed_frame) and self.settings.pipeline.track.enabled
@@ -346,7 +351,7 @@ class PoseNode(LifecycleNode):
     def _ask(self, what: str, answer: Any) -> Any:
         """A service's wish, which the worker fulfils with the next frame: only it touches the tracks."""
         problem = "" if what != "detect" or self._detector is None else self._detector.condition().problem
-        if self._now is None or self._now.tf is None:
+        if self._now is None or not self._tracks():
             answer.success, answer.message = (
                 False,
                 "found no fixed_frame, expected one: without it there are no tracks.",
@@ -371,10 +376,15 @@ class PoseNode(LifecycleNode):
 
     def _pose_may_come(self, frame: Frame) -> bool:
         """Whether the camera's pose is not known at the frame's stamp, and may still come."""
-        header, fixed_frame = frame.message.header, self.settings.node.fixed_frame
-        stamp_ns = convert.stamp_ns(frame.message)
+        frame_id, stamp_ns = str(frame.message.header.frame_id), convert.stamp_ns(frame.message)
         tf = None if self._now is None else self._now.tf
-        return tf is not None and tf.may_come(fixed_frame, str(header.frame_id), stamp_ns)
+        wanted = [self.settings.node.fixed_frame] if self._tracks() else []
+        wanted += [self.settings.node.viewpoint_frame] if self._moved(frame) else []
+        return tf is not None and any(tf.may_come(target, frame_id, stamp_ns) for target in wanted)
+
+    def _moved(self, frame: Frame) -> bool:
+        """Whether a measurement may be in another frame than its sensor's: depth images never are."""
+        return bool(self.settings.node.viewpoint_frame) and frame.info is None
 
     def _keep_house(self) -> None:
         for source in self._inputs:
@@ -412,7 +422,11 @@ class PoseNode(LifecycleNode):
         if not activation.begun.is_set():
             activation.pipeline.reset()
             activation.begun.set()
-        cloud = frame.cloud(self.settings.node.rectified)
+        T_cloud_viewpoint = None
+        if activation.tf is not None and self._moved(frame):
+            frame_id, stamp_ns = str(frame.message.header.frame_id), convert.stamp_ns(frame.message)
+            T_cloud_viewpoint = activation.tf.lookup(frame_id, self.settings.node.viewpoint_frame, stamp_ns)
+        cloud = frame.cloud(self.settings.node.rectified, T_cloud_viewpoint=T_cloud_viewpoint)
         converted_s = time.monotonic()
         answer = self._estimate(activation, frame, cloud)
         stages = {"convert": converted_s - started_s, **answer.result.stage_s}
@@ -450,12 +464,13 @@ class PoseNode(LifecycleNode):
         pipeline.retune(self.settings.pipeline)
         if not len(cloud):
             return _Answer(Result((), (Rejected("no_points", "the measurement holds no reading."),)))
-        masks = frame.masks(cloud, activation.labels, tuple(pipeline.cards))
+        viewpoint_frame = self.settings.node.viewpoint_frame
+        masks = frame.masks(cloud, activation.labels, tuple(pipeline.cards), viewpoint_frame)
         if masks is not None and not masks:
             return _Answer(
                 Result((), (Rejected("no_labels", "the mask holds none of the labels that name an object."),))
             )
-        if activation.tf is None:
+        if activation.tf is None or not self._tracks():
             result = pipeline.estimate(cloud, masks=masks, objects=self._active)
             return _Answer(result, result.estimates)
         from pose_node.stream import shown
@@ -533,7 +548,7 @@ class PoseNode(LifecycleNode):
         told["active"] = "" if self._now is None else " ".join(sorted(self._active))
         values.update({f"publishers.{s.topic}": self._published(s.topic) for s in self._inputs})
         tf = None if self._now is None else self._now.tf
-        if tf is not None and self._measured is not None:
+        if tf is not None and self._tracks() and self._measured is not None:
             values["tf_age_s"] = self._tf_age(tf, *self._measured)
         clock = Clock(clock_type=ClockType.SYSTEM_TIME) if self._without_clock() else self.get_clock()
         name = self.get_fully_qualified_name()
@@ -614,10 +629,10 @@ def _out_of_reach(cloud: Cloud | None, config: SegmentConfig) -> list[Rejected]:
     return [Rejected("out_of_reach", sentence)]
 
 
-def _need_tf_messages(fixed_frame: str) -> None:
+def _need_tf_messages(frame: str) -> None:
     if ros_messages.tf2_msgs is None:
         raise ConfigError(
-            f"parameter fixed_frame: found {fixed_frame!r} and no package tf2_msgs, which /tf needs: install it (a ROS "
+            f"parameters fixed_frame and viewpoint_frame: found {frame!r} and no package tf2_msgs, which /tf needs: install it (a ROS "
             "installation has it, script/setup makes it), or leave the parameter empty."
         )
 

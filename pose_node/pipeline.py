@@ -19,6 +19,7 @@ from pose_node.segment import segments
 from pose_node.stream import Stream
 from pose_node.timing import timed
 from pose_node.types import Array, Hypothesis, Masks, Rejected, Result, Step
+from pose_node.viewpoint import contradiction
 
 
 class Pipeline:
@@ -74,6 +75,8 @@ class Pipeline:
         scene = Scene(cloud, wanted)
         with timed("segment", clock):
             found, rejected = segments(cloud, masks, wanted, self.config.segment, boxes)
+            doubt = contradiction(cloud)
+            rejected += [doubt] if doubt else []
         with timed("infer", clock):
             clusters = [s for s in found if s.source == "cluster"]
             networks = {name: self.networks[name] for name in wanted}

@@ -30,6 +30,10 @@ class NodeConfig:
     fixed_frame: str = plain(
         "", "frame of /tf in which objects are tracked (its own, of a camera that stands still); empty: no tracking"
     )
+    viewpoint_frame: str = plain(
+        "",
+        "frame of /tf in whose origin the sensor of point clouds stood, where they were moved to another; empty: their own",
+    )
     publish_tf: bool = plain(
         False, "publish a frame for each track on /tf, below fixed_frame: pose_node/mustard_bottle_1"
     )

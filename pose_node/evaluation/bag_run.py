@@ -50,6 +50,7 @@ def evaluate_bag(
     ray: str | None = None,
     complete: bool = True,
     depth_scale_mm: float | None = None,
+    viewpoint_frame: str | None = None,
 ) -> dict[str, Any]:
     """Run the pipeline over a recording and write ``out``; returns the summary.
 
@@ -68,7 +69,9 @@ def evaluate_bag(
         raise InputError(
             "--track: found --jobs or --ray beside it, expected neither: each frame follows from the one before."
         )
-    bag, pipeline = open_bag(path, models, config, names, topics, labels, fixed_frame, realtime, depth_scale_mm)
+    bag, pipeline = open_bag(
+        path, models, config, names, topics, labels, fixed_frame, realtime, depth_scale_mm, viewpoint_frame
+    )
     ids = _by_bop_id(pipeline.cards.values())
     info = RunInfo(
         source=str(path),
@@ -124,18 +127,20 @@ def open_bag(
     fixed_frame: str | None = None,
     realtime: bool = False,
     depth_scale_mm: float | None = None,
+    viewpoint_frame: str | None = None,
 ) -> tuple[BagFrames, Pipeline]:
     """A recording, and the pipeline for the objects that are looked for in it; arguments and errors as of ``evaluate_bag``."""
     folders = object_folders(models, names)
     ids = _by_bop_id(map(load_card, folders))
     names = [f.name for f in folders]
-    bag = bag_frames(path, names, topics, labels, None, fixed_frame, realtime, ids, depth_scale_mm)
+    bag = bag_frames(path, names, topics, labels, None, fixed_frame, realtime, ids, depth_scale_mm, viewpoint_frame)
     return bag, Pipeline.load(folders, config)
 
 
 def _as_read(bag: BagFrames) -> dict[str, Any]:
     """What of a recording was read, and how."""
-    return {**asdict(bag.topics), "fixed_frame": bag.fixed_frame, "depth_scale_mm": bag.depth_scale_mm}
+    frames = {"fixed_frame": bag.fixed_frame, "viewpoint_frame": bag.viewpoint_frame}
+    return {**asdict(bag.topics), **frames, "depth_scale_mm": bag.depth_scale_mm}
 
 
 def _by_bop_id(cards: Iterable[ObjectCard]) -> dict[int, str]:

@@ -50,16 +50,20 @@ class BagFrame(NamedTuple):
 
 
 class Meaning(NamedTuple):
-    """How messages become a frame: ``BagFrames``' rectified, depth_scale_mm, labels and objects."""
+    """How messages become a frame: ``BagFrames``' rectified, depth_scale_mm, labels, objects and viewpoint_frame."""
 
     rectified: bool
     depth_scale_mm: float | None
     labels: Mapping[int, str]
     objects: tuple[str, ...]
+    viewpoint_frame: str
 
 
 class RawFrame(NamedTuple):
-    """A frame as its messages, which are small to send to whoever works on it; the rest as in ``BagFrame``."""
+    """A frame as its messages, which are small to send to whoever works on it; the rest as in ``BagFrame``.
+
+    viewpoint: [4, 4] where a point cloud was seen from, in its own frame, or why that is not known; None: from its origin.
+    """
 
     scene: str
     frame: str
@@ -68,13 +72,17 @@ class RawFrame(NamedTuple):
     dropped: int
     meaning: Meaning
     labels: tuple[BagLabel, ...] = ()
+    viewpoint: Array | Rejected | None = None
 
     def converted(self) -> BagFrame:
         """The frame, converted as the node's worker does; what cannot be meant is a frame with its reason."""
         cloud, masks, refused = None, None, None
         try:
-            cloud = self.messages.cloud(self.meaning.rectified, self.meaning.depth_scale_mm)
-            masks = self.messages.masks(cloud, dict(self.meaning.labels), self.meaning.objects)
+            if isinstance(self.viewpoint, Rejected):
+                raise InputError(self.viewpoint.reason, self.viewpoint.code)
+            cloud = self.messages.cloud(self.meaning.rectified, self.meaning.depth_scale_mm, self.viewpoint)
+            told = (dict(self.meaning.labels), self.meaning.objects, self.meaning.viewpoint_frame)
+            masks = self.messages.masks(cloud, *told)
             if not len(cloud):
                 refused = Rejected("no_points", "the measurement holds no reading.")
             elif masks is not None and not masks:
@@ -94,6 +102,7 @@ class _Measured(NamedTuple):
     frame: Frame
     T_fixed_camera: Array | None
     labels: tuple[BagLabel, ...]
+    viewpoint: Array | Rejected | None
 
 
 class _Waiting(NamedTuple):
@@ -118,6 +127,7 @@ class BagFrames:
     rectified:   as the node's parameter; None: unless the depth topic is named raw and not rect.
     depth_scale_mm: millimetres that a count of 16UC1 or 1.0 of 32FC1 stands for; None: a millimetre and a metre (REP 118), or
                  what a recording of the RealSense SDK says.
+    viewpoint_frame: in whose origin the sensor of point clouds stood, where they were moved to another; None: their own.
     realtime:    drop frames as the node would, whose worker takes the time between two frames of the iteration.
     Raises InputError when the recording cannot be read at all, or holds nothing to measure with.
     """
@@ -133,6 +143,7 @@ class BagFrames:
         realtime: bool = False,
         ids: Mapping[int, str] | None = None,
         depth_scale_mm: float | None = None,
+        viewpoint_frame: str | None = None,
     ) -> None:
         if depth_scale_mm is not None and not 0.0 < depth_scale_mm < math.inf:
             raise InputError(f"depth scale: found {depth_scale_mm:g}, expected millimetres per count, above 0.")
@@ -153,6 +164,11 @@ class BagFrames:
             self._rare_info = self._info_where_rare(recording)
             self._unstamped = self._find_unstamped(recording)
             self.fixed_frame = fixed_frame or self._root(recording)
+            self.viewpoint_frame = None if self.topics.depth else viewpoint_frame
+            if viewpoint_frame and self.topics.depth:
+                self._opening.append(
+                    f"viewpoint frame {viewpoint_frame!r}: not used, as depth images are in their camera's frame."
+                )
             self._opening += [note for note in recording.notes if note not in self._opening]
         self.notes: list[str] = list(self._opening)
 
@@ -186,9 +202,10 @@ class BagFrames:
                 chosen = newest((one.frame.arrived_s, one) for one in measured)
             else:
                 chosen = ((0, one) for one in measured)
-            meaning = Meaning(self._rectified, self.depth_scale_mm, self._labels, self._objects)
+            viewpoint_frame = self.viewpoint_frame or ""
+            meaning = Meaning(self._rectified, self.depth_scale_mm, self._labels, self._objects, viewpoint_frame)
             for number, (dropped, one) in enumerate(chosen):
-                yield RawFrame(one.scene, f"{number:06d}", one.frame, one.T_fixed_camera, dropped, meaning, one.labels)
+                yield RawFrame(one.scene, f"{number:06d}", one.frame, one.T_fixed_camera, dropped, meaning, *one[3:])
             for code, times in refusals.items():
                 self.notes.append(f"{times} times {code}: {sentences[code]}")
             self.notes += [note for note in recording.notes if note not in self.notes]
@@ -300,7 +317,7 @@ class BagFrames:
             stamp_ns, frame_id = convert.stamp_ns(message), str(message.header.frame_id)
             if early and not labels.complete(stamp_ns):
                 return
-            T_fixed_camera = None
+            T_fixed_camera, viewpoint = None, None
             if self.fixed_frame is not None:
                 try:
                     T_fixed_camera = tree.lookup(self.fixed_frame, frame_id, stamp_ns)
@@ -308,7 +325,14 @@ class BagFrames:
                     if error.code != "tf_early" and early:
                         return
                     refuse(error.code, str(error))
-            yield _Measured(scene, held.popleft(), T_fixed_camera, labels.take(stamp_ns, frame_id, tree))
+            if self.viewpoint_frame is not None:
+                try:
+                    viewpoint = tree.lookup(frame_id, self.viewpoint_frame, stamp_ns)
+                except InputError as error:
+                    if error.code != "tf_early" and early:
+                        return
+                    viewpoint = Rejected(error.code, str(error))
+            yield _Measured(scene, held.popleft(), T_fixed_camera, labels.take(stamp_ns, frame_id, tree), viewpoint)
 
     def _root(self, recording: Recording) -> str | None:
         """The root of the camera's tree when all transforms are known: at the beginning it may be the camera's own mount."""

@@ -95,10 +95,8 @@ def _evaluated(options: argparse.Namespace, source: Path, out: Path) -> bool:
     shared = {"jobs": options.jobs, "ray": options.ray, "complete": not options.incomplete_labels}
     if _is_bag(source):
         given = (options.objects, topics_of(options), labels_of(options), options.fixed_frame, options.realtime)
-        scale_mm = options.depth_scale
-        evaluate_bag(
-            source, out, models, options.config, *given, track=options.track, depth_scale_mm=scale_mm, **shared
-        )
+        shared |= {"depth_scale_mm": options.depth_scale, "viewpoint_frame": options.viewpoint_frame}
+        evaluate_bag(source, out, models, options.config, *given, track=options.track, **shared)
         scenery = Scenery(depth_of_bag(source, read_run(out)), *_models(models))
     else:
         if options.track:
@@ -108,6 +106,10 @@ def _evaluated(options: argparse.Namespace, source: Path, out: Path) -> bool:
         if options.depth_scale is not None:
             raise InputError(
                 f"--depth-scale: found {source}, a set of frames, expected a bag: a set states its own scale."
+            )
+        if options.viewpoint_frame is not None:
+            raise InputError(
+                f"--viewpoint-frame: found {source}, a set of frames, expected a bag: a set's frames are their cameras' own."
             )
         given = (options.crops, models, options.config, options.objects, options.symmetries)
         evaluate_folder(source, out, *given, **shared)

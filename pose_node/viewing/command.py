@@ -16,9 +16,11 @@ def view(options: argparse.Namespace) -> int:
         raise InputError("view: found neither or both of a bag and --live, expected one of them.")
     models = options.models or ""
     if options.live:
-        if options.labels or options.fixed_frame or options.config or options.depth_scale is not None:
+        of_bags = (options.labels, options.fixed_frame, options.viewpoint_frame, options.config)
+        if any(of_bags) or options.depth_scale is not None:
             raise InputError(
-                "--live: found --labels, --fixed-frame or --config, or --depth-scale, expected none: the node has its own."
+                "--live: found --labels, --fixed-frame or --config, --viewpoint-frame or --depth-scale, expected none: the node "
+                "has its own."
             )
         from pose_node.viewing.live import view_live
 
@@ -29,7 +31,8 @@ def view(options: argparse.Namespace) -> int:
     from pose_node.viewing.recorded import view_bag
 
     told = (options.objects, topics_of(options), labels_of(options), options.fixed_frame)
-    found = view_bag(options.bag, models, options.config, *told, save=options.save, depth_scale_mm=options.depth_scale)
+    read_as = {"depth_scale_mm": options.depth_scale, "viewpoint_frame": options.viewpoint_frame}
+    found = view_bag(options.bag, models, options.config, *told, save=options.save, **read_as)
     if options.save is not None:
         print(f"written: {options.save}; look at it with: rerun {options.save}")
     return DONE if found else NOTHING_FOUND

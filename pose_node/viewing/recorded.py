@@ -28,13 +28,16 @@ def view_bag(
     save: Path | None = None,
     stream: TextIO | None = None,
     depth_scale_mm: float | None = None,
+    viewpoint_frame: str | None = None,
 ) -> int:
     """Show a recording with its tracks in the viewer, or write a file for it; returns how many frames showed an object.
 
     As ``evaluate_bag``; save: the Rerun file to write, else a viewer is started. Raises as that does, and InputError
     where there is neither a file to write nor a screen.
     """
-    bag, pipeline = open_bag(path, models, config, names, topics, labels, fixed_frame, depth_scale_mm=depth_scale_mm)
+    bag, pipeline = open_bag(
+        path, models, config, names, topics, labels, fixed_frame, False, depth_scale_mm, viewpoint_frame
+    )
     canvas = Canvas(meshes_of([card.folder for card in pipeline.cards.values()]), bag.still, open_viewer(save))
     showing = last_ns = 0
     counts: Counter[str] = Counter()

@@ -62,6 +62,26 @@ def test_point_clouds_need_nothing_else(tmp_path, rng):
     assert all(frame.T_fixed_camera is None for frame in frames)
 
 
+def test_point_clouds_in_another_frame_are_seen_from_the_one_that_is_named(tmp_path, rng):
+    xyz = rng.uniform(0.5, 1.0, (50, 3))
+    messages = []
+    for i in range(3):
+        stamp = START + i * SECOND // 10
+        cloud = points(stamp, xyz)
+        cloud.header.frame_id = "world"
+        messages += [("/points", stamp, cloud), ("/tf", stamp, moved(stamp, 0.1 * (i + 1)))]
+    frames, _ = frames_of(tmp_path, messages, viewpoint_frame="camera")
+    assert [frame.cloud.viewpoint_m[0] for frame in frames] == pytest.approx([0.1, 0.2, 0.3])
+    (lost, *_), _ = frames_of(tmp_path / "unknown", messages, viewpoint_frame="gripper")
+    assert lost.cloud is None and lost.refused.code == "tf_unknown" and "gripper" in lost.refused.reason
+
+
+def test_a_viewpoint_frame_is_of_no_use_to_depth_images(tmp_path):
+    frames, bag = frames_of(tmp_path, depth_recording(), viewpoint_frame="world")
+    assert not frames[0].cloud.viewpoint_m.any()
+    assert bag.notes == ["viewpoint frame 'world': not used, as depth images are in their camera's frame."]
+
+
 def test_compressed_depth(tmp_path):
     messages = []
     for number in range(3):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 pytest.importorskip("rclpy", reason="ROS 2 is not installed")
@@ -44,6 +45,25 @@ def publisher(peer):
 
 def masked(peer, camera, seconds: float):
     return camera.send(peer, mask=camera.mask(), stamp=stamp(seconds))
+
+
+def test_clouds_in_another_frame_are_seen_from_the_viewpoint_frame(start, shipped, peer, camera, publisher, tmp_path):
+    """The cloud stands 0.8 m off its frame's origin, and the masks are the camera's own."""
+    away = message("base", "camera", START_S)
+    away.transforms[0].transform.translation.x = 0.8
+    moved = camera.points()
+    xyz = np.frombuffer(moved.data, np.float32).reshape(-1, 3) + np.float32([0.8, 0.0, 0.0])
+    moved.data = xyz.tobytes()
+    moved.header.frame_id = "base"
+    process = start("pose_node.node", *node_arguments(viewpoint_frame="camera", tf_wait_s="2.0"))
+    process.wait_for("active")
+    peer.forget()
+    static = publisher("/tf_static", LATCHED)
+    static.publish(away)
+    peer.spin(1.0)
+    (pose,) = peer.wait(camera.send(peer, points=moved, stamp=stamp(START_S))).poses
+    assert pose.position.x == pytest.approx(0.8 + camera.truth[0, 3], abs=0.02)
+    assert "rejected.viewpoint" not in peer.until(peer.values)
 
 
 @pytest.mark.parametrize(("reliability", "with_a_volatile_one"), [("best_effort", False), ("auto", True)])

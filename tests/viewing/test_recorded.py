@@ -59,7 +59,10 @@ def test_why_nothing_is_shown_is_said_in_the_terminal_too(models, bag, tmp_path,
         ([], "neither or both of a bag and --live"),
         (["BAG", "--live"], "neither or both of a bag and --live"),
         (["nowhere.mcap", "--save", "a.rrd"], "nowhere.mcap: found nothing there"),
-        (["--live", "--fixed-frame", "world"], "--live: found --labels, --fixed-frame or --config"),
+        (
+            ["--live", "--fixed-frame", "world"],
+            "--live: found --labels, --fixed-frame or --config",
+        ),
         (["BAG", "--labels", "five=mug"], "a mask's value, a whole number"),
     ],
 )
