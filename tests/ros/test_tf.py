@@ -77,9 +77,11 @@ def test_latched_transforms_come_to_a_node_that_starts_after_them(
     process.wait_for("active")
     peer.forget()
     peer.spin(1.0)
-    peer.wait(masked(peer, camera, START_S))
-    found = peer.wait(masked(peer, camera, START_S + 0.1))
-    assert len(found.poses) == 1, peer.values()
+    for k in range(50):  # a busy machine may take seconds until publishers and the node have found each other
+        masked(peer, camera, START_S + 0.2 * k)
+        if peer.until(lambda: any(m.poses for m in peer.heard["poses"]), 1.0, must=False):
+            break
+    assert any(len(m.poses) == 1 for m in peer.heard["poses"]), peer.values()
     assert peer.until(lambda: peer.values().get("tf_age_s")) == "static"
 
 
