@@ -88,7 +88,10 @@ class RawFrame(NamedTuple):
             elif masks is not None and not masks:
                 refused = Rejected("no_labels", "the mask holds none of the labels that name an object.")
         except InputError as error:
-            refused = Rejected(error.code, str(error))
+            sentence = str(error)
+            if error.code == "not_metres" and self.messages.info is not None:
+                sentence = f"{sentence.removesuffix('.')}; --depth-scale says what a count stands for."
+            refused = Rejected(error.code, sentence)
         if refused is not None:
             cloud, masks = None, None
         stamp_ns = convert.stamp_ns(self.messages.message)

@@ -176,7 +176,8 @@ def test_floats_that_are_no_metres_are_said_and_a_depth_scale_mends_them(models,
     bag = write_bag(tmp_path / "drive", in_floats(depth_recording(3), scale))
     out, words = tmp_path / "run", ("--objects", OBJECT, "--models", models)
     assert evaluate(bag, *words, "--out", out) == 3
-    assert f"refused: 3 times not_metres: depth image: {told}" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert f"refused: 3 times not_metres: depth image: {told}" in said and "; --depth-scale says what" in said
     assert told in (out / "run.json").read_text() and told in html.unescape((out / "report.html").read_text())
     assert evaluate(bag, *words, "--out", out, "--depth-scale", 1000.0 / scale) == 3
     run = read_run(out)
