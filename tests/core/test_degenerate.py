@@ -111,7 +111,7 @@ def test_no_surface_is_refused_in_words(pipeline, shape, count, direction, range
 @pytest.mark.parametrize("shape", ["ray", "point", "row", "two points"])
 def test_points_along_one_ray_or_row_are_said_to_be(pipeline, key, shape):
     cloud = Cloud.from_points(shaped(shape, 200, AXES[0], 0.6, 0.0, 0))
-    (refused,) = pipeline.estimate(cloud, **{key: {"block": [np.ones(cloud.shape, bool)]}}).rejected
+    refused, *_ = pipeline.estimate(cloud, **{key: {"block": [np.ones(cloud.shape, bool)]}}).rejected
     assert refused.code == "no_surface"
     assert refused.reason.endswith("points along one ray or one row of rays, expected a surface.")
 
