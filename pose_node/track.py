@@ -72,6 +72,7 @@ class _Record:
     seen_ns: int
     since_ns: int  # not being seen counts from here on: when it was seen last, or began to be looked for
     score: float
+    detected: Array  # T_camera_object of the last detection
     hits: int = 1
     support: float = 0.0  # of later detections, see ``existence``
     state: TrackState = "tentative"
@@ -157,7 +158,9 @@ class Tracker:
                 if i in pairs:
                     record = records[pairs[i]]
                     self._vote(record, estimate, camera, now_ns)
-                    record.support = existence.found(record.support)
+                    if not np.array_equal(estimate.T_camera_object, record.detected):  # else the same measurement again
+                        record.support = existence.found(record.support)
+                    record.detected = estimate.T_camera_object
                     unconfirmed.pop(record.track_id, None)
                 else:
                     self._records.append(self._start(estimate, camera, now_ns))
@@ -198,7 +201,8 @@ class Tracker:
         for T, weight in _modes(estimate):
             modes.append(self._mode(self._as_look(estimate, T, camera, None), weight))
         modes = sorted(modes, key=lambda m: -m.weight)[:_MOST_MODES]
-        record = _Record(self._next_id, estimate.object_name, modes, camera.stamp_ns, now_ns, estimate.score)
+        T = estimate.T_camera_object
+        record = _Record(self._next_id, estimate.object_name, modes, camera.stamp_ns, now_ns, estimate.score, T)
         if camera.stamp_ns == now_ns:
             record.estimate = estimate
         self._next_id += 1
