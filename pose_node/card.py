@@ -8,7 +8,9 @@ network's bytes are checked where they are run.
 from __future__ import annotations
 
 import re
+import struct
 import zipfile
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
@@ -26,6 +28,8 @@ CARD_FILE, MESH_FILE, SURFACE_FILE = "card.yaml", "mesh.ply", "surface.npz"
 CARD_FORMAT = 1
 NAME_PATTERN = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
 DIAMETER_RANGE_M = (0.005, 5.0)
+
+_ARCHIVE = (zipfile.BadZipFile, zlib.error, struct.error)  # what a damaged archive raises
 
 # libyaml's parser is ten times faster where it was built in
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -140,8 +144,9 @@ def load_card(folder: str | Path) -> ObjectCard:
         raise CardError(f"{path}: found the name {values['name']!r}, expected the folder's, {folder.resolve().name!r}.")
     symmetry = values["symmetry"]
     _check_keys(symmetry, {"discrete": list, "axes": list}, f"{path}: symmetry")
-    diameter_m = check_diameter(float(values["diameter_m"]), str(path))
-    mesh_path = folder / values["mesh"]
+    diameter_m = check_diameter(_number(values["diameter_m"]), str(path))
+    mesh_path = _beside(folder, values["mesh"], f"{path}: mesh")
+    _check_network(values.get("network"), folder, f"{path}: network")
     if not mesh_path.is_file():
         raise CardError(f"{mesh_path}: the card names this mesh, but there is no such file.")
     return ObjectCard(
@@ -152,7 +157,7 @@ def load_card(folder: str | Path) -> ObjectCard:
         symmetry=parse_symmetry(symmetry["discrete"], symmetry["axes"], f"{path}: symmetry"),
         confusions=parse_motions(values["confusions"], f"{path}: confusions"),
         confusion_axes=parse_axes(values["confusion_axes"], f"{path}: confusion_axes"),
-        surface=load_surface(folder / values["surface"], diameter_m),
+        surface=load_surface(_beside(folder, values["surface"], f"{path}: surface"), diameter_m),
         mesh_path=mesh_path,
         bop_id=values.get("bop_id"),
         network=values.get("network"),
@@ -193,6 +198,22 @@ def save_card(card: ObjectCard) -> None:
     part.replace(path)
 
 
+def _beside(folder: Path, name: str, where: str) -> Path:
+    """The file of that name in the folder: a card that names files elsewhere would not be the same on another machine."""
+    if name in ("", ".", "..") or any(c in name for c in "/\\\0"):
+        raise CardError(f"{where}: found {name!r}, expected the name of a file in {folder}.")
+    return folder / name
+
+
+def _check_network(network: Mapping[str, Any] | None, folder: Path, where: str) -> None:
+    if network is None:
+        return
+    for key in ("file", "sha256"):
+        if not isinstance(network.get(key), str):
+            raise CardError(f"{where}: {key} is {network.get(key)!r}, expected text, as `pose_node export` writes it.")
+    _beside(folder, network["file"], f"{where}.file")
+
+
 def load_surface(path: Path, diameter_m: float) -> Surface:
     """Read surface.npz and check its shapes, units and normals; raises CardError."""
     try:
@@ -200,7 +221,7 @@ def load_surface(path: Path, diameter_m: float) -> Surface:
             arrays = {key: data[key] for key in data.files}
     except FileNotFoundError as error:
         raise CardError(f"{path}: no such file, expected the object's surface samples.") from error
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, EOFError, TypeError, AttributeError, NotImplementedError, *_ARCHIVE) as error:
         raise CardError(f"{path}: cannot be read ({error}), expected the object's surface samples.") from error
     shapes = {"points_m": (-1, 3), "normals": (-1, 3), "view_directions": (-1, 3), "visible": (-1, -1)}
     if set(arrays) != set(shapes):
@@ -250,7 +271,7 @@ def parse_motions(values: Sequence[Any], where: str) -> Array:
     for i, value in enumerate(values):
         try:
             T = np.array(value, dtype=float)
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, OverflowError) as error:
             raise CardError(f"{where}[{i}]: found {value!r}, expected four rows of four numbers.") from error
         if T.shape != (4, 4) or not np.isfinite(T).all() or not np.allclose(T[3], (0, 0, 0, 1)):
             raise CardError(f"{where}[{i}]: found {value!r}, expected four rows of four numbers, the last 0 0 0 1.")
@@ -275,7 +296,10 @@ def parse_axes(values: Sequence[Any], where: str) -> tuple[Axis, ...]:
         length = float(np.linalg.norm(direction))
         if not 0.99 <= length <= 1.01:
             raise CardError(f"{where}[{i}]: found a direction of length {length:g}, expected a unit vector.")
-        axes.append(Axis(direction / length, _vector(value["origin_m"], f"{where}[{i}].origin_m")))
+        origin_m = _vector(value["origin_m"], f"{where}[{i}].origin_m")
+        if np.abs(origin_m).max() > 2 * DIAMETER_RANGE_M[1]:
+            raise CardError(f"{where}[{i}]: found an origin {np.abs(origin_m).max():g} m away, expected metres.")
+        axes.append(Axis(direction / length, origin_m))
     return tuple(axes)
 
 
@@ -284,7 +308,7 @@ def _read_yaml(path: Path) -> dict[str, Any]:
         values = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
     except OSError as error:
         raise CardError(f"{path}: cannot be read ({error.strerror}), expected an object's card.") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: dates that are none, and no UTF-8
         raise CardError(f"{path}: is not YAML ({str(error).splitlines()[0]}).") from error
     if not isinstance(values, dict):
         raise CardError(f"{path}: found {type(values).__name__}, expected a mapping of facts.")
@@ -310,10 +334,17 @@ def _check_keys(
             raise CardError(f"{where}: {key} is {values[key]!r}, expected {' or '.join(k.__name__ for k in kinds)}.")
 
 
+def _number(value: float) -> float:
+    try:
+        return float(value)
+    except OverflowError:  # an integer of hundreds of digits
+        return float("inf")
+
+
 def _vector(value: Any, where: str) -> Array:
     try:
         vector = np.array(value, dtype=float)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise CardError(f"{where}: found {value!r}, expected three numbers.") from error
     if vector.shape != (3,) or not np.isfinite(vector).all():
         raise CardError(f"{where}: found {value!r}, expected three finite numbers.")

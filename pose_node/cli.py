@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 import time
 from collections import Counter
@@ -26,11 +27,23 @@ from pose_node.errors import InputError, PoseNodeError
 from pose_node.image_files import read_depth, read_mask, size
 from pose_node.types import Array, Estimate, Result
 
-DONE, BAD_INPUT, NOTHING_FOUND, INTERRUPTED = 0, 2, 3, 130
+DONE, BAD_INPUT, NOTHING_FOUND, INTERRUPTED, READER_LEFT = 0, 2, 3, 130, 141
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one subcommand and return its exit code."""
+    """Run one subcommand and return its exit code; a reader of the output that leaves early (``| head``) ends it silently."""
+    try:
+        try:
+            return _run(argv)
+        finally:  # --help leaves by an exception of its own
+            sys.stdout.flush()
+    except BrokenPipeError:
+        # what is still in the buffer would raise again when Python closes the stream
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return READER_LEFT
+
+
+def _run(argv: Sequence[str] | None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     # ros2 run and ros2 launch start lib/pose_node/pose_node without a subcommand; in a shell, that asks for help.
     by_ros = argv is None and not arguments and Path(sys.argv[0]).parent.name == "pose_node"

@@ -4,22 +4,27 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import warnings
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnxruntime as ort
 import torch
 
-from pose_node.card import load_card, save_card
+from pose_node.card import ObjectCard, load_card, save_card
 from pose_node.errors import ModelError
 from pose_node.infer import INPUTS, OUTPUTS
+from pose_node.learning.checkpoint import CHECKPOINT, read_checkpoint
 from pose_node.learning.network import PoseNetwork
-from pose_node.learning.train import CHECKPOINT, FACTS
+from pose_node.learning.train import FACTS
 from pose_node.prepare import CENTRES, POINTS
 
+NETWORK_FILE = "pose.onnx"
 OPSET = 17
+_MEANWHILE = "pose-"  # and the hash: the network's name while the two are exchanged
 _PARITY_REL = 1e-4
 
 
@@ -27,7 +32,7 @@ def export(folder: str | Path) -> Path:
     """Export ``models/<name>``'s averaged weights to ``pose.onnx`` and name it on the card.
 
     Raises ModelError when nothing has been trained, or when ONNX Runtime and torch disagree by more than 1e-4 of an
-    output's largest value; then nothing is written.
+    output's largest value; then nothing is written. Whenever it is stopped, the card names a network that is there.
     """
     folder = Path(folder)
     card = load_card(folder)
@@ -35,8 +40,9 @@ def export(folder: str | Path) -> Path:
     if not (training / FACTS).exists():
         raise ModelError(f"{folder}: found no finished training, expected one (pose_node train {folder}).")
     network = PoseNetwork()
-    network.load_state_dict(torch.load(training / CHECKPOINT, weights_only=True)["averaged"])
+    read_checkpoint(training / CHECKPOINT, lambda content: network.load_state_dict(content["averaged"]))
     network.eval()
+    trained, meshes_seen = _facts(training / FACTS)
     temporary = folder / "pose.onnx.tmp"
     try:
         write_onnx(network, temporary)
@@ -45,23 +51,50 @@ def export(folder: str | Path) -> Path:
             raise ModelError(
                 f"{folder}: exported network differs from torch by {worst:.1e}, expected at most {_PARITY_REL:.0e}."
             )
-        digest = hashlib.sha256(temporary.read_bytes()).hexdigest()
-        temporary.replace(folder / "pose.onnx")
+        network_facts = {
+            "file": NETWORK_FILE,
+            "sha256": hashlib.sha256(temporary.read_bytes()).hexdigest(),
+            "opset": OPSET,
+            "inputs": list(INPUTS),
+            "outputs": list(OUTPUTS),
+            "points": POINTS,
+            "centres": CENTRES,
+            "parity_max_rel": float(f"{worst:.1e}"),
+        }
+        _put(temporary, replace(card, network=network_facts, training=trained, meshes_seen=meshes_seen))
     finally:
         temporary.unlink(missing_ok=True)
-    network_facts = {
-        "file": "pose.onnx",
-        "sha256": digest,
-        "opset": OPSET,
-        "inputs": list(INPUTS),
-        "outputs": list(OUTPUTS),
-        "points": POINTS,
-        "centres": CENTRES,
-        "parity_max_rel": float(f"{worst:.1e}"),
-    }
-    facts = json.loads((training / FACTS).read_text())
-    save_card(replace(card, network=network_facts, training=facts["training"], meshes_seen=tuple(facts["meshes_seen"])))
-    return folder / "pose.onnx"
+    return folder / NETWORK_FILE
+
+
+def _put(network: Path, card: ObjectCard) -> None:
+    """Network and card take the places of the old pair.
+
+    Two files cannot be replaced at once, so the card names the new network by another name while the old file is replaced.
+    """
+    facts = dict(card.network or {})
+    meanwhile = card.folder / f"{_MEANWHILE}{facts['sha256'][:12]}.onnx"
+    shutil.copyfile(network, meanwhile)
+    try:
+        save_card(replace(card, network={**facts, "file": meanwhile.name}))
+        network.replace(card.folder / NETWORK_FILE)
+        save_card(card)
+    finally:
+        in_use = str((load_card(card.folder).network or {}).get("file"))
+        for path in card.folder.glob(f"{_MEANWHILE}*.onnx"):
+            if path.name != in_use:
+                path.unlink()
+
+
+def _facts(path: Path) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """What a finished training wrote for the card; ModelError when it cannot be read."""
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+        return dict(values["training"]), tuple(map(str, values["meshes_seen"]))
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise ModelError(
+            f"{path}: cannot be read ({type(error).__name__}: {error}), expected a finished training's facts."
+        ) from error
 
 
 def write_onnx(network: PoseNetwork, path: Path) -> None:

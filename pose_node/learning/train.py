@@ -16,9 +16,10 @@ from torch.utils.data import DataLoader, Subset
 from tqdm import tqdm
 
 from pose_node.card import ObjectCard, load_card
-from pose_node.errors import ModelError
+from pose_node.errors import InputError, ModelError
 from pose_node.harmonics import rotation_basis
 from pose_node.learning import shapes
+from pose_node.learning.checkpoint import CHECKPOINT, read_checkpoint, save_checkpoint
 from pose_node.learning.dataset import Sample, Views, collate
 from pose_node.learning.loss import losses, total
 from pose_node.learning.mesh import load_mesh
@@ -26,7 +27,6 @@ from pose_node.learning.network import PoseNetwork
 from pose_node.learning.views import TRAINING, ViewSampler
 from pose_node.symmetry import rotation_grid
 
-CHECKPOINT = "checkpoint.pt"
 FACTS = "facts.json"  # written when a run is complete
 _GRID = 3000
 _HELD_OUT = 96
@@ -46,14 +46,24 @@ class Recipe:
     seed: int = 0
     save_every: int = 100  # steps
 
+    def __post_init__(self) -> None:
+        """Raises InputError for a run without a step, and for a seed that is none."""
+        if self.views < self.batch:
+            raise InputError(f"views: found {self.views}, expected at least {self.batch}, which is one step.")
+        if not 0 <= self.seed < 2**32:
+            raise InputError(f"seed: found {self.seed}, expected 0 to {2**32 - 1}.")
+
 
 def train(folder: str | Path, recipe: Recipe = Recipe(), resume: bool = True, workers: int = 1) -> Path:
     """Train ``models/<name>`` and leave the weights in ``training/checkpoint.pt`` and the log beside it.
 
     workers: processes that render; 0 renders between the steps.
 
-    Raises CardError for an incomplete folder, ModelError for a checkpoint of another recipe.
+    Raises CardError for an incomplete folder, InputError for processes below 0, ModelError for a checkpoint of another recipe
+    or none.
     """
+    if workers < 0:
+        raise InputError(f"workers: found {workers}, expected 0 or more.")
     card = load_card(folder)
     out = Path(folder) / "training"
     out.mkdir(exist_ok=True)
@@ -198,19 +208,23 @@ def _save(
         "optimizer": optimizer.state_dict(),
         "state": state,
     }
-    temporary = path.with_suffix(".tmp")
-    torch.save(content, temporary)
-    temporary.replace(path)
+    save_checkpoint(path, content)
 
 
 def _restore(path: Path, recipe: Recipe, network: PoseNetwork, averaged: PoseNetwork, optimizer: Any) -> dict[str, Any]:
-    content = torch.load(path, weights_only=True)
-    if content["recipe"] != vars(recipe):
-        raise ModelError(
-            f"{path}: was made with {content['recipe']}, expected {vars(recipe)} (start afresh with --restart)."
-        )
-    network.load_state_dict(content["network"])
-    averaged.load_state_dict(content["averaged"])
-    optimizer.load_state_dict(content["optimizer"])
-    state: dict[str, Any] = content["state"]
+    def use(content: dict[str, Any]) -> dict[str, Any]:
+        if content["recipe"] != vars(recipe):
+            raise ModelError(
+                f"{path}: was made with {content['recipe']}, expected {vars(recipe)} (start afresh with --restart)."
+            )
+        network.load_state_dict(content["network"])
+        averaged.load_state_dict(content["averaged"])
+        optimizer.load_state_dict(content["optimizer"])
+        return {
+            "step": int(content["state"]["step"]),
+            "seconds": float(content["state"]["seconds"]),
+            "log": list(content["state"]["log"]),
+        }
+
+    state: dict[str, Any] = read_checkpoint(path, use)
     return state

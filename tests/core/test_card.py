@@ -8,6 +8,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from pose_node.card import Axis, ObjectCard, Surface, Symmetry, check_name, load_card, save_card, save_surface
 from pose_node.errors import CardError
@@ -103,6 +105,50 @@ def test_a_symmetry_that_is_no_group_is_completed(card):
     assert len(load_card(card.folder).symmetry.discrete) == 4
 
 
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5) | st.dates(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=5) | st.integers(), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_a_card_with_anything_in_place_of_a_value_is_read_or_refused(card, data):
+    save_card(card)
+    path = card.folder / "card.yaml"
+    values = yaml.safe_load(path.read_text())
+    place = values
+    while True:
+        keys = list(place) if isinstance(place, dict) else list(range(len(place)))
+        key = data.draw(st.sampled_from(keys))
+        inner = place[key]
+        if not (isinstance(inner, (dict, list)) and inner and data.draw(st.booleans())):
+            break
+        place = inner
+    place[key] = data.draw(ANYTHING)
+    path.write_text(yaml.safe_dump(values, allow_unicode=True), encoding="utf-8")
+    try:
+        load_card(card.folder)
+    except CardError as error:
+        assert "\n" not in str(error)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(at=st.integers(0, 10**6), value=st.binary(max_size=6), cut=st.booleans())
+def test_a_damaged_surface_is_read_or_refused(card, at, value, cut):
+    path = card.folder / "surface.npz"
+    save_surface(path, card.surface)
+    content = bytearray(path.read_bytes())
+    at %= len(content)
+    content[at : at + len(value)] = value
+    path.write_bytes(bytes(content[:at] if cut else content))
+    try:
+        load_card(card.folder)
+    except CardError as error:
+        assert str(path) in str(error)
+
+
 def test_writing_again_changes_no_byte(card):
     before = (card.folder / "card.yaml").read_bytes()
     save_card(load_card(card.folder))
@@ -153,6 +199,15 @@ def test_reading_is_fast(card):
         ({"confusion_axes": [3]}, ["confusion_axes[0]", "expected a mapping"]),
         ({"mesh": "other.ply"}, ["other.ply", "no such file"]),
         ({"surface": "other.npz"}, ["other.npz", "no such file"]),
+        ({"network": {}}, ["network", "file is None"]),
+        ({"network": {"file": "pose.onnx"}}, ["network", "sha256 is None"]),
+        ({"network": {"file": "/tmp/pose.onnx", "sha256": "00"}}, ["network.file", "'/tmp/pose.onnx'", "a file in"]),
+        ({"network": {"file": "../other/pose.onnx", "sha256": "00"}}, ["network.file", "a file in"]),
+        ({"mesh": "../other/mesh.ply"}, ["mesh", "'../other/mesh.ply'", "a file in"]),
+        ({"surface": "/surface.npz"}, ["surface", "a file in"]),
+        ({"mesh": ".."}, ["mesh", "a file in"]),
+        ({"diameter_m": 10**400}, ["diameter of inf"]),
+        ({"centre_m": [10**400, 0, 0]}, ["centre_m", "three numbers"]),
     ],
     ids=str,
 )

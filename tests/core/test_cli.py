@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 
@@ -353,6 +354,19 @@ def test_objects_are_added_as_told(monkeypatch, capsys, block):
     out = capsys.readouterr().out
     for words in ("note: units: none given", "symmetry: a half-turn", "confused with: nothing found", "onboarding.png"):
         assert words in out
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["estimate", "--help"], ["add-object", "--help"]])
+def test_a_reader_that_leaves_early_ends_the_command_silently(arguments):
+    code = "import sys; from pose_node.cli import main; sys.exit(main())"
+    read, write = os.pipe()
+    os.close(read)
+    done = subprocess.run([sys.executable, "-c", code, *arguments], stdout=write, stderr=subprocess.PIPE, text=True)
+    os.close(write)
+    assert done.stderr == "" and done.returncode in (
+        cli.DONE,
+        cli.READER_LEFT,
+    )  # argparse keeps a closed pipe to itself
 
 
 def test_a_side_that_is_not_installed_is_named(monkeypatch, capsys):

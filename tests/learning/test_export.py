@@ -16,9 +16,10 @@ from pose_node.config import InferConfig
 from pose_node.errors import ModelError
 from pose_node.infer import INPUTS, OUTPUTS, Network
 from pose_node.learning import export as exporting
+from pose_node.learning.checkpoint import CHECKPOINT
 from pose_node.learning.export import example, export, parity
 from pose_node.learning.network import PoseNetwork
-from pose_node.learning.train import CHECKPOINT, FACTS
+from pose_node.learning.train import FACTS
 from pose_node.prepare import CENTRES, POINTS, prepare
 
 pytestmark = pytest.mark.learning
@@ -135,6 +136,41 @@ def test_an_exporter_that_fails_leaves_nothing_behind(exported, monkeypatch):
     assert (exported / "pose.onnx").read_bytes() == content
     assert (exported / "card.yaml").read_text() == card_text
     assert not (exported / LEFT_BEHIND).exists()
+
+
+@pytest.mark.parametrize("writes", [0, 1, 2])
+@pytest.mark.parametrize("failing", ["save_card", "replace", "facts"])
+def test_stopped_anywhere_the_card_names_a_network_that_is_there(exported, monkeypatch, failing, writes):
+    """The next export is stopped at its n-th write of the card, at the exchange of the files, or by unreadable facts."""
+    finish_training(exported, 0)
+    monkeypatch.setattr(exporting, "write_onnx", lambda network, path: path.write_bytes(b"another network %d" % writes))
+    monkeypatch.setattr(exporting, "parity", lambda network, path: 0.0)
+    before = (exported / "card.yaml").read_bytes()
+    true_save, calls = exporting.save_card, []
+
+    def stopped(card):
+        calls.append(card)
+        if len(calls) > writes:
+            raise KeyboardInterrupt
+        true_save(card)
+
+    if failing == "save_card":
+        monkeypatch.setattr(exporting, "save_card", stopped)
+    elif failing == "replace":
+        monkeypatch.setattr(exporting.Path, "replace", lambda *_: (_ for _ in ()).throw(OSError("disk full")))
+    else:
+        (exported / "training" / FACTS).write_text('{"training": ')
+    try:
+        export(exported)
+    except (KeyboardInterrupt, OSError, ModelError):
+        pass
+    monkeypatch.undo()
+    card = load_card(exported)
+    network = (exported / card.network["file"]).read_bytes()
+    assert hashlib.sha256(network).hexdigest() == card.network["sha256"]
+    assert len(list(exported.glob("*.onnx*"))) <= 2
+    if failing == "facts":
+        assert (exported / "card.yaml").read_bytes() == before
 
 
 def test_nothing_trained_and_training_not_finished(hook_folder):

@@ -300,6 +300,9 @@ def quick(monkeypatch):
     monkeypatch.setattr(onboard, "find_similarity", known)
 
 
+NETWORK = {"file": "pose.onnx", "sha256": "00"}
+
+
 @pytest.fixture
 def trained(tmp_path, quick):
     """A small object that says it was trained."""
@@ -309,7 +312,7 @@ def trained(tmp_path, quick):
     (folder / "pose.onnx").write_bytes(b"network")
     (folder / "training").mkdir()
     (folder / "training" / "log.json").write_text("[]")
-    save_card(replace(done.card, network={"file": "pose.onnx"}, training={"views": 1}, meshes_seen=("box",)))
+    save_card(replace(done.card, network=NETWORK, training={"views": 1}, meshes_seen=("box",)))
     return folder
 
 
@@ -320,7 +323,7 @@ def test_force_keeps_a_training_that_still_holds(trained):
     assert (trained / "pose.onnx").read_bytes() == b"network"
     assert (trained / "training" / "log.json").exists()
     card = load_card(trained)
-    assert card.network == {"file": "pose.onnx"} and card.training == {"views": 1} and card.meshes_seen == ("box",)
+    assert card.network == NETWORK and card.training == {"views": 1} and card.meshes_seen == ("box",)
 
 
 def test_force_drops_a_training_that_does_not_hold_and_says_so(trained):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import shutil
 from dataclasses import replace
@@ -11,10 +12,12 @@ import pytest
 import torch
 
 from pose_node.card import ObjectCard, load_card, save_card
-from pose_node.errors import CardError, ModelError
+from pose_node.errors import CardError, InputError, ModelError
 from pose_node.learning import train as training
+from pose_node.learning.checkpoint import CHECKPOINT
+from pose_node.learning.export import export
 from pose_node.learning.network import PoseNetwork
-from pose_node.learning.train import CHECKPOINT, FACTS, Recipe, clutter_meshes, datasets, schedule, train
+from pose_node.learning.train import FACTS, Recipe, clutter_meshes, datasets, schedule, train
 
 pytestmark = pytest.mark.learning
 TINY = Recipe(views=16, batch=4, warm_up=2, save_every=2)
@@ -114,6 +117,71 @@ def test_the_facts_of_an_earlier_run_do_not_vouch_for_a_new_one(hook_folder, mon
     with pytest.raises(Killed):
         train(hook_folder, TINY, resume=False, workers=0)
     assert not (out / FACTS).exists()
+
+
+@pytest.mark.parametrize("views", [-1, 0, 1, 8, 15])
+def test_a_run_without_a_step_is_refused(views):
+    with pytest.raises(InputError, match=f"views: found {views}, expected at least 16"):
+        Recipe(views=views)
+
+
+def test_numbers_that_are_none_are_refused(hook_folder):
+    with pytest.raises(InputError, match="seed: found -1"):
+        Recipe(seed=-1)
+    with pytest.raises(InputError, match="workers: found -2"):
+        train(hook_folder, TINY, workers=-2)
+
+
+def damaged(kind, whole):
+    if kind == "cut short":
+        return whole[: len(whole) // 2]
+    if kind == "empty":
+        return b""
+    if kind == "another file":
+        return b"solid part\nendsolid part\n"
+    values = {"no dictionary": [1, 2], "other keys": {"weights": torch.zeros(3)}, "other shapes": other_shapes(whole)}[
+        kind
+    ]
+    buffer = io.BytesIO()
+    torch.save(values, buffer)
+    return buffer.getvalue()
+
+
+def other_shapes(whole):
+    content = torch.load(io.BytesIO(whole), weights_only=True)
+    for part in ("network", "averaged"):
+        content[part] = {name: torch.zeros(3, 2) for name in content[part]}
+    return content
+
+
+@pytest.fixture(scope="module")
+def whole_checkpoint():
+    network = PoseNetwork()
+    optimizer = torch.optim.AdamW(network.parameters())
+    buffer = io.BytesIO()
+    weights = network.state_dict()
+    state = {"step": 2, "seconds": 1.0, "log": []}
+    content = {
+        "recipe": vars(TINY),
+        "network": weights,
+        "averaged": weights,
+        "optimizer": optimizer.state_dict(),
+        "state": state,
+    }
+    torch.save(content, buffer)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("kind", ["cut short", "empty", "another file", "no dictionary", "other keys", "other shapes"])
+def test_a_damaged_checkpoint_is_said_by_train_and_by_export(hook_folder, whole_checkpoint, kind):
+    out = hook_folder / "training"
+    out.mkdir()
+    (out / CHECKPOINT).write_bytes(damaged(kind, whole_checkpoint))
+    (out / FACTS).write_text(json.dumps({"training": {}, "meshes_seen": ["hook"]}))
+    for work in (lambda: train(hook_folder, TINY, workers=0), lambda: export(hook_folder)):
+        with pytest.raises(ModelError, match="train again with --restart") as caught:
+            work()
+        assert CHECKPOINT in str(caught.value) and "\n" not in str(caught.value)
 
 
 def test_a_folder_without_a_card(tmp_path):
