@@ -182,3 +182,10 @@ def test_nothing_trained_and_training_not_finished(hook_folder):
         export(hook_folder)
     assert load_card(hook_folder).network is None
     assert not (hook_folder / "pose.onnx").exists()
+
+
+def test_a_network_that_answers_no_numbers_is_not_in_parity(exported):
+    def silent(*inputs):
+        return [value * np.nan for value in weights(0)(*inputs)]
+
+    assert np.isnan(parity(silent, exported / "pose.onnx", clouds=1))
