@@ -14,9 +14,7 @@ import numpy as np
 # right, and what was wrong, for what misleads one detection misleads many of the next.
 _AGAIN_RIGHT, _AGAIN_WRONG = 0.8, 1.0 / 3.0
 _NEVER_AGAIN = 0.12  # share of right tracks that no further detection would find: their view is too hard
-_SLIPS = (
-    0.02  # share of right tracks that leave their object between two detections, however often they were found before
-)
+_SLIPS = 0.02  # share of right tracks that leave their object between two detections, however often they were found
 _LEAST_SCORE = 0.02  # no score is more certain than this, or its complement
 
 LIKELY = float(np.log(3.0))  # right three times as likely as wrong

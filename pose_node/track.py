@@ -203,6 +203,8 @@ class Tracker:
         modes = sorted(modes, key=lambda m: -m.weight)[:_MOST_MODES]
         T = estimate.T_camera_object
         record = _Record(self._next_id, estimate.object_name, modes, camera.stamp_ns, now_ns, estimate.score, T)
+        if estimate.segment.source != "cluster":  # whose mask or box it is has found the object, too
+            record.support = existence.found(0.0)
         if camera.stamp_ns == now_ns:
             record.estimate = estimate
         self._next_id += 1

@@ -35,6 +35,7 @@ def until(condition: Callable[[], object]) -> object:
 @pytest.fixture
 def start() -> Iterator[Callable[..., DetectorProcess]]:
     running: list[DetectorProcess] = []
+    before = set(psutil.Process().children())  # of other tests, where many run in one process
 
     def begin(folder: object) -> DetectorProcess:
         running.append(DetectorProcess([str(folder)], PipelineConfig(), 0.5))
@@ -43,11 +44,11 @@ def start() -> Iterator[Callable[..., DetectorProcess]]:
     yield begin
     for detector in running:
         detector.close()
-    assert not psutil.Process().children()
+    assert not set(psutil.Process().children()) - before
 
 
 def child() -> psutil.Process:
-    (found,) = psutil.Process().children()
+    (found,) = [process for process in psutil.Process().children() if "detector_process" in " ".join(process.cmdline())]
     return found
 
 

@@ -356,3 +356,14 @@ def test_a_motion_of_the_fixed_frame_moves_tracks_with_it(block, seed):
     for one, other in zip(a, b):
         assert np.allclose(M @ one.T_fixed_object, other.T_fixed_object, atol=1e-8)
         assert np.allclose(se3.rotate_covariance(M[:3, :3], one.covariance), other.covariance, atol=1e-10)
+
+
+def test_a_mask_or_a_box_is_evidence_of_its_own(block):
+    """Whoever marks the object has found it, too: even the same frame again and again is enough then."""
+    for source, state in (("mask", "confirmed"), ("cluster", "tentative")):
+        tracker = Tracker({"block": block.card}, TrackConfig())
+        found = estimate(score=0.65)
+        found = replace(found, segment=replace(found.segment, source=source))
+        for t in range(3):
+            (track,) = detect(tracker, float(t), found)
+        assert track.state == state

@@ -31,9 +31,10 @@ def test_a_running_node_is_drawn_as_it_speaks(start, shipped, peer, camera, tmp_
     view.wait_for("drawing in the frame of the camera" if not tracking else "drawing in camera")
     peer.forget()
     for _ in range(6):
-        stamp = camera.send(peer)
-        said = peer.wait(stamp, "pose")
+        stamp = camera.send(peer, mask=camera.mask())
+        peer.wait(stamp)
         peer.spin(0.4)
+    said = peer.wait(stamp, "pose")  # of a track, from when it is confirmed
     assert view.end() == 0, view.output()
     assert node.end() == 0, node.output()
     drawn = column(path, f"/fixed/objects/{OBJECT}_1", "Translation3D")
