@@ -3,7 +3,7 @@
 Two threads: the executor's takes messages and puts them together, the worker's estimates and publishes. Between them
 lies one slot, so the newest frame wins and memory is bounded whatever the rate of the camera. There is one worker as long
 as the node lives, so a pipeline never has two frames at once; what a frame of an earlier activation gives is dropped. With
-a fixed frame objects are tracked in it (``Pipeline.step``), and detections run in a process beside; without one every
+a fixed frame objects are tracked in it (``Pipeline.step``), and detections run in a process of their own; without one every
 frame stands alone.
 """
 
