@@ -272,19 +272,31 @@ def _estimate(options: argparse.Namespace) -> int:
     start = time.perf_counter()
     result = pipeline.estimate(cloud, masks=masks, boxes=boxes)
     seconds = time.perf_counter() - start
+    marked = [mask for given in (masks, boxes) for mask in (given or {}).get(names[0], ())]
+    looked_at = np.logical_or.reduce(marked) if marked else np.ones(depth_m.shape, bool)
+    hints = [] if result.estimates else [_range_line(depth_m[looked_at & (depth_m > 0)])]
     if options.json:
         for estimate in result.estimates:
             print(json.dumps(estimate_values(estimate)))
-        for line in rejected_lines(result):
+        for line in (*rejected_lines(result), *hints):
             print(f"pose_node: {line}", file=sys.stderr)
     else:
-        print("\n".join([*estimate_lines(result), *rejected_lines(result)]))
+        print("\n".join([*estimate_lines(result), *rejected_lines(result), *hints]))
         stages = ", ".join(f"{name} {1000 * s:.0f}" for name, s in result.stage_s.items())
         print(f"{1000 * seconds:.0f} ms on {pipeline.provider} ({stages})")
     if options.picture:
         _draw(options.picture, depth_m, camera.K, pipeline.cards, result)
         print(f"drawn in {options.picture}", file=sys.stderr if options.json else sys.stdout)
     return DONE if result.estimates else NOTHING_FOUND
+
+
+def _range_line(depths_m: Array) -> str:
+    """How far off what was looked at is: a wrong unit shows there."""
+    if not len(depths_m):
+        return "measured: no reading in what was looked at"
+    return (
+        f"measured: a median range of {np.median(depths_m):.3g} m (--depth-scale says how many millimetres a count is)"
+    )
 
 
 def _mask(path: Path, shape: tuple[int, ...]) -> NDArray[np.bool_]:

@@ -88,6 +88,7 @@ def test_nothing_found_is_exit_code_3_with_the_reason(frame, fake, capsys):
     assert run(frame) == 3
     out = capsys.readouterr().out
     assert "nothing found" in out and "rejected: mug: its mask holds 3 measured points." in out
+    assert "measured: a median range of" in out and "--depth-scale" in out, "a wrong unit shows there"
 
 
 def test_the_cloud_is_in_metres_and_the_mask_is_passed_on(frame, fake):
