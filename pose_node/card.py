@@ -21,7 +21,7 @@ import numpy as np
 import yaml
 
 from pose_node.errors import CardError
-from pose_node.group import closed
+from pose_node.group import Axis, closed
 from pose_node.types import Array
 
 CARD_FILE, MESH_FILE, SURFACE_FILE = "card.yaml", "mesh.ply", "surface.npz"
@@ -33,14 +33,6 @@ _ARCHIVE = (zipfile.BadZipFile, zlib.error, struct.error)  # what a damaged arch
 
 # libyaml's parser is ten times faster where it was built in
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Axis:
-    """A line in the object frame: unit ``direction`` [3] through ``origin_m`` [3]."""
-
-    direction: Array
-    origin_m: Array
 
 
 @dataclass(frozen=True, slots=True, eq=False)

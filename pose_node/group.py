@@ -6,7 +6,7 @@ Equality up to symmetry means something only for a group: with a quarter turn al
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -14,13 +14,18 @@ from pose_node.errors import CardError
 from pose_node.se3 import angle, apply, invert, mean_so3, transform
 from pose_node.types import Array
 
-if TYPE_CHECKING:
-    from pose_node.card import Axis
-
 MAX_MOTIONS = 400  # a gear of 200 teeth whose ends can be swapped
 _SAME_RAD = np.radians(0.4)  # less than half of that gear's step, and more than what text rounds away
 _SAME_M = 1e-3
 _EXACT = 1e-6  # groups as good as this stay as they are
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Axis:
+    """A line in the object frame: unit ``direction`` [3] through ``origin_m`` [3]."""
+
+    direction: Array
+    origin_m: Array
 
 
 def closed(discrete: Array, axes: Sequence[Axis], where: str) -> tuple[Array, tuple[Axis, ...]]:
