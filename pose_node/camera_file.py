@@ -1,31 +1,41 @@
 """Camera files as users and data sets have them: intrinsics, and millimetres per depth count where the file says.
 
 Read are BOP's ``cam_K`` and camera.json (fx, fy, cx, cy), ``K`` beside ``resolution`` (MegaPose), Open3D's intrinsics, a ROS
-calibration or a CameraInfo as ``ros2 topic echo`` prints it, what ``rs-enumerate-devices -c`` prints of one stream, and nine
-numbers as text.
+calibration or a CameraInfo as ``ros2 topic echo`` prints it, Kalibr's, nerfstudio's and ORB-SLAM's, what
+``rs-enumerate-devices -c`` prints of one stream, and as text or .npy nine numbers, the twelve of a projection matrix, the sixteen
+of a 4x4 matrix, or fx fy cx cy. A camera may lie anywhere in a file that holds no other one; entries that say the same are one.
 """
 
 from __future__ import annotations
 
+import io
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import yaml
 
+from pose_node import convert
 from pose_node.cloud import checked_intrinsics
 from pose_node.errors import InputError
 from pose_node.types import Array
 
 _EXAMPLE = '{"cam_K": [600, 0, 320, 0, 600, 240, 0, 0, 1], "depth_scale": 1.0}'
 _EXPECTED = f"expected cam_K with nine numbers row by row, as in {_EXAMPLE}, or fx, fy, cx, cy"
-_MATRICES = ("cam_k", "k", "intrinsic_matrix", "camera_matrix")  # keys in lower case
-_DISTORTIONS = ("d", "distortion_coefficients", "dist_coeffs", "dist_coeff", "coeffs", "k1", "k2", "k3", "p1", "p2")
-_FOCAL = (("fx", "fy", "cx", "cy"), ("fx", "fy", "ppx", "ppy"))
+_INTRINSICS = ("intrinsics", "intrinsic", "camera_intrinsics", "cam_intrinsics")
+_MATRICES = ("cam_k", "k", "intrinsic_matrix", "camera_matrix", *_INTRINSICS)  # keys in lower case
+_DISTORTIONS = (
+    *("d", "distortion_coefficients", "distortion_coeffs", "dist_coeffs", "dist_coeff", "coeffs"),
+    *("k1", "k2", "k3", "p1", "p2"),
+)
+_MATRIX_KEYS = {"rows", "cols", "dt", "data"}  # below which ROS and OpenCV keep the numbers of a matrix
+_NPY, _UTF_16 = b"\x93NUMPY", (b"\xff\xfe", b"\xfe\xff")
+_FOCAL = (("fx", "fy", "cx", "cy"), ("fx", "fy", "ppx", "ppy"), ("fl_x", "fl_y", "cx", "cy"))
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,29 +66,77 @@ class CameraFile:
 
 def read_camera(path: Path) -> CameraFile:
     """Read a camera file; raises InputError, which shows an example, for what is none or cannot be valid."""
+    values = _values(path)
+    cameras = list(_cameras(values)) if isinstance(values, Mapping) else []
     try:
-        values = _parsed(path.read_text(encoding="utf-8"), path)
+        read = [_of_entry(entry, path) for entry in cameras] or [_of_entry(values, path)]
+    except InputError as error:
+        raise InputError(str(error) if str(path) in str(error) else f"{path}: {error}", error.code) from None
+    except (TypeError, ValueError, KeyError, AttributeError) as error:
+        raise InputError(f"{path}: found numbers that do not read ({error}), {_EXPECTED}.") from error
+    first = read[0]
+    if any(not np.array_equal(one.K, first.K) or one.depth_scale_mm != first.depth_scale_mm for one in read[1:]):
+        raise InputError(f"{path}: found {len(read)} cameras that differ, expected one: put it into a file of its own.")
+    return first
+
+
+def _values(path: Path) -> Any:
+    try:
+        data = path.read_bytes()
+        if data.startswith(_NPY):
+            return np.load(io.BytesIO(data)).ravel().tolist()
+        return _parsed(data.decode("utf-16" if data.startswith(_UTF_16) else "utf-8-sig"), path)
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}), {_EXPECTED}.") from error
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: is no text, {_EXPECTED}.") from error
-    if isinstance(values, Mapping):
-        # A camera's own entry, where there is one: Open3D keeps a pose beside it, others a name or a scale.
-        cameras = [entry for entry in values.values() if _holds_camera(entry)]
-        values = {**values, **cameras[0]} if len(cameras) == 1 else values
-    try:
-        K, notes = _intrinsics(values, path)
-        keys = {str(key).lower(): value for key, value in values.items()} if isinstance(values, Mapping) else {}
-        return CameraFile(path, checked_intrinsics(K), float(keys.get("depth_scale", 1.0)), _shape(keys), notes)
-    except InputError as error:
-        raise InputError(str(error) if str(path) in str(error) else f"{path}: {error}", error.code) from None
-    except (TypeError, ValueError, KeyError) as error:
-        raise InputError(f"{path}: found numbers that do not read ({error}), {_EXPECTED}.") from error
+    except InputError:
+        raise
+    except (ValueError, EOFError, SyntaxError) as error:
+        raise InputError(f"{path}: cannot be read as .npy ({error}), {_EXPECTED}.") from error
+
+
+def _cameras(values: Any) -> Iterator[Mapping[str, Any]]:
+    """The entries of a file that hold a camera, each with what is said around it: a scale or a size may stand beside it."""
+    if _holds_camera(values):
+        yield values
+        return
+    inner = values.values() if isinstance(values, Mapping) else values if isinstance(values, list) else ()
+    for entry in inner:
+        beside = values.items() if isinstance(values, Mapping) else ()
+        around = {key: value for key, value in beside if value is not entry}
+        yield from ({**around, **camera} for camera in _cameras(entry))
+
+
+def _of_entry(values: Any, path: Path) -> CameraFile:
+    K, notes = _intrinsics(values, path)
+    keys = _keys(values)
+    scale_mm = float(keys.get("depth_scale", 1.0))
+    K, shape = _cut(checked_intrinsics(K), _shape(keys), keys)
+    return CameraFile(path, K, scale_mm, shape, notes)
+
+
+def _cut(K: Array, shape: tuple[int, int] | None, keys: Mapping[str, Any]) -> tuple[Array, tuple[int, int] | None]:
+    """K and the shape of the images that a CameraInfo describes, which may be binned or cut to a region of interest."""
+    roi = {key: int(_keys(keys.get("roi")).get(key, 0)) for key in ("x_offset", "y_offset", "height", "width")}
+    binning = {key: int(keys.get(key, 0)) for key in ("binning_x", "binning_y")}
+    if shape is None or not (any(roi.values()) or max(binning.values()) > 1):
+        return K, shape
+    info = SimpleNamespace(k=K, p=np.zeros(12), d=np.empty(0), distortion_model="", height=shape[0], width=shape[1])
+    camera = convert.camera_from_info(SimpleNamespace(**vars(info), **binning, roi=SimpleNamespace(**roi)))
+    return camera.K, camera.shape
+
+
+def _keys(values: Any) -> dict[str, Any]:
+    """Keys in lower case, without what some tools put before them ("Camera.fx"); none of what has no keys."""
+    items = values.items() if isinstance(values, Mapping) else ()
+    return {str(key).lower().rpartition(".")[2]: value for key, value in items}
 
 
 def _holds_camera(entry: Any) -> bool:
-    keys = {str(key).lower() for key in entry} if isinstance(entry, Mapping) else set()
-    return any(name in keys for name in _MATRICES) or any(keys.issuperset(names) for names in _FOCAL)
+    keys = _keys(entry)
+    named = any(name in keys and not _keys(keys[name]).keys() - _MATRIX_KEYS for name in _MATRICES)
+    return named or any(keys.keys() >= set(names) for names in _FOCAL)
 
 
 def _parsed(text: str, path: Path) -> Any:
@@ -87,7 +145,10 @@ def _parsed(text: str, path: Path) -> Any:
         return json.loads(text)
     except ValueError as error:
         reason = str(error)
-    words = re.sub(r"#.*", "", text).translate(str.maketrans("[](),;", "      ")).split()
+    bare = re.sub(
+        r"#.*|\b(np|numpy)\.|\barray\b|\bdtype=[\w.]+", "", text
+    )  # comments, and what repr writes of an array
+    words = bare.translate(str.maketrans("[](),;", "      ")).split()
     try:
         return [float(word) for word in words]
     except ValueError:
@@ -100,7 +161,7 @@ def _parsed(text: str, path: Path) -> Any:
             return values
     except yaml.YAMLError:
         pass
-    pairs = re.findall(r"^\s*(\w+):\s*(\S.*?)\s*$", text, re.MULTILINE)
+    pairs = re.findall(r"^\s*(\w+)\s*[:=]\s*(\S.*?)\s*$", text, re.MULTILINE)
     if [key.lower() for key, _ in pairs].count("fx") == 1:
         return dict(pairs)
     raise InputError(f"{path}: is not JSON ({reason}), nor YAML, nor nine numbers, {_EXPECTED}.")
@@ -111,18 +172,15 @@ def _intrinsics(values: Any, path: Path) -> tuple[Array, tuple[str, ...]]:
         return _matrix(values, "", path), ()
     if not isinstance(values, Mapping):
         raise InputError(f"{path}: found {type(values).__name__}, {_EXPECTED}.")
-    keys = {str(key).lower(): value for key, value in values.items()}
-    name = next((name for name in _MATRICES if name in keys), None)
+    keys = _keys(values)
+    focal = next((names for names in _FOCAL if all(one in keys for one in names)), None)
+    name = next((name for name in _MATRICES if name in keys and not (focal and name in _INTRINSICS)), None)
     if name is not None:
-        spelt = next(key for key in values if str(key).lower() == name)
-        K = _matrix(keys[name], f"{spelt} ", path)
+        K = _matrix(keys[name], f"{next(key for key in values if name in str(key).lower())} ", path)
         K = K.T if name == "intrinsic_matrix" else K  # Open3D writes column by column
+    elif focal is None:
+        raise InputError(f"{path}: found {', '.join(map(str, list(values)[:5])) or 'no keys'}, {_EXPECTED}.")
     else:
-        focal = next((names for names in _FOCAL if all(one in keys for one in names)), None)
-        if focal is None:
-            several = any(map(_holds_camera, values.values()))
-            hint = " (it holds several, as of each frame: put one of them into a file)" if several else ""
-            raise InputError(f"{path}: found {', '.join(map(str, list(values)[:5])) or 'no keys'}, {_EXPECTED}{hint}.")
         fx, fy, cx, cy = (float(keys[one]) for one in focal)
         K = np.array([[fx, 0.0, cx], [0.0, fy, cy], [0.0, 0.0, 1.0]])
     D = [_data(keys[one]) for one in _DISTORTIONS if one in keys]
@@ -145,15 +203,18 @@ def _rectified(K: Array, D: Array, P: Array, path: Path) -> tuple[Array, tuple[s
 
 
 def _matrix(values: Any, what: str, path: Path) -> Array:
-    """Nine numbers, or the sixteen of a 4x4 matrix that holds them, as [3, 3]."""
+    """Nine numbers, the twelve or sixteen of a 3x4 or 4x4 matrix that holds them, or fx fy cx cy, as [3, 3]."""
     try:
         numbers = _data(values)
     except (TypeError, ValueError):
         numbers = np.empty(0)
-    if numbers.size == 16:
-        whole = numbers.reshape(4, 4)
-        if np.array_equal(whole[3], (0.0, 0.0, 0.0, 1.0)) and not whole[:3, 3].any():
+    if numbers.size in (12, 16):
+        whole = numbers.reshape(-1, 4)
+        if not whole[:3, 3].any() and (len(whole) == 3 or np.array_equal(whole[3], (0.0, 0.0, 0.0, 1.0))):
             return whole[:3, :3]
+    if numbers.size == 4:
+        fx, fy, cx, cy = numbers
+        return np.array([[fx, 0.0, cx], [0.0, fy, cy], [0.0, 0.0, 1.0]])
     if numbers.size != 9:
         shown = str(values) if len(str(values)) < 80 else f"{numbers.size} numbers"
         raise InputError(f"{path}: found {what}{shown}, {_EXPECTED}.")
@@ -173,8 +234,10 @@ def _shape(keys: Mapping[str, Any]) -> tuple[int, int] | None:
     """(height, width) that the file states."""
     if "resolution" in keys:
         height, width = keys["resolution"]
+        if "camera_model" in keys:  # Kalibr's order
+            height, width = width, height
         return int(height), int(width)
-    for height, width in (("height", "width"), ("image_height", "image_width")):
+    for height, width in (("height", "width"), ("image_height", "image_width"), ("h", "w")):
         if keys.get(height) and keys.get(width):
             return int(keys[height]), int(keys[width])
     return None

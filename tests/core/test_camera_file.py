@@ -75,6 +75,41 @@ FILES = {
     "camera info of ros 1": (json.dumps({"D": [0.1], "K": [1.0] * 9, "P": P}), 1.0, None),
     "rs-enumerate-devices": (RS, 1.0, (480, 640)),
     "opencv": (OPENCV, 1.0, None),
+    "text of a projection matrix": (" ".join(map(str, P)), 1.0, None),
+    "fx fy cx cy": ("# fx fy cx cy\n615.5 616 320.25 240.5", 1.0, None),
+    "pairs": ("fx = 615.5\nfy = 616\ncx = 320.25\ncy = 240.5\n", 1.0, None),
+    "numpy's repr": (repr(K), 1.0, None),
+    "notepad": ("\ufeff615.5 0 320.25\r\n0 616 240.5\r\n0 0 1\r\n", 1.0, None),
+    "matrix named intrinsics": (json.dumps({"camera_intrinsics": K.tolist(), "depth_scale": 0.1}), 0.1, None),
+    "nerfstudio": (
+        json.dumps({"fl_x": 615.5, "fl_y": 616.0, "cx": 320.25, "cy": 240.5, "w": 640, "h": 480}),
+        1.0,
+        (480, 640),
+    ),
+    "orb-slam": ("%YAML:1.0\n" + "".join(f"Camera.{key}: {value}\n" for key, value in FOCAL.items()), 1.0, None),
+    "kalibr": (
+        "cam0:\n  camera_model: pinhole\n  intrinsics: [615.5, 616, 320.25, 240.5]\n  resolution: [640, 480]\n",
+        1.0,
+        (480, 640),
+    ),
+    "two levels down": (json.dumps({"camera_data": {**SIZE, "intrinsics": FOCAL}}), 1.0, (480, 640)),
+    "in a list": (json.dumps({"camera_settings": [{"intrinsic_settings": FOCAL}]}), 1.0, None),
+    "frames that say the same": (
+        json.dumps({str(k): {"cam_K": FLAT, "depth_scale": 0.1} for k in range(3)}),
+        0.1,
+        None,
+    ),
+    "binned camera info": (
+        "height: 960\nwidth: 1280\nk: [1231, 0, 640.5, 0, 1232, 481, 0, 0, 1]\nbinning_x: 2\nbinning_y: 2\nroi: {width: 0}\n",
+        1.0,
+        (480, 640),
+    ),
+    "camera info of a region": (
+        "height: 600\nwidth: 800\nk: [615.5, 0, 420.25, 0, 616, 300.5, 0, 0, 1]\n"
+        "roi: {x_offset: 100, y_offset: 60, width: 640, height: 480}\n",
+        1.0,
+        (480, 640),
+    ),
     "opencv as json": (json.dumps({"camera_matrix": K.tolist(), "dist_coeffs": [[0.0] * 5]}), 1.0, None),
 }
 
@@ -97,8 +132,10 @@ def test_every_kind_gives_the_same_camera(tmp_path, kind):
         (ROS + LENS.partition("projection")[0], "distortion .* no projection matrix"),
         (json.dumps({**FOCAL, "k1": 0.1}), "distortion .0.1. and no projection matrix"),
         (json.dumps({"camera_matrix": K.tolist(), "dist_coeffs": [[0.0, 0.2]]}), "distortion"),
+        (json.dumps({"dist_coeffs": [0.1], "intrinsics": FOCAL}), "distortion"),
+        (json.dumps({"depth": FOCAL, "color": {**FOCAL, "cx": 1.0}}), "2 cameras that differ"),
         (RS + RS, "is not JSON .* nor nine numbers"),
-        ("1 2 3 4", "found .*4.*, expected cam_K"),
+        ("1 2 3 4 5", "found .*5.*, expected cam_K"),
         (" ".join(map(str, range(16))), "expected cam_K"),
         (json.dumps({"K": K.tolist(), "resolution": "vga"}), "do not read"),
         (json.dumps({"fx": None, "fy": 1, "cx": 1, "cy": 1}), "do not read"),
@@ -113,7 +150,15 @@ def test_what_is_no_camera_says_so_with_the_file(tmp_path, text, words):
     assert "camera.txt" in str(caught.value) and "\n" not in str(caught.value)
 
 
-def test_a_binary_file_is_no_camera(tmp_path):
-    (tmp_path / "camera.npy").write_bytes(b"\x93NUMPY\xff\xfe")
-    with pytest.raises(InputError, match="is no text"):
-        read_camera(tmp_path / "camera.npy")
+def test_files_of_numpy_and_of_windows_are_read(tmp_path):
+    np.save(tmp_path / "K.npy", K)
+    (tmp_path / "utf16.txt").write_text(str(K), encoding="utf-16")
+    for name in ("K.npy", "utf16.txt"):
+        np.testing.assert_array_equal(read_camera(tmp_path / name).K, K)
+
+
+@pytest.mark.parametrize("data", [b"\x93NUMPY\xff\xfe", b"\xff\xfe\x00", b"\x80\x81\x82"])
+def test_a_binary_file_is_no_camera(tmp_path, data):
+    (tmp_path / "camera").write_bytes(data)
+    with pytest.raises(InputError, match=r"is no text|cannot be read as \.npy"):
+        read_camera(tmp_path / "camera")
