@@ -211,7 +211,7 @@ def test_scales_that_cannot_be_meant(frame, fake, capsys):
         ("{}", "found no keys, expected cam_K"),
         ("{}", 'as in {"cam_K": [600, 0, 320, 0, 600, 240, 0, 0, 1]'),
         ('{"K": 1}', "found K 1, expected cam_K"),
-        (json.dumps({"1": {"cam_K": K}, "2": {"cam_K": K}}), "put one of them into a file"),
+        (json.dumps({"1": {"cam_K": K}, "2": {"cam_K": [2 * k for k in K[:8]] + [1]}}), "found 2 cameras that differ"),
         ('{"cam_K": [1, 2]}', "found cam_K [1, 2], expected cam_K with nine numbers"),
         ('{"cam_K": "none"}', "found cam_K none, expected"),
         (json.dumps({"cam_K": [0.0] * 8 + [1.0]}), "expected positive focal lengths"),
