@@ -13,8 +13,10 @@ from pose_node.errors import InputError
 from pose_node.types import Array, Indices
 
 _LARGEST_16 = int(np.iinfo(np.uint16).max)
-_FLOAT_LARGEST = float(np.finfo(np.float32).max)  # what some drivers and renderers write where they saw nothing
-_FARTHEST_M = 100.0  # beyond any depth camera or indoor lidar: such values are millimetres taken for metres, or junk
+_LARGEST_16_M = 1e-3 * _LARGEST_16  # the same as millimetres that somebody made metres of
+_FARTHEST_M = (
+    100.0  # beyond any depth camera or indoor lidar: such values are millimetres taken for metres, or no readings
+)
 # Closer than any depth camera measures. Of a scene within 10 m, metres that were taken for millimetres are all below.
 _NEAREST_M = 0.01
 _FEWEST = 100  # readings that tell what a scene is; an object of fewer is refused for that
@@ -44,7 +46,7 @@ class Cloud:
     def from_depth(cls, depth_m: Array, K: Array, stamp_ns: int = 0, frame_id: str = "") -> Cloud:
         """Back-project a depth image.
 
-        depth_m: [H, W] metres along the optical axis; 0, negative, NaN, inf and the largest number of 32 bits mean no reading
+        depth_m: [H, W] metres along the optical axis; 0, negative, NaN, inf, beyond 100 m and 65.535 (the largest count, in metres) mean no reading
                  (REP 117, REP 118).
         K:       [3, 3] pinhole intrinsics in pixels; a pixel's centre lies at integer (u, v).
         Raises InputError when a shape, the intrinsics or the units cannot be meant.
@@ -85,7 +87,7 @@ class Cloud:
         """Take bare points [N, 3] in metres seen from ``viewpoint_m`` [3]; rows that are not finite are dropped.
 
         A row that lies at the viewpoint itself is no reading either: drivers write it where there was none. Nor is one
-        whose range overflows.
+        beyond 100 m.
         Raises InputError when a shape or the units cannot be meant.
         """
         points = np.asarray(points_m, dtype=np.float64)
@@ -97,8 +99,9 @@ class Cloud:
         with np.errstate(invalid="ignore", over="ignore", under="ignore"):
             range_m = np.linalg.norm(points - viewpoint, axis=1)
         index = np.flatnonzero((range_m > 0.0) & (range_m < np.inf))
-        points = points[index]
         _check_metres(range_m[index], "points")
+        index = index[range_m[index] <= _FARTHEST_M]
+        points = points[index]
         return cls(points, viewpoint, index, (len(points_m),), None, int(stamp_ns), frame_id)
 
     def __len__(self) -> int:
@@ -140,9 +143,11 @@ def _readings(depth_m: Array) -> tuple[Array, Indices, tuple[int, int]]:
         raise InputError(f"depth image: found {depth.dtype}, expected floats in metres (divide 16UC1 by 1000).")
     flat = depth.ravel()
     with np.errstate(invalid="ignore"):
-        index = np.flatnonzero((flat > 0.0) & (flat < _FLOAT_LARGEST))
+        index = np.flatnonzero((flat > 0.0) & (flat < np.inf))
     z = flat[index].astype(np.float64)
     _check_metres(z, "depth image")
+    seen = (z <= _FARTHEST_M) & (np.abs(z - _LARGEST_16_M) > 1e-5)
+    z, index = z[seen], index[seen]
     return z, index, (depth.shape[0], depth.shape[1])
 
 
