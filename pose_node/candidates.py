@@ -108,9 +108,8 @@ def _costs(spreads: Array, cards: Mapping[str, ObjectCard]) -> Array:
     return out
 
 
-_log_views_of: WeakKeyDictionary[ObjectCard, Array] = (
-    WeakKeyDictionary()
-)  # a card that nobody uses is not kept for this
+# A card that nobody uses is not kept for this.
+_log_views_of: WeakKeyDictionary[ObjectCard, Array] = WeakKeyDictionary()
 
 
 def _log_views(card: ObjectCard) -> Array:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import shutil
+import weakref
 from dataclasses import replace
 from pathlib import Path
 
@@ -335,3 +337,14 @@ def test_a_shipped_network_does_not_see_its_object_in_a_bare_wall(shipped, name)
     depth = 0.9 + 0.002 * rng.normal(size=(120, 160))
     wall = Cloud.from_depth(depth, np.array([[280.0, 0.0, 79.5], [0.0, 280.0, 59.5], [0.0, 0.0, 1.0]]))
     assert refused(shipped(name).estimate(wall)), "with a reason"
+
+
+def test_a_pipeline_that_nobody_uses_leaves_nothing_behind(block, pose):
+    """A node that is cleaned up and configured again and again must not keep the objects of before."""
+    cloud, _ = block.see(pose)
+    pipeline = pipeline_for(block, pose)
+    pipeline.estimate(cloud)
+    card = weakref.ref(pipeline.cards["block"])
+    del pipeline
+    gc.collect()
+    assert card() is None
