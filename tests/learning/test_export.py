@@ -107,6 +107,13 @@ def test_parity_sees_other_weights(exported):
     assert parity(weights(1), exported / "pose.onnx", clouds=2) > 0.01
 
 
+def test_a_network_that_answers_no_numbers_is_not_in_parity(exported):
+    def silent(*inputs):
+        return [value * np.nan for value in weights(0)(*inputs)]
+
+    assert np.isnan(parity(silent, exported / "pose.onnx", clouds=1))
+
+
 def test_a_network_that_differs_is_refused_and_nothing_is_written(exported, monkeypatch):
     """The exporter is made to write other weights than it was given."""
     content, card_text = (exported / "pose.onnx").read_bytes(), (exported / "card.yaml").read_text()
@@ -182,10 +189,3 @@ def test_nothing_trained_and_training_not_finished(hook_folder):
         export(hook_folder)
     assert load_card(hook_folder).network is None
     assert not (hook_folder / "pose.onnx").exists()
-
-
-def test_a_network_that_answers_no_numbers_is_not_in_parity(exported):
-    def silent(*inputs):
-        return [value * np.nan for value in weights(0)(*inputs)]
-
-    assert np.isnan(parity(silent, exported / "pose.onnx", clouds=1))

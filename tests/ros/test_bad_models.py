@@ -11,7 +11,7 @@ pytest.importorskip("rclpy", reason="ROS 2 is not installed")
 
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
-from ros_testing import MODELS, OBJECT, node_arguments
+from ros_testing import MODELS, OBJECT, call, node_arguments
 
 from pose_node.card import load_card
 
@@ -55,16 +55,8 @@ def test_a_managed_node_can_be_put_right(shipped, peer, start, tmp_path):
     network = tmp_path / "models" / OBJECT / "pose.onnx"
     network.unlink()
     process = start("pose_node.node", *node_arguments(autostart="false", models=str(tmp_path / "models")))
-    client = peer.node.create_client(ChangeState, "/pose_node/change_state")
-
-    def configure() -> bool:
-        wish = client.call_async(ChangeState.Request(transition=Transition(id=Transition.TRANSITION_CONFIGURE)))
-        peer.until(wish.done)
-        return wish.result().success
-
-    peer.until(client.service_is_ready)
-    assert not configure()
+    request = ChangeState.Request(transition=Transition(id=Transition.TRANSITION_CONFIGURE))
+    assert not call(peer, ChangeState, "change_state", request, patience_s=10.0).success
     shutil.copy(MODELS / OBJECT / "pose.onnx", network)
-    assert configure()
-    peer.node.destroy_client(client)
+    assert call(peer, ChangeState, "change_state", request, patience_s=60.0).success
     assert process.end() == 0, process.output()
