@@ -14,6 +14,7 @@ import pytest
 from pose_node.card import load_card
 from pose_node.cloud import Cloud
 from pose_node.config import InferConfig, JudgeConfig, PipelineConfig
+from pose_node.demo import recording
 from pose_node.errors import CardError, ConfigError, InputError, ModelError
 from pose_node.pipeline import Pipeline
 from pose_node.se3 import angle, apply, exp_so3, rotate_covariance, transform
@@ -348,3 +349,21 @@ def test_a_pipeline_that_nobody_uses_leaves_nothing_behind(block, pose):
     del pipeline
     gc.collect()
     assert card() is None
+
+
+@pytest.mark.parametrize(("scene", "name"), [("000000", "gelatin_box"), ("000002", "mustard_bottle")])
+def test_one_percent_of_infinities_moves_no_object(scene, name):
+    """Infinities are no readings, and the holes that they leave move a pose by less than the sensor's own noise does."""
+    if name not in TRAINED:
+        pytest.skip(f"models/{name} has no pose.onnx")
+    pipeline = Pipeline.load([MODELS / name])
+    card = pipeline.cards[name]
+    frame = recording.read(scene)[0]
+    mask = frame.mask([number for number, _ in frame.labels].index(card.bop_id))
+    centres = []
+    for seed in range(4):
+        depth_m = frame.depth_m.copy()
+        depth_m[np.random.default_rng(seed).random(depth_m.shape) < 0.01 * (seed > 0)] = np.inf
+        (found,) = pipeline.estimate(Cloud.from_depth(depth_m, frame.K), masks={name: [mask]}).estimates
+        centres.append(apply(found.T_camera_object, card.centre_m[None])[0])
+    assert np.linalg.norm(np.subtract(centres, centres[0]), axis=1).max() < 0.002
