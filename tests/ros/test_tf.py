@@ -146,7 +146,7 @@ def test_what_tf_lacks_is_said_in_words(start, shipped, peer, camera, publisher)
     values = until_heard(
         peer,
         lambda seconds: masked(peer, camera, seconds),
-        lambda: v if "refused.tf_unknown" in (v := peer.values()) else None,
+        lambda: v if "refused.tf_unknown" in (v := peer.values()) and "gripper" in v["tf_age_s"] else None,
     )
     assert values["tf_age_s"] == "transform: found frames base, gripper, expected 'world' among them."
     assert values["level"] != "0"
