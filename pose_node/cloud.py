@@ -14,9 +14,8 @@ from pose_node.types import Array, Indices
 
 _LARGEST_16 = int(np.iinfo(np.uint16).max)
 _LARGEST_16_M = 1e-3 * _LARGEST_16  # the same as millimetres that somebody made metres of
-_FARTHEST_M = (
-    100.0  # beyond any depth camera or indoor lidar: such values are millimetres taken for metres, or no readings
-)
+# Beyond any depth camera or indoor lidar: such values are millimetres taken for metres, or no readings.
+_FARTHEST_M = 100.0
 # Closer than any depth camera measures. Of a scene within 10 m, metres that were taken for millimetres are all below.
 _NEAREST_M = 0.01
 _FEWEST = 100  # readings that tell what a scene is; an object of fewer is refused for that

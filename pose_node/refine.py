@@ -81,9 +81,8 @@ class _Reading:
         """Offsets [N] along the normal in metres, and weights [N]. x, gradient: [N, 3] in the object frame of T [4, 4]."""
         if self._found is None:
             ray = x - (self._viewpoint_m - T[:3, 3]) @ T[:3, :3]
-            range_m = np.maximum(
-                np.sqrt(np.einsum("ni,ni->n", ray, ray)), 1e-9
-            )  # what rounding leaves near the viewpoint
+            # Rounding may leave nothing of it near the viewpoint.
+            range_m = np.maximum(np.sqrt(np.einsum("ni,ni->n", ray, ray)), 1e-9)
             self._found = self._smoothing.of(near, gradient, ray / range_m[:, None], self._smoothing_rad * range_m)
         return self._found
 

@@ -25,7 +25,7 @@ from pose_node.evaluation.source import Frame, Label, depth_image
 from pose_node.evaluation.summarise import summarise
 from pose_node.evaluation.track_figures import track_figures
 from pose_node.evaluation.truth import Truth, truth_of_card
-from pose_node.evaluation.unlabelled import sightings, unlabelled_figures
+from pose_node.evaluation.unlabelled import summarise_unlabelled
 from pose_node.evaluation.workers import workers
 from pose_node.objects import object_folders
 from pose_node.pipeline import Pipeline
@@ -106,10 +106,7 @@ def evaluate_bag(
         if found:
             summary = summarise(info, frames, found, seed)
         else:
-            seen = sightings(frames, pipeline.cards)
-            for sighting in seen:
-                writer.sighting(sighting)
-            summary = unlabelled_figures(frames, seen, list(pipeline.cards), seed)
+            summary = summarise_unlabelled(writer, frames, pipeline.cards, seed)
         summary["all"]["figures"].update(track_figures(frames, seed))
         writer.summary(summary)
     boxes_m = {name: card.surface.box_m for name, card in pipeline.cards.items()}

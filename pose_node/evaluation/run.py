@@ -24,7 +24,7 @@ from pose_node.evaluation.scans import GROUND_TRUTH, Scans
 from pose_node.evaluation.source import Frame, Label, Source
 from pose_node.evaluation.summarise import summarise
 from pose_node.evaluation.truth import Symmetries, Truth, read_info, truth_of_card, truth_of_set
-from pose_node.evaluation.unlabelled import sightings, unlabelled_figures
+from pose_node.evaluation.unlabelled import summarise_unlabelled
 from pose_node.evaluation.workers import workers
 from pose_node.objects import object_folders
 from pose_node.pipeline import Pipeline
@@ -103,10 +103,7 @@ def evaluate_folder(
         if source.has_truth:
             summary = summarise(info, frames, labels, seed)
         else:
-            seen = sightings(frames, pipeline.cards)
-            for sighting in seen:
-                writer.sighting(sighting)
-            summary = unlabelled_figures(frames, seen, list(pipeline.cards), seed)
+            summary = summarise_unlabelled(writer, frames, pipeline.cards, seed)
         writer.info(replace(info, refused=refusals(frames)))
         writer.summary(summary)
     return summary

@@ -15,7 +15,7 @@ import numpy as np
 from pose_node import se3
 from pose_node.card import ObjectCard
 from pose_node.evaluation.intervals import FEWEST, mean_interval, stretches
-from pose_node.evaluation.records import FrameRecord, SightingRecord
+from pose_node.evaluation.records import FrameRecord, RunWriter, SightingRecord
 from pose_node.symmetry import nearest_symmetric
 from pose_node.types import Array
 
@@ -60,6 +60,16 @@ def sightings(frames: Sequence[FrameRecord], cards: Mapping[str, ObjectCard]) ->
         for place, values in zip(one.frames, _values(one, cards[one.object_name])):
             seen.append(SightingRecord(one.scene, records[one.scene][place].frame, one.object_name, number, values))
     return seen
+
+
+def summarise_unlabelled(
+    writer: RunWriter, frames: Sequence[FrameRecord], cards: Mapping[str, ObjectCard], seed: int = 0
+) -> dict[str, Any]:
+    """Write the sightings of a run without labels; its summary, see ``unlabelled_figures``."""
+    seen = sightings(frames, cards)
+    for sighting in seen:
+        writer.sighting(sighting)
+    return unlabelled_figures(frames, seen, list(cards), seed)
 
 
 def unlabelled_figures(
