@@ -82,7 +82,7 @@ setup(
     maintainer_email="pose_node@example.com",
     python_requires=">=3.10",
     packages=find_packages(include=[NAME, f"{NAME}.*"]),
-    package_data={NAME: ["py.typed", *package_files("demo"), *package_files("interfaces")]},
+    package_data={NAME: ["py.typed", *package_files("ros/demo"), *package_files("ros/interfaces")]},
     data_files=shared_data(),
     install_requires=["numpy>=1.21,<3", "scipy>=1.8", "pyyaml", "onnxruntime", "pillow", "threadpoolctl"],
     extras_require={

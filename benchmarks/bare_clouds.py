@@ -24,10 +24,10 @@ import pose_node
 from benchmarks import data, results, rows
 from benchmarks.crops import Crop, crops
 from benchmarks.methods import error_row, hit
-from pose_node.card import load_card
-from pose_node.cloud import Cloud
-from pose_node.evaluation.paired import mean_difference
-from pose_node.se3 import apply, invert
+from pose_node.evaluation.figures.paired import mean_difference
+from pose_node.geometry.se3 import apply, invert
+from pose_node.measurement.cloud import Cloud
+from pose_node.objects.card import load_card
 
 SETS = ("ycbv", "ycbv_demo")
 BOXES = {"box_1_2": 1.2, "box_1_5": 1.5, "box_2_0": 2.0}

@@ -16,9 +16,9 @@ from typing import Any
 
 import numpy as np
 
-from pose_node import se3
+from pose_node.geometry import se3
 
-FIXTURE = Path(__file__).resolve().parents[1] / "tests" / "evaluation" / "bop_agreed.npz"
+FIXTURE = Path(__file__).resolve().parents[1] / "tests" / "benchmarks" / "bop_agreed.npz"
 K = np.array([[572.4, 0.0, 325.3], [0.0, 573.6, 242.0], [0.0, 0.0, 1.0]])
 K_SMALL = np.array([[60.0, 0.0, 23.5], [0.0, 60.0, 17.5], [0.0, 0.0, 1.0]])
 HALF_TURN = [-1, 0, 0, 4, 0, -1, 0, -6, 0, 0, 1, 0, 0, 0, 0, 1]

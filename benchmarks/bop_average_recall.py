@@ -23,13 +23,13 @@ from typing import Any
 import numpy as np
 
 from benchmarks import data, results
-from pose_node import se3
-from pose_node.evaluation.bop import BopFolder
-from pose_node.evaluation.match import match
 from pose_node.evaluation.records import EstimateRecord, FrameRecord
-from pose_node.evaluation.results_csv import ResultsCsv
 from pose_node.evaluation.run_folder import RESULTS
-from pose_node.evaluation.truth import read_info, truth_of_set
+from pose_node.evaluation.runs.match import match
+from pose_node.evaluation.runs.results_csv import ResultsCsv
+from pose_node.evaluation.runs.truth import read_info, truth_of_set
+from pose_node.evaluation.sources.bop import BopFolder
+from pose_node.geometry import se3
 
 KINDS = ("vsd", "mssd", "mspd")
 FIRST_SCENE, OBJECTS = 48, 21

@@ -10,8 +10,8 @@ import numpy as np
 
 from benchmarks import data
 from benchmarks.set_objects import card_name
-from pose_node.cloud import Cloud
-from pose_node.types import Array
+from pose_node.arrays import Array
+from pose_node.measurement.cloud import Cloud
 
 # Frames of one scene of these show one placement, from views that are neighbours or of one moving camera.
 ONE_PLACEMENT_A_SCENE = ("ycbv", "ycbv_demo", "apc_shelf", "m3t_bottle", "visp_cube")
@@ -54,7 +54,7 @@ def crops(set_name: str, object_id: int) -> Iterator[Crop]:
 def _frames(set_name: str) -> Iterator[tuple[str, str, Cloud, list[tuple[int, Any, Array]]]]:
     """(scene, frame, cloud, [(object id, mask, T_camera_object)]) of all frames."""
     if set_name in SCANS:
-        from pose_node.evaluation.scans import Scans
+        from pose_node.evaluation.sources.scans import Scans
 
         for scan in Scans(data.data_folder() / set_name).frames():
             everything = np.ones(scan.cloud.shape, dtype=bool)  # a scan holds nothing but its object

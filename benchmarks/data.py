@@ -17,10 +17,11 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from pose_node import metrics, se3
-from pose_node.card import Axis, Symmetry
-from pose_node.image_files import read_depth
-from pose_node.types import Array
+from pose_node.arrays import Array
+from pose_node.evaluation import metrics
+from pose_node.geometry import se3
+from pose_node.geometry.symmetry import Axis, Symmetry
+from pose_node.measurement.image_files import read_depth
 
 ROOT = Path(__file__).resolve().parents[1]
 MODELS_OF = {"ycbv_demo": "ycbv"}  # sets that come without models of their own

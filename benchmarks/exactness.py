@@ -35,11 +35,12 @@ from scipy.spatial.transform import Rotation
 from benchmarks import data, rendered, results, rows
 from benchmarks.peers import OBJECTS
 from benchmarks.peers.raw_poses import crops
-from pose_node import se3, symmetry
-from pose_node.card import ObjectCard
-from pose_node.cloud import Cloud
-from pose_node.harmonics import rotation_basis
-from pose_node.types import Array, Estimate
+from pose_node.arrays import Array
+from pose_node.geometry import se3, symmetry
+from pose_node.geometry.harmonics import rotation_basis
+from pose_node.measurement.cloud import Cloud
+from pose_node.objects.card import ObjectCard
+from pose_node.types import Estimate
 
 FARTHEST_M = 1.0
 RENDERED_CROPS = 8  # an object
@@ -84,7 +85,7 @@ def compare(found: Estimate | None, base: Estimate | None, T_moved: Array, card:
 
 def network_difference(network: Any, points_m: Array, viewpoint_m: Array, T_moved: Array) -> dict[str, float]:
     """How far the exported network is from turning with its input, and how far its preparation is."""
-    from pose_node.prepare import prepare
+    from pose_node.network.input import prepare
 
     diameter_m, R = network.card.diameter_m, T_moved[:3, :3]
     before = prepare(points_m, viewpoint_m, diameter_m)
@@ -109,9 +110,9 @@ def torch_difference(folder: Path, network: Any, clouds: Sequence[tuple[Array, A
         return None
     import torch
 
-    from pose_node.infer import OUTPUTS
     from pose_node.learning.network import PoseNetwork
-    from pose_node.prepare import prepare
+    from pose_node.network.input import prepare
+    from pose_node.network.session import OUTPUTS
 
     torch.set_num_threads(1)
     model = PoseNetwork()

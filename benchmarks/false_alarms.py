@@ -23,10 +23,10 @@ from typing import Any
 import numpy as np
 
 from benchmarks import data, results, rows
-from pose_node.cloud import Cloud
 from pose_node.config import load
-from pose_node.evaluation.intervals import mean_interval, stretches
-from pose_node.objects import object_folders
+from pose_node.evaluation.figures.intervals import mean_interval, stretches
+from pose_node.measurement.cloud import Cloud
+from pose_node.objects.folders import object_folders
 
 SET = "redkitchen"
 LEAST = 0.3  # candidates of lower coarse score are given up before their score is known

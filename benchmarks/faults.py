@@ -36,7 +36,7 @@ class Sender:
         import rclpy
         from geometry_msgs.msg import PoseArray
 
-        from pose_node.demo import player, recording
+        from pose_node.ros.demo import player, recording
 
         ros_node.be_a_driver()
         rclpy.init(args=[])

@@ -37,10 +37,11 @@ from tqdm import tqdm
 from benchmarks import data, gate_inputs, results, rows
 from benchmarks.gate_inputs import Question
 from benchmarks.rendered import HIT_DEG, HIT_REL, nees, pose_errors
-from pose_node import metrics
-from pose_node.evaluation.intervals import FEWEST, mean_interval, statistic_interval
-from pose_node.evaluation.truth import truth_of_card
-from pose_node.types import Array, Estimate, Result
+from pose_node.arrays import Array
+from pose_node.evaluation import metrics
+from pose_node.evaluation.figures.intervals import FEWEST, mean_interval, statistic_interval
+from pose_node.evaluation.runs.truth import truth_of_card
+from pose_node.types import Estimate, Result
 
 PARTS = ("rendered", "demo", "wrong_name", "demo_whole", "dev", "dev_whole")
 RIGHT_REL = 0.1  # MSSD over the diameter

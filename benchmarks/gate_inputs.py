@@ -18,10 +18,10 @@ from tqdm import trange
 
 from benchmarks import data
 from benchmarks.crops import ONE_PLACEMENT_A_SCENE
-from pose_node.card import ObjectCard, load_card
-from pose_node.cloud import Cloud
-from pose_node.demo import recording
-from pose_node.types import Array
+from pose_node.arrays import Array
+from pose_node.measurement.cloud import Cloud
+from pose_node.objects.card import ObjectCard, load_card
+from pose_node.ros.demo import recording
 
 VIEWS = 200
 FIRST_SEED = 710_000  # seeds that neither training nor another benchmark has

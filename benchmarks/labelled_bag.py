@@ -21,14 +21,14 @@ from typing import Any
 import numpy as np
 from rosbags.rosbag2 import StoragePlugin, Writer
 
-from pose_node import se3
-from pose_node.card import load_card
-from pose_node.demo import recording
-from pose_node.evaluation import messages
-from pose_node.evaluation.messages import STORE, make
-from pose_node.evaluation.ply import read_ply
-from pose_node.evaluation.raster import render
-from pose_node.types import Array
+from pose_node.arrays import Array
+from pose_node.evaluation.runs import messages
+from pose_node.evaluation.runs.messages import STORE, make
+from pose_node.evaluation.runs.raster import render
+from pose_node.evaluation.sources.ply import read_ply
+from pose_node.geometry import se3
+from pose_node.objects.card import load_card
+from pose_node.ros.demo import recording
 
 FRAME, MOUNT, WORLD = "camera_depth_optical_frame", "camera_link", "world"
 STEP_NS = 200_000_000

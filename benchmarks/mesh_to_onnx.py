@@ -18,7 +18,7 @@ from pathlib import Path
 
 from benchmarks import data, results
 from benchmarks.peers import OBJECTS
-from pose_node.card import load_card
+from pose_node.objects.card import load_card
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -14,12 +14,13 @@ import numpy as np
 from benchmarks import real, results
 from benchmarks.crops import Crop
 from benchmarks.peers.worker import Answer, Worker, make_quietly
-from pose_node.card import ObjectCard
+from pose_node.arrays import Array
 from pose_node.config import SegmentConfig
-from pose_node.refine import Refiner
-from pose_node.scene import Scene
-from pose_node.segment import segments
-from pose_node.types import Array, Segment
+from pose_node.detection.segment import segments
+from pose_node.measurement.view import Scene
+from pose_node.objects.card import ObjectCard
+from pose_node.pose.refine import Refiner
+from pose_node.types import Segment
 
 VARIANTS = ("first", "best_fit")
 ERRORS = ("mssd_depth", "mssd", "add_s", "translation_mm", "rotation_deg")

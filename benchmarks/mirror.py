@@ -31,9 +31,9 @@ from scipy.spatial import cKDTree
 from scipy.stats import rankdata
 
 from benchmarks import data, rendered, results, rows
-from pose_node import se3
-from pose_node.symmetry import rotation_grid
-from pose_node.types import Array
+from pose_node.arrays import Array
+from pose_node.geometry import se3
+from pose_node.geometry.symmetry import rotation_grid
 
 FIRST_SEED = 780_000
 SEEN_REL = 0.03

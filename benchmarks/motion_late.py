@@ -28,14 +28,15 @@ import numpy as np
 
 from benchmarks import results
 from benchmarks.motion import OBJECTS, SENSOR, SIZE, K, path
-from pose_node import se3
-from pose_node.card import ObjectCard
-from pose_node.cloud import Cloud
-from pose_node.demo import recording
+from pose_node.arrays import Array
+from pose_node.geometry import se3
 from pose_node.learning.mesh import load_mesh
 from pose_node.learning.render import Instance, Plane, Renderer, Window, render
+from pose_node.measurement.cloud import Cloud
+from pose_node.objects.card import ObjectCard
 from pose_node.pipeline import Pipeline
-from pose_node.types import Array, Masks, Result, Track
+from pose_node.ros.demo import recording
+from pose_node.types import Masks, Result, Track
 
 RATES_HZ = (5.0, 10.0, 30.0)
 MASKED = ("masks", "free")

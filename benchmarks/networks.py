@@ -17,7 +17,7 @@ from pathlib import Path
 
 from benchmarks import data
 from benchmarks.set_objects import SETS, card_name, label_counts, networks_folder
-from pose_node.card import CARD_FILE, load_card
+from pose_node.objects.card import CARD_FILE, load_card
 
 WANTED = {
     "icbin": (1, 2),

@@ -46,7 +46,7 @@ class Camera:
         from sensor_msgs.msg import CameraInfo, Image
         from tf2_msgs.msg import TFMessage
 
-        from pose_node.demo import player, recording
+        from pose_node.ros.demo import player, recording
 
         rclpy.init(args=[])
         self._node = rclpy.create_node("camera")
@@ -112,7 +112,7 @@ class Camera:
         from rclpy.time import Time
         from std_msgs.msg import Header
 
-        from pose_node import ros_messages
+        from pose_node.ros import publish
 
         self.sent += 1
         stamp_ns = 10**18 + round(self.sent * 1e9 / self._rate_hz)
@@ -127,7 +127,7 @@ class Camera:
         self._sent[stamp_ns] = time.perf_counter()
         if self.late:
             header = Header(stamp=stamp, frame_id=WORLD)
-            self._due.append((self._sent[stamp_ns] + LATE_S, ros_messages.tf_message(header, FRAME_ID, np.eye(4))))
+            self._due.append((self._sent[stamp_ns] + LATE_S, publish.tf_message(header, FRAME_ID, np.eye(4))))
 
     def _hear(self, message: Any) -> None:
         stamp_ns = message.header.stamp.sec * 10**9 + message.header.stamp.nanosec

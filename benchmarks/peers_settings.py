@@ -31,9 +31,9 @@ from benchmarks.peers import PEERS
 from benchmarks.peers.worker import Worker
 from benchmarks.set_objects import card_name, label_counts
 from benchmarks.speed import THREADS
-from pose_node.card import SURFACE_FILE, ObjectCard, load_card
 from pose_node.config import PipelineConfig
-from pose_node.refine import Refiner
+from pose_node.objects.card import SURFACE_FILE, ObjectCard, load_card
+from pose_node.pose.refine import Refiner
 
 SET = "ycbv"
 MOST_INSTANCES = 30

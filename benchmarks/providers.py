@@ -27,14 +27,14 @@ import numpy as np
 
 from benchmarks import results
 from benchmarks.exactness import difference, motion, network_difference, relative_difference
-from pose_node.card import load_card
-from pose_node.cloud import Cloud
 from pose_node.config import InferConfig, PipelineConfig
-from pose_node.demo import recording
-from pose_node.infer import OUTPUTS
-from pose_node.objects import object_folders
+from pose_node.measurement.cloud import Cloud
+from pose_node.network.input import prepare
+from pose_node.network.session import OUTPUTS
+from pose_node.objects.card import load_card
+from pose_node.objects.folders import object_folders
 from pose_node.pipeline import Pipeline
-from pose_node.prepare import prepare
+from pose_node.ros.demo import recording
 
 MOTIONS = 4  # a crop
 ROUNDS = 2

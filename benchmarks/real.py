@@ -6,7 +6,7 @@
     python -m benchmarks.real --set ycb_realsense     another set, unranked -> results/real_ycb_realsense.json
 
 Every label is one trial. Ours is the best estimate of that object in ``Result.estimates``; none is a miss. Errors are
-those of ``pose_node.metrics`` with the DATA SET's model, diameter and symmetries, never our card's:
+those of ``pose_node.evaluation.metrics`` with the DATA SET's model, diameter and symmetries, never our card's:
 
 - mssd_depth: recall of MSSD <= 10 % of the diameter, up to ``symmetries_depth`` (what depth cannot tell). The bar.
 - in_alternatives: the same for the best of the estimate and its alternatives.
@@ -40,9 +40,11 @@ from tqdm import tqdm
 from benchmarks import data, results
 from benchmarks.peers import OBJECTS
 from benchmarks.peers.raw_poses import FLAT_SIDED, load_poses
-from pose_node import metrics, symmetry
-from pose_node.cloud import Cloud
-from pose_node.types import Array, Hypothesis, Result, Segment
+from pose_node.arrays import Array
+from pose_node.evaluation import metrics
+from pose_node.geometry import symmetry
+from pose_node.measurement.cloud import Cloud
+from pose_node.types import Hypothesis, Result, Segment
 
 THRESHOLD = 0.1
 RECALLS = ("mssd_depth", "in_alternatives", "mssd", "add_s", "adds")
@@ -169,7 +171,7 @@ def peer_errors(
     frames: Sequence[data.Frame], objects: Sequence[str], cards: Mapping[str, Any], refiners: Mapping[str, Any]
 ) -> dict[str, Any]:
     """method -> variant -> crop key -> [Errors as mappings, one a seed], after our refinement; crops not yet run are left out."""
-    from pose_node.scene import Scene
+    from pose_node.measurement.view import Scene
 
     raw = load_poses()
     out: dict[str, Any] = {}
@@ -297,7 +299,7 @@ def failures(trials: Sequence[Trial], path: Path, pixels: int = 320) -> int:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     import pose_node
-    from pose_node.refine import Refiner
+    from pose_node.pose.refine import Refiner
 
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--models", type=Path, default=data.ROOT / "models")

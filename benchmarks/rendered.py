@@ -38,10 +38,12 @@ import numpy as np
 
 from benchmarks import data, results, rows
 from benchmarks.peers import OBJECTS
-from pose_node import se3, symmetry
-from pose_node.card import ObjectCard, Symmetry
-from pose_node.cloud import Cloud
-from pose_node.types import Array, Estimate, Result
+from pose_node.arrays import Array
+from pose_node.geometry import se3, symmetry
+from pose_node.geometry.symmetry import Symmetry
+from pose_node.measurement.cloud import Cloud
+from pose_node.objects.card import ObjectCard
+from pose_node.types import Estimate, Result
 
 FIRST_SEED = 700_000
 CLUTTER_SEED, CLUTTER_COUNT = 900_000, 30
@@ -159,7 +161,7 @@ def nees(estimate: Estimate, T_true: Array, card: ObjectCard) -> float:
 
 def truth_row(pipeline: Any, cloud: Cloud, result: Result, view: Any, card: ObjectCard) -> dict[str, Any]:
     """What the judge says of the refined truth: its score, and whether it is a hit after refinement."""
-    from pose_node.scene import Scene
+    from pose_node.measurement.view import Scene
 
     if not result.hypotheses:
         return {}

@@ -18,7 +18,7 @@ from PIL import Image
 
 from benchmarks import labelled_bag, results
 from pose_node import cli
-from pose_node.demo import recording
+from pose_node.ros.demo import recording
 
 KINDS = ("demo", "rendered")
 WIDTH, TALLEST = 1280, 16_000  # pixels of the browser's window

@@ -30,7 +30,7 @@ def command(objects: Sequence[str], **parameters: str) -> list[str]:
     """The command line of a node that looks for shipped ``objects``, with these parameters beside."""
     told = {"models": str(results.ROOT / "models"), "objects": f"[{', '.join(objects)}]", **parameters}
     words = [word for name, value in told.items() for word in ("-p", f"{name}:={value}")]
-    return [sys.executable, "-m", "pose_node.node", "--ros-args", *words]
+    return [sys.executable, "-m", "pose_node.ros.node", "--ros-args", *words]
 
 
 def mask_image(frame: Any, bop_ids: Collection[int]) -> Any:

@@ -19,41 +19,11 @@ import numpy as np
 from tqdm import tqdm
 
 from benchmarks import data
-from pose_node.card import load_card
+from pose_node.objects.card import load_card
 
 Row = dict[str, Any]
-_NOT_THE_CHAIN = (
-    "camera_file",
-    "checks",
-    "cli",
-    "compressed_depth",
-    "convert",
-    "detector_process",
-    "drawing",
-    "existence",
-    "follow",
-    "frames",
-    "fusion",
-    "image_files",
-    "jsonfile",
-    "memory",
-    "metrics",
-    "node",
-    "objects",
-    "ros_messages",
-    "ros_parameters",
-    "ros_status",
-    "ros_subscription",
-    "rvl",
-    "stream",
-    "tf_buffer",
-    "timing",
-    "track",
-    "transforms",
-    "viewpoint",
-    "worker",
-    "__main__",
-)
+_CHAIN = ("geometry", "objects", "measurement", "network", "detection", "pose")  # rooms
+_CHAIN_FILES = ("config", "types", "pipeline")
 _RENDERING = ("views", "render", "noise", "shapes", "mesh")
 
 
@@ -64,7 +34,8 @@ def fingerprint(folders: Iterable[Path], config: Path | None, *settings: Any, co
     """
     digest = hashlib.sha256(repr(settings).encode())
     package = data.ROOT / "pose_node"
-    sources = [p for p in sorted(package.glob("*.py")) if p.stem not in _NOT_THE_CHAIN]
+    sources = [p for room in _CHAIN for p in sorted((package / room).glob("*.py"))]
+    sources += [package / f"{name}.py" for name in _CHAIN_FILES]
     sources += [package / "learning" / f"{name}.py" for name in _RENDERING]
     for path in [*sources, *code]:
         digest.update(_meaning(path))

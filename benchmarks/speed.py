@@ -28,8 +28,9 @@ import numpy as np
 
 from benchmarks import data, results
 from benchmarks.peers import OBJECTS, Ppf, make, one_thread
-from pose_node.cloud import Cloud
-from pose_node.types import Array, Segment
+from pose_node.arrays import Array
+from pose_node.measurement.cloud import Cloud
+from pose_node.types import Segment
 
 THREADS = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 PEERS = {"ppf": "step7", "ransac": "iterations_100k"}
@@ -67,7 +68,7 @@ def ours_crop(pipeline: Any, crop: Crop) -> Any:
 def peer_pose(peer: Any, pipeline: Any, crop: Crop, clock: dict[str, float] | None = None) -> Array | None:
     """A peer's first pose after our refinement; ``clock`` gets the seconds that refining all of its poses would add."""
     from benchmarks.real import refine
-    from pose_node.scene import Scene
+    from pose_node.measurement.view import Scene
 
     poses = peer.poses(crop.points_m, crop.cloud.viewpoint_m)
     if not poses:

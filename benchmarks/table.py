@@ -18,8 +18,8 @@ import numpy as np
 from benchmarks import results
 from benchmarks.methods import hit, median_ms
 from benchmarks.set_objects import SETS
-from pose_node.evaluation.intervals import FEWEST, mean_interval
-from pose_node.evaluation.paired import mean_difference
+from pose_node.evaluation.figures.intervals import FEWEST, mean_interval
+from pose_node.evaluation.figures.paired import mean_difference
 
 RANKED = 10
 TITLES = {"ours": "ours", "ppf": "PPF", "ransac": "FPFH+RANSAC", "fgr": "FPFH+FGR", "kiss": "KISS-Matcher"}

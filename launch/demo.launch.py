@@ -20,7 +20,7 @@ def generate_launch_description() -> LaunchDescription:
     """Player, node and RViz; the recording's camera stands still in each scene, so its frame is the fixed one."""
     share = FindPackageShare("pose_node")
     player = ExecuteProcess(
-        cmd=[sys.executable, "-m", "pose_node.demo.player", "--rate", LaunchConfiguration("rate")],
+        cmd=[sys.executable, "-m", "pose_node.ros.demo.player", "--rate", LaunchConfiguration("rate")],
         name="player",
         output="log",
     )

@@ -1,6 +1,6 @@
 """Depth-only 6D object pose: ``Pipeline.load(["models/mug"]).estimate(Cloud.from_depth(depth_m, K))``."""
 
-from pose_node.cloud import Cloud
+from pose_node.measurement.cloud import Cloud
 from pose_node.types import Estimate, Rejected, Result
 
 __version__ = "0.1.0"

@@ -21,11 +21,12 @@ from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
 from pose_node import __version__
-from pose_node.camera_file import read_camera
-from pose_node.cloud import Cloud
+from pose_node.arrays import Array
 from pose_node.errors import InputError, PoseNodeError
-from pose_node.image_files import read_depth, read_mask, size
-from pose_node.types import Array, Estimate, Result
+from pose_node.measurement.cloud import Cloud
+from pose_node.measurement.image_files import read_depth, read_mask, size
+from pose_node.messages.camera_file import read_camera
+from pose_node.types import Estimate, Result
 
 DONE, BAD_INPUT, NOTHING_FOUND, INTERRUPTED, READER_LEFT = 0, 2, 3, 130, 141
 
@@ -238,7 +239,7 @@ def _say_of_bag(command: argparse.ArgumentParser) -> None:
 
 def _node(arguments: Sequence[str]) -> int:
     try:
-        from pose_node.node import main as node_main
+        from pose_node.ros.node import main as node_main
     except ModuleNotFoundError as error:
         if (error.name or "").startswith("pose_node"):
             raise
@@ -265,7 +266,7 @@ def _estimate(options: argparse.Namespace) -> int:
     boxes = {names[0]: [box_mask(box, depth_m.shape) for box in options.box]} if options.box else None
     cloud = Cloud.from_depth(depth_m, camera.K)
 
-    from pose_node.objects import object_folders
+    from pose_node.objects.folders import object_folders
     from pose_node.pipeline import Pipeline
 
     pipeline = Pipeline.load(object_folders(options.models or "", names), options.config)

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pose_node import se3
-from pose_node.types import Array
+from pose_node.arrays import Array
+from pose_node.geometry import se3
 
 if TYPE_CHECKING:
     from PIL.Image import Image

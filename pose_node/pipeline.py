@@ -5,21 +5,22 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
-from pose_node.card import ObjectCard, load_card
-from pose_node.checks import checked_expected, checked_masks, checked_names
-from pose_node.cloud import Cloud
+from pose_node.arrays import Array
 from pose_node.config import PipelineConfig, load
+from pose_node.detection.search import prospects
+from pose_node.detection.segment import segments
 from pose_node.errors import InputError
-from pose_node.infer import Network
-from pose_node.judge import Judge, by_segment_and_object
-from pose_node.refine import Refiner
-from pose_node.scene import Scene
-from pose_node.search import prospects
-from pose_node.segment import segments
-from pose_node.stream import Stream
+from pose_node.measurement.checks import checked_expected, checked_masks, checked_names
+from pose_node.measurement.cloud import Cloud
+from pose_node.measurement.view import Scene
+from pose_node.measurement.viewpoint import contradiction
+from pose_node.network.proposals import Network
+from pose_node.objects.card import ObjectCard, load_card
+from pose_node.pose.refine import Refiner
+from pose_node.pose.selection import Judge, by_segment_and_object
 from pose_node.timing import timed
-from pose_node.types import Array, Hypothesis, Masks, Rejected, Result, Step
-from pose_node.viewpoint import contradiction
+from pose_node.tracking.stream import Stream
+from pose_node.types import Hypothesis, Masks, Rejected, Result, Step
 
 
 class Pipeline:

@@ -1,10 +1,12 @@
-"""How long each stage of the chain takes."""
+"""Time: how long each stage of the chain takes, and when a clock was set."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+
+CLOCK_SET_NS = 1_000_000_000  # a clock that goes back farther was set, or the recording was restarted; less is disorder
 
 
 @contextmanager

@@ -8,16 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-if TYPE_CHECKING:
-    from pose_node.harmonics import RotationDensity
+from pose_node.arrays import Array, Indices
+from pose_node.geometry.harmonics import RotationDensity
 
-Array = NDArray[np.float64]
-Indices = NDArray[np.intp]
 Masks = Mapping[str, Sequence[NDArray[np.bool_]]]
 SegmentSource = Literal["mask", "box", "cluster", "votes", "track"]
 TrackState = Literal["tentative", "confirmed", "lost"]

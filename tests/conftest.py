@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,8 @@ settings.register_profile("pose_node", deadline=None, max_examples=60, derandomi
 settings.load_profile("pose_node")
 
 REPOSITORY = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(Path(__file__).parent))  # pytest's importlib mode leaves helpers beside the tests unfound
+pytest_plugins = ["block"]
 
 
 @pytest.fixture(scope="session")

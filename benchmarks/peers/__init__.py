@@ -15,7 +15,7 @@ from benchmarks.peers.fgr import Fgr
 from benchmarks.peers.kiss import Kiss
 from benchmarks.peers.ppf import Ppf
 from benchmarks.peers.ransac import Ransac
-from pose_node.types import Array
+from pose_node.arrays import Array
 
 PEERS: dict[str, Any] = {"ransac": Ransac, "fgr": Fgr, "kiss": Kiss, "ppf": Ppf}
 OBJECTS = ("mustard_bottle", "gelatin_box", "potted_meat_can", "banana", "bowl", "mug")

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from pose_node.types import Array
+from pose_node.arrays import Array
 
 VOXEL, NORMAL_RADIUS = 0.02, 0.06  # diameters
 

@@ -8,8 +8,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from benchmarks.peers.clouds import crop_cloud, features, model_cloud
-from pose_node import se3
-from pose_node.types import Array
+from pose_node.arrays import Array
+from pose_node.geometry import se3
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from benchmarks.peers.clouds import model_cloud
-from pose_node import se3
-from pose_node.types import Array
+from pose_node.arrays import Array
+from pose_node.geometry import se3
 
 DIAMETER = 10.0
 AWAY = 5.0  # diameters from the model's middle to a viewpoint

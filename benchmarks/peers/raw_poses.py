@@ -23,8 +23,8 @@ import numpy as np
 
 from benchmarks import data, results
 from benchmarks.peers import OBJECTS, PEERS, Ransac, one_thread, ppf, ransac
-from pose_node.cloud import Cloud
-from pose_node.types import Array
+from pose_node.arrays import Array
+from pose_node.measurement.cloud import Cloud
 
 METHODS = {
     "ppf5": ("ppf", ppf.Setting(0.05, 0.03, scale=2.0)),

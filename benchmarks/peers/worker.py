@@ -19,7 +19,7 @@ from typing import Any, Literal
 import psutil
 
 from benchmarks.peers import make, one_thread
-from pose_node.types import Array
+from pose_node.arrays import Array
 
 TRAIN_S, CALL_S = 120.0, 30.0
 _STUCK = 20.0

@@ -17,9 +17,10 @@ from typing import Any, Literal
 
 import numpy as np
 
+from pose_node.arrays import Array
 from pose_node.errors import InputError
 from pose_node.evaluation.run_folder import FRAMES, LABELS, RUN, SIGHTINGS, SUMMARY, set_aside
-from pose_node.types import Array, Result, Track, track_name
+from pose_node.types import Result, Track, track_name
 
 Kind = Literal["bop", "bag"]
 

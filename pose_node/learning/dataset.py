@@ -10,15 +10,15 @@ import torch
 from scipy.spatial import cKDTree
 from torch.utils.data import Dataset
 
-from pose_node.card import ObjectCard
+from pose_node.arrays import Array
 from pose_node.errors import InputError
-from pose_node.harmonics import rotation_basis
+from pose_node.geometry.harmonics import rotation_basis
+from pose_node.geometry.se3 import apply, invert, transform
+from pose_node.geometry.symmetry import symmetry_motions
 from pose_node.learning.loss import Truth
 from pose_node.learning.views import View, ViewSampler
-from pose_node.prepare import prepare
-from pose_node.se3 import apply, invert, transform
-from pose_node.symmetry import symmetry_motions
-from pose_node.types import Array
+from pose_node.network.input import prepare
+from pose_node.objects.card import ObjectCard
 
 _NEGATIVE_SHARE = 0.12  # segments without the object: they teach objectness to say no
 _AXIS_STEPS = 24

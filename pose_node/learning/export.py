@@ -14,13 +14,13 @@ import numpy as np
 import onnxruntime as ort
 import torch
 
-from pose_node.card import ObjectCard, load_card, save_card
 from pose_node.errors import ModelError
-from pose_node.infer import INPUTS, OUTPUTS
 from pose_node.learning.checkpoint import CHECKPOINT, read_checkpoint
 from pose_node.learning.network import PoseNetwork
 from pose_node.learning.train import FACTS
-from pose_node.prepare import CENTRES, POINTS
+from pose_node.measurement.sampling import CENTRES, POINTS
+from pose_node.network.session import INPUTS, OUTPUTS
+from pose_node.objects.card import ObjectCard, load_card, save_card
 
 NETWORK_FILE = "pose.onnx"
 OPSET = 17

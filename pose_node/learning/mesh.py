@@ -10,10 +10,10 @@ import numpy as np
 from scipy.spatial import ConvexHull, QhullError
 from scipy.spatial.distance import pdist
 
+from pose_node.arrays import Array
 from pose_node.errors import MeshError
 from pose_node.learning.stray import without_stray
 from pose_node.learning.units import UNITS_IN_M, unit_in_m
-from pose_node.types import Array
 
 SUFFIXES = (".ply", ".obj", ".stl", ".off", ".glb", ".gltf", ".3mf")
 MAX_FACES = 20_000

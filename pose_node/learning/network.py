@@ -6,7 +6,7 @@ Features are [B, N, 9, C]: C channels of each of the degrees 0, 1 and 2 stacked 
 of tensor field networks (Thomas et al. 2018) use all paths, also those that a reflection would flip (1 x 1 -> 1): the
 network is equivariant to rotations and not to mirror images, so it can tell a part from its mirror image.
 
-Points enter in object diameters about their mean, with the viewpoint in the same frame (``pose_node.prepare``), which takes
+Points enter in object diameters about their mean, with the viewpoint in the same frame (``pose_node.measurement.sampling``), which takes
 care of translations. The ONNX contract is the docstring of ``PoseNetwork.forward``.
 """
 
@@ -17,7 +17,7 @@ import torch
 from escnn.group import SO3, so3_group
 from torch import Tensor, nn
 
-from pose_node.harmonics import COEFFICIENTS, MAX_DEGREE, solid_harmonics
+from pose_node.geometry.harmonics import COEFFICIENTS, MAX_DEGREE, solid_harmonics
 
 WIDTH = 16  # channels of the fine level
 COARSE_WIDTH = 24
@@ -301,7 +301,7 @@ class PoseNetwork(nn.Module):
         coordinates [B, M, 3]  the point in the object frame about the object's centre invariant
         spreads [B, M]         log of the expected error of the coordinates            invariant
         centre [B, 3]          from the origin to the object's centre                  vector
-        rotation [B, 165]      coefficients of the log density over SO(3), see ``pose_node.harmonics``
+        rotation [B, 165]      coefficients of the log density over SO(3), see ``pose_node.geometry.harmonics``
         """
         towards = viewpoint.unsqueeze(1) - points
         towards = towards * torch.rsqrt(towards.square().sum(-1, keepdim=True) + 1e-9)

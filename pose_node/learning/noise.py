@@ -24,7 +24,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from pose_node.types import Array
+from pose_node.arrays import Array
 
 Range = tuple[float, float, float]
 Image = NDArray[np.float32]

@@ -13,25 +13,25 @@ from typing import Any
 import numpy as np
 import yaml
 
-from pose_node.card import (
+from pose_node.arrays import Array
+from pose_node.errors import CardError, MeshError
+from pose_node.geometry.se3 import apply
+from pose_node.geometry.symmetry import Symmetry
+from pose_node.learning.mesh import Mesh, load_mesh, save_mesh
+from pose_node.learning.picture import draw_onboarding
+from pose_node.learning.similarity import Similarity, describe, find_similarity, in_words, symmetry_words
+from pose_node.learning.surface import sample_surface
+from pose_node.objects.card import (
     CARD_FILE,
     MESH_FILE,
     SURFACE_FILE,
     ObjectCard,
-    Symmetry,
     check_name,
     load_card,
     parse_symmetry,
     save_card,
     save_surface,
 )
-from pose_node.errors import CardError, MeshError
-from pose_node.learning.mesh import Mesh, load_mesh, save_mesh
-from pose_node.learning.picture import draw_onboarding
-from pose_node.learning.similarity import Similarity, describe, find_similarity, in_words, symmetry_words
-from pose_node.learning.surface import sample_surface
-from pose_node.se3 import apply
-from pose_node.types import Array
 
 __all__ = ["Onboarded", "add_object", "confusion_words", "readme", "symmetry_words"]
 PICTURE_FILE, README_FILE = "onboarding.png", "README.md"

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from pose_node.card import ObjectCard
+from pose_node.arrays import Array
 from pose_node.learning.mesh import Mesh
 from pose_node.learning.similarity import Similarity, describe, fold_axes, symmetry_words
-from pose_node.types import Array
+from pose_node.objects.card import ObjectCard
 
 _COLOURS = ("#d62728", "#2ca02c", "#1f77b4")
 _SYMMETRY_COLOUR, _CONFUSION_COLOUR = "#b000b0", "#e08a00"

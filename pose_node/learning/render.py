@@ -17,8 +17,8 @@ import numpy as np
 import open3d as o3d
 from numpy.typing import NDArray
 
+from pose_node.arrays import Array
 from pose_node.errors import InputError
-from pose_node.types import Array
 
 NOTHING = -1
 PLANE = -2

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 from scipy.spatial.transform import Rotation
 
-from pose_node.types import Array
+from pose_node.arrays import Array
 
 Faces = NDArray[np.int64]
 _ROUND = 40  # facets around a full turn

@@ -16,12 +16,12 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.spatial import cKDTree
 
-from pose_node.card import Axis, Surface, Symmetry
-from pose_node.group import generate, members
+from pose_node.arrays import Array
+from pose_node.geometry.group import generate, members
+from pose_node.geometry.se3 import angle, apply, exp_so3, invert, log_so3, transform
+from pose_node.geometry.symmetry import Axis, Symmetry, nearest_symmetric, rotation_grid, turn
 from pose_node.learning.mesh import Mesh
-from pose_node.se3 import angle, apply, exp_so3, invert, log_so3, transform
-from pose_node.symmetry import nearest_symmetric, rotation_grid, turn
-from pose_node.types import Array
+from pose_node.objects.card import Surface
 
 STRICT_REL = 0.02  # a symmetry moves 98 % of the surface by less than this share of the diameter
 STRICT_MM = 2.5  # or by this, what meshes of small objects are scanned to, but never by more than 2.5 %

@@ -10,7 +10,7 @@ from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
-from pose_node.types import Array
+from pose_node.arrays import Array
 
 _FAR_REL = 0.5  # of the part's own extent: bodies with a wider gap between them do not belong together
 _SMALL = 0.2  # share of the surface: what is larger is kept, and said

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 from scipy.spatial import cKDTree
 
-from pose_node.card import Surface
+from pose_node.arrays import Array
 from pose_node.errors import MeshError
 from pose_node.learning.mesh import Mesh
-from pose_node.types import Array
+from pose_node.objects.card import Surface
 
 CANDIDATES = 40_000
 SAMPLES = 8192

@@ -15,9 +15,9 @@ import torch
 from torch.utils.data import DataLoader, Subset
 from tqdm import tqdm
 
-from pose_node.card import ObjectCard, load_card
 from pose_node.errors import InputError, ModelError
-from pose_node.harmonics import rotation_basis
+from pose_node.geometry.harmonics import rotation_basis
+from pose_node.geometry.symmetry import rotation_grid
 from pose_node.learning import shapes
 from pose_node.learning.checkpoint import CHECKPOINT, read_checkpoint, save_checkpoint
 from pose_node.learning.dataset import Sample, Views, collate
@@ -25,7 +25,7 @@ from pose_node.learning.loss import losses, total
 from pose_node.learning.mesh import load_mesh
 from pose_node.learning.network import PoseNetwork
 from pose_node.learning.views import TRAINING, ViewSampler
-from pose_node.symmetry import rotation_grid
+from pose_node.objects.card import ObjectCard, load_card
 
 FACTS = "facts.json"  # written when a run is complete
 _GRID = 3000

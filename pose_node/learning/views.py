@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 from scipy.spatial import ConvexHull, QhullError
 from scipy.spatial.transform import Rotation
 
-from pose_node import se3
+from pose_node.arrays import Array
 from pose_node.errors import InputError
+from pose_node.geometry import se3
 from pose_node.learning import noise as noise_models
 from pose_node.learning.render import (
     NOTHING,
@@ -30,7 +31,6 @@ from pose_node.learning.render import (
     directions,
     sphere_window,
 )
-from pose_node.types import Array
 
 Mesh = tuple[str, Array, NDArray]
 XTION_K = np.array([[570.0, 0.0, 319.5], [0.0, 570.0, 239.5], [0.0, 0.0, 1.0]])

@@ -24,13 +24,16 @@ from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 
-from pose_node import convert, ros_messages, se3
+from pose_node.arrays import Array
 from pose_node.errors import InputError
-from pose_node.frames import Frame, Pairing
-from pose_node.objects import object_folders
-from pose_node.ros_subscription import Input
-from pose_node.tf_buffer import TfBuffer
-from pose_node.types import Array, track_name
+from pose_node.geometry import se3
+from pose_node.messages import convert
+from pose_node.messages.pairing import Frame, Pairing
+from pose_node.messages.tf_buffer import TfBuffer
+from pose_node.objects.folders import object_folders
+from pose_node.ros import publish
+from pose_node.ros.subscription import Input
+from pose_node.types import track_name
 from pose_node.viewing.canvas import Canvas, Shown, meshes_of, open_viewer
 
 _CLOUD_PERIOD_S = 0.2
@@ -71,14 +74,14 @@ class LiveView(Node):
         self._serves: str | None = None
         hear = partial(Input, self, reliability="auto")
         named = {**TOPICS, **topics}
-        TFMessage = ros_messages.tf2_msgs.msg.TFMessage
+        TFMessage = publish.tf2_msgs.msg.TFMessage
         self._inputs = [
             hear(Image, named["depth"], 2, partial(self._on_measurement, "depth")),
             hear(CameraInfo, named["info"], 10, self._pairing.add_info),
             hear(PointCloud2, named["points"], 2, partial(self._on_measurement, "points")),
             hear(TFMessage, "/tf", 100, partial(self._on_tf, static=False)),
             hear(TFMessage, "/tf_static", 100, partial(self._on_tf, static=True)),
-            hear(ros_messages.vision_msgs.msg.Detection3DArray, f"{self._name}/detections", 10, self._on_detections),
+            hear(publish.vision_msgs.msg.Detection3DArray, f"{self._name}/detections", 10, self._on_detections),
             hear(DiagnosticArray, "/diagnostics", 10, self._on_diagnostics),
         ]
         self.create_timer(_TICK_S, self._tick)
@@ -192,7 +195,7 @@ def view_live(
     models, names: as the node has them, for the meshes. topics: {depth, info or points: topic} where remapped. Raises
     InputError where there is no screen or a package lacks, and for objects that are not there.
     """
-    missing = ", ".join(ros_messages.MISSING)
+    missing = ", ".join(publish.MISSING)
     if missing:
         raise InputError(f"view: found no package {missing}, which a live view listens by: install it from ROS.")
     topics = topics or {}

@@ -11,9 +11,9 @@ from typing import TextIO
 import numpy as np
 
 from pose_node.errors import InputError
-from pose_node.evaluation.bag_run import follow, open_bag
-from pose_node.evaluation.progress import progress
 from pose_node.evaluation.records import Refusal
+from pose_node.evaluation.runs.bag_run import follow, open_bag
+from pose_node.evaluation.runs.progress import progress
 from pose_node.viewing.canvas import Canvas, Shown, meshes_of, open_viewer
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from pose_node import se3
-from pose_node.evaluation.raster import render
+from pose_node.evaluation.runs.raster import render
+from pose_node.geometry import se3
 
 K = np.array([[300.0, 0.0, 79.5], [0.0, 300.0, 59.5], [0.0, 0.0, 1.0]])
 SHAPE = (120, 160)

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from pose_node import se3
-from pose_node.card import Symmetry, load_card
-from pose_node.evaluation.pictures import Scenery
+from pose_node.evaluation.figures.summarise import summarise
+from pose_node.evaluation.figures.track_figures import track_figures
+from pose_node.evaluation.figures.unlabelled import sightings, unlabelled_figures
 from pose_node.evaluation.records import (
     Errors,
     EstimateRecord,
@@ -19,9 +19,10 @@ from pose_node.evaluation.records import (
     RunWriter,
     TrackRecord,
 )
-from pose_node.evaluation.summarise import summarise
-from pose_node.evaluation.track_figures import track_figures
-from pose_node.evaluation.unlabelled import sightings, unlabelled_figures
+from pose_node.evaluation.report.pictures import Scenery
+from pose_node.geometry import se3
+from pose_node.geometry.symmetry import Symmetry
+from pose_node.objects.card import load_card
 
 MODELS = Path(__file__).resolve().parents[2] / "models"
 OBJECTS = ("bowl", "mug")

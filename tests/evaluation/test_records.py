@@ -8,7 +8,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from pose_node import se3
 from pose_node.errors import InputError
 from pose_node.evaluation.records import (
     Errors,
@@ -21,6 +20,7 @@ from pose_node.evaluation.records import (
     read_run,
     refusals,
 )
+from pose_node.geometry import se3
 
 T = se3.transform(se3.exp_so3(np.array([0.1, 0.2, -0.3])), np.array([0.1, -0.2, 0.7]))
 INFO = RunInfo(

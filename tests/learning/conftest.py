@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pose_node.card import MESH_FILE, SURFACE_FILE, ObjectCard, Surface, Symmetry, load_card, save_card, save_surface
+from pose_node.geometry.symmetry import Symmetry
+from pose_node.objects.card import MESH_FILE, SURFACE_FILE, ObjectCard, Surface, load_card, save_card, save_surface
 
 
 @pytest.fixture

@@ -10,14 +10,15 @@ import numpy as np
 import pytest
 import torch
 
-from pose_node.card import Axis, Symmetry, load_card
-from pose_node.harmonics import COEFFICIENTS, rotation_basis
+from pose_node.geometry.harmonics import COEFFICIENTS, rotation_basis
+from pose_node.geometry.se3 import exp_so3, transform
+from pose_node.geometry.symmetry import Axis, Symmetry
 from pose_node.learning import shapes
 from pose_node.learning.dataset import Views, collate
 from pose_node.learning.mesh import load_mesh
 from pose_node.learning.views import ViewSampler
-from pose_node.prepare import CENTRES, POINTS
-from pose_node.se3 import exp_so3, transform
+from pose_node.measurement.sampling import CENTRES, POINTS
+from pose_node.objects.card import load_card
 
 pytestmark = pytest.mark.learning
 

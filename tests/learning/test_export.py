@@ -11,16 +11,18 @@ import onnxruntime
 import pytest
 import torch
 
-from pose_node.card import load_card
 from pose_node.config import InferConfig
 from pose_node.errors import ModelError
-from pose_node.infer import INPUTS, OUTPUTS, Network
 from pose_node.learning import export as exporting
 from pose_node.learning.checkpoint import CHECKPOINT
 from pose_node.learning.export import example, export, parity
 from pose_node.learning.network import PoseNetwork
 from pose_node.learning.train import FACTS
-from pose_node.prepare import CENTRES, POINTS, prepare
+from pose_node.measurement.sampling import CENTRES, POINTS
+from pose_node.network.input import prepare
+from pose_node.network.proposals import Network
+from pose_node.network.session import INPUTS, OUTPUTS
+from pose_node.objects.card import load_card
 
 pytestmark = pytest.mark.learning
 LEFT_BEHIND = "pose.onnx.tmp"

@@ -8,13 +8,12 @@ import numpy as np
 import pytest
 import torch
 
-from pose_node.card import Axis, Symmetry
-from pose_node.harmonics import COEFFICIENTS, rotation_basis
+from pose_node.geometry.harmonics import COEFFICIENTS, rotation_basis
+from pose_node.geometry.se3 import exp_so3, transform
+from pose_node.geometry.symmetry import Axis, Symmetry, rotation_grid, turn
 from pose_node.learning.dataset import Views, collate
 from pose_node.learning.loss import WEIGHTS, losses, total
-from pose_node.prepare import CENTRES
-from pose_node.se3 import exp_so3, transform
-from pose_node.symmetry import rotation_grid, turn
+from pose_node.measurement.sampling import CENTRES
 
 pytestmark = pytest.mark.learning
 GRID = torch.tensor(rotation_basis(rotation_grid(600)), dtype=torch.float32)

@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 import torch
 
-from pose_node.harmonics import COEFFICIENTS, rotation_basis
-from pose_node.infer import OUTPUTS
+from pose_node.geometry.harmonics import COEFFICIENTS, rotation_basis
+from pose_node.geometry.se3 import exp_so3
+from pose_node.geometry.symmetry import rotation_grid
 from pose_node.learning.network import COARSE_CENTRES, PoseNetwork
-from pose_node.prepare import CENTRES, POINTS, prepare
-from pose_node.se3 import exp_so3
-from pose_node.symmetry import rotation_grid
+from pose_node.measurement.sampling import CENTRES, POINTS
+from pose_node.network.input import prepare
+from pose_node.network.session import OUTPUTS
 
 pytestmark = pytest.mark.learning
 MIRROR = np.diag([-1.0, 1.0, 1.0])

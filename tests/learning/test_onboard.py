@@ -13,15 +13,15 @@ pytest.importorskip("trimesh")
 pytest.importorskip("open3d")
 import trimesh
 
-from pose_node.card import Axis, Symmetry, load_card, save_card
 from pose_node.errors import CardError, MeshError
+from pose_node.geometry.se3 import angle
+from pose_node.geometry.symmetry import Axis, Symmetry, rotation_error, turn
 from pose_node.learning import onboard
 from pose_node.learning.mesh import Mesh, diameter_of
 from pose_node.learning.onboard import add_object
 from pose_node.learning.similarity import Similarity, describe, find_similarity, fold_axes, symmetry_words
 from pose_node.learning.surface import farthest_point_order, sample_surface
-from pose_node.se3 import angle
-from pose_node.symmetry import rotation_error, turn
+from pose_node.objects.card import load_card, save_card
 
 pytestmark = pytest.mark.learning
 make = trimesh.creation

@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 import torch
 
-from pose_node.card import ObjectCard, load_card, save_card
 from pose_node.errors import CardError, InputError, ModelError
 from pose_node.learning import train as training
 from pose_node.learning.checkpoint import CHECKPOINT
 from pose_node.learning.export import export
 from pose_node.learning.network import PoseNetwork
 from pose_node.learning.train import FACTS, Recipe, clutter_meshes, datasets, schedule, train
+from pose_node.objects.card import ObjectCard, load_card, save_card
 
 pytestmark = pytest.mark.learning
 TINY = Recipe(views=16, batch=4, warm_up=2, save_every=2)

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 pytest.importorskip("open3d")
-from pose_node import se3
 from pose_node.errors import InputError
+from pose_node.geometry import se3
 from pose_node.learning import noise, render, shapes, views
 
 PART = shapes.chiral_parts(0.15)[1][0]

@@ -63,7 +63,7 @@ def node(shipped, peer, tmp_path_factory) -> Iterator[Process]:
 def frame():
     """A real frame with the object, from the demo's recording."""
     pytest.importorskip("PIL")
-    from pose_node.demo import recording
+    from pose_node.ros.demo import recording
 
     return recording.read("000002")[0]
 

@@ -28,7 +28,7 @@ class Missing:
 
 sys.meta_path.insert(0, Missing)
 
-from pose_node.node import main  # noqa: E402  (after the block)
+from pose_node.ros.node import main  # noqa: E402  (after the block)
 
 code = main()
 loaded = BLOCKED & {name.split(".")[0] for name in sys.modules}

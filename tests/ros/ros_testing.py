@@ -224,7 +224,7 @@ def node_arguments(**parameters: str) -> list[str]:
 @contextmanager
 def active_node(peer: Peer, log: Path, **parameters: str) -> Iterator[Process]:
     """The node with one object and these parameters, active; it has to end well."""
-    process = Process("pose_node.node", *node_arguments(**parameters), log=log)
+    process = Process("pose_node.ros.node", *node_arguments(**parameters), log=log)
     try:
         process.wait_for("active")
         peer.forget()
@@ -244,7 +244,7 @@ class Camera:
         self.truth = frame.labels[self.label][1]
 
     def info(self, **changes):
-        from pose_node.demo.player import camera_info
+        from pose_node.ros.demo.player import camera_info
 
         message = camera_info(self.frame)
         for name, value in changes.items():

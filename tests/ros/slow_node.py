@@ -36,6 +36,6 @@ def reset_alone(self):
 
 Pipeline.estimate, Pipeline.reset = slowly, reset_alone
 
-from pose_node.node import main  # noqa: E402  (after the patch)
+from pose_node.ros.node import main  # noqa: E402  (after the patch)
 
 sys.exit(main())

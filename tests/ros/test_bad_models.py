@@ -13,7 +13,7 @@ from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
 from ros_testing import MODELS, OBJECT, call, node_arguments
 
-from pose_node.card import load_card
+from pose_node.objects.card import load_card
 
 
 def cut(path):
@@ -44,7 +44,7 @@ def test_it_is_refused_at_start_in_one_sentence(shipped, start, tmp_path, name):
     file, damage, sentence = DAMAGE[name]
     shutil.copytree(MODELS / OBJECT, tmp_path / "models" / OBJECT)
     damage(tmp_path / "models" / OBJECT / file)
-    process = start("pose_node.node", *node_arguments(models=str(tmp_path / "models")))
+    process = start("pose_node.ros.node", *node_arguments(models=str(tmp_path / "models")))
     assert process.popen.wait(60.0) == 2, process.output()
     assert sentence in process.output()
     assert "Traceback" not in process.output()
@@ -54,7 +54,7 @@ def test_a_managed_node_can_be_put_right(shipped, peer, start, tmp_path):
     shutil.copytree(MODELS / OBJECT, tmp_path / "models" / OBJECT)
     network = tmp_path / "models" / OBJECT / "pose.onnx"
     network.unlink()
-    process = start("pose_node.node", *node_arguments(autostart="false", models=str(tmp_path / "models")))
+    process = start("pose_node.ros.node", *node_arguments(autostart="false", models=str(tmp_path / "models")))
     request = ChangeState.Request(transition=Transition(id=Transition.TRANSITION_CONFIGURE))
     assert not call(peer, ChangeState, "change_state", request, patience_s=10.0).success
     shutil.copy(MODELS / OBJECT / "pose.onnx", network)

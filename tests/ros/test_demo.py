@@ -14,13 +14,13 @@ from ros_testing import MODELS, OBJECT
 from sensor_msgs.msg import CameraInfo
 from sensor_msgs.msg import Image as Depth
 
-from pose_node import convert
-from pose_node.demo import processes, recording
+from pose_node.messages import convert
+from pose_node.ros.demo import processes, recording
 
 
 def test_the_demo_shows_poses_and_leaves_a_picture(shipped, start, tmp_path):
     told = ["--seconds", "3", "--objects", OBJECT, "--models", str(MODELS), "--at-most", "90", "--picture", "out.png"]
-    process = start("pose_node.demo", *told, cwd=tmp_path)
+    process = start("pose_node.ros.demo", *told, cwd=tmp_path)
     assert process.popen.wait(150.0) == 0, process.output()
     output = process.output()
     assert f"{OBJECT} (" in output
@@ -30,7 +30,7 @@ def test_the_demo_shows_poses_and_leaves_a_picture(shipped, start, tmp_path):
 
 
 def test_the_demo_says_which_objects_there_are(start):
-    process = start("pose_node.demo", "--objects", "no_such_thing", "--models", str(MODELS))
+    process = start("pose_node.ros.demo", "--objects", "no_such_thing", "--models", str(MODELS))
     assert process.popen.wait(60.0) == 2
     assert "'no_such_thing'" in process.output()
 
@@ -39,7 +39,7 @@ def test_the_player_loops_in_real_time_with_stamps_that_grow(peer, start):
     depths, infos = [], []
     first = peer.node.create_subscription(Depth, "depth/image_rect", depths.append, 50)
     second = peer.node.create_subscription(CameraInfo, "depth/camera_info", infos.append, 50)
-    process = start("pose_node.demo.player", "--rate", "20", "--scene-seconds", "0.5")
+    process = start("pose_node.ros.demo.player", "--rate", "20", "--scene-seconds", "0.5")
     peer.until(lambda: len(depths) >= 25 and len(infos) >= 25)
     assert process.end() == 0, process.output()
     peer.node.destroy_subscription(first)

@@ -38,7 +38,7 @@ def track(peer, camera, condition, begin_s):
 @pytest.fixture
 def tracking(start, peer, shipped, camera):
     """The node that tracks, with its detector ready."""
-    process = start("pose_node.node", *node_arguments(**OFTEN))
+    process = start("pose_node.ros.node", *node_arguments(**OFTEN))
     process.wait_for("active")
     peer.forget()
     track(peer, camera, lambda v: v.get("tracks.confirmed") == "1" and v.get("detector") == "ready", 1000)
@@ -74,7 +74,7 @@ def test_a_detector_that_was_killed_is_said_until_it_has_answered_again(tracking
 
 def test_a_detector_that_cannot_live_takes_the_node_to_the_error_state(start, peer, shipped, tmp_path):
     shutil.copytree(MODELS / OBJECT, tmp_path / "models" / OBJECT)
-    process = start("pose_node.node", *node_arguments(models=str(tmp_path / "models"), fixed_frame="camera"))
+    process = start("pose_node.ros.node", *node_arguments(models=str(tmp_path / "models"), fixed_frame="camera"))
     process.wait_for("active")
     peer.until(lambda: peer.values().get("detector") == "ready")
     network = tmp_path / "models" / OBJECT / "pose.onnx"

@@ -9,7 +9,7 @@ import pytest
 
 pytest.importorskip("rosidl_generator_py", reason="ROS 2 is not installed as wheels")
 
-from pose_node.interfaces import build
+from pose_node.ros.interfaces import build
 
 # Of the packages released for Jazzy, as `ros2 topic info --verbose` shows them.
 HASHES = {

@@ -13,7 +13,7 @@ import yaml
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 FILES = sorted(path.name for path in (REPOSITORY / "launch").glob("*.launch.py"))
-NODE = (REPOSITORY / "pose_node" / "node.py").read_text()
+NODE = (REPOSITORY / "pose_node" / "ros" / "node.py").read_text()
 SUBSCRIBED = set(re.findall(r'hear\(\w+, "(\w[\w/]+)"', NODE))  # relative ones: /tf is everybody's
 
 

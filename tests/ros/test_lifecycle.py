@@ -14,7 +14,7 @@ from rcl_interfaces.srv import DescribeParameters, ListParameters, SetParameters
 from rclpy.qos import ReliabilityPolicy
 from ros_testing import OBJECT, call, change, node_arguments, state
 
-from pose_node import ros_parameters
+from pose_node.ros import parameters
 
 
 def set_number(peer, name: str, value: float):
@@ -23,7 +23,7 @@ def set_number(peer, name: str, value: float):
 
 
 def test_a_managed_node_goes_through_its_states(shipped, peer, start, camera):
-    process = start("pose_node.node", *node_arguments(autostart="false"))
+    process = start("pose_node.ros.node", *node_arguments(autostart="false"))
     assert state(peer) == "unconfigured"
     assert set_number(peer, "judge.min_score", 0.4).successful
     assert change(peer, Transition.TRANSITION_CONFIGURE)
@@ -64,7 +64,7 @@ def test_a_managed_node_goes_through_its_states(shipped, peer, start, camera):
 
 
 def test_reliability_may_change_while_it_runs(shipped, peer, start):
-    process = start("pose_node.node", *node_arguments())
+    process = start("pose_node.ros.node", *node_arguments())
     process.wait_for("active")
 
     def asked_for(quality: ReliabilityPolicy) -> bool:
@@ -80,7 +80,7 @@ def test_reliability_may_change_while_it_runs(shipped, peer, start):
 
 
 def test_a_managed_node_that_cannot_configure_says_why_and_can_be_put_right(peer, start, tmp_path):
-    process = start("pose_node.node", *node_arguments(autostart="false", models=str(tmp_path / "nowhere")))
+    process = start("pose_node.ros.node", *node_arguments(autostart="false", models=str(tmp_path / "nowhere")))
     assert not change(peer, Transition.TRANSITION_CONFIGURE)
     assert state(peer) == "unconfigured"
     process.wait_for("found no folder")
@@ -88,9 +88,9 @@ def test_a_managed_node_that_cannot_configure_says_why_and_can_be_put_right(peer
 
 
 def test_parameters_carry_their_sentence_and_range(peer, start):
-    process = start("pose_node.node", *node_arguments(autostart="false"))
+    process = start("pose_node.ros.node", *node_arguments(autostart="false"))
     names = call(peer, ListParameters, "list_parameters", ListParameters.Request()).result.names
-    ours = {parameter.name: parameter for parameter in ros_parameters.parameters()}
+    ours = {parameter.name: parameter for parameter in parameters.parameters()}
     assert set(ours) <= set(names)
     request = DescribeParameters.Request(names=["segment.far_m", "infer.threads", "reliability"])
     far, threads, reliability = call(peer, DescribeParameters, "describe_parameters", request).descriptors
@@ -117,26 +117,26 @@ def test_parameters_carry_their_sentence_and_range(peer, start):
     ],
 )
 def test_what_cannot_be_meant_is_refused_at_start_in_one_sentence(peer, start, told, sentence):
-    process = start("pose_node.node", *node_arguments(**told))
+    process = start("pose_node.ros.node", *node_arguments(**told))
     assert process.popen.wait(60.0) == 2
     assert sentence in process.output()
     assert "Traceback" not in process.output()
 
 
 def test_a_whole_number_does_for_a_fraction(peer, start):
-    process = start("pose_node.node", *node_arguments(autostart="false", **{"segment.far_m": "2"}))
+    process = start("pose_node.ros.node", *node_arguments(autostart="false", **{"segment.far_m": "2"}))
     assert state(peer) == "unconfigured"
     assert process.end() == 0, process.output()
 
 
 def test_arguments_that_are_not_for_ros_are_refused(peer, start):
-    process = start("pose_node.node", "--models", "elsewhere")
+    process = start("pose_node.ros.node", "--models", "elsewhere")
     assert process.popen.wait(60.0) == 2
     assert "unknown arguments --models elsewhere" in process.output()
 
 
 def test_arguments_that_ros_cannot_read_are_one_sentence(start):
-    process = start("pose_node.node", "--ros-args", "--log-level", "loud")
+    process = start("pose_node.ros.node", "--ros-args", "--log-level", "loud")
     assert process.popen.wait(60.0) == 2
     assert "pose_node: " in process.output() and "loud" in process.output()
     assert "Traceback" not in process.output()
@@ -145,7 +145,7 @@ def test_arguments_that_ros_cannot_read_are_one_sentence(start):
 def test_ctrl_c_while_it_loads_ends_the_node_and_its_detector_without_a_trace(shipped, peer, start):
     psutil = pytest.importorskip("psutil", reason="the benchmarks' packages are not installed")
     pytest.importorskip("tf2_msgs", reason="neither a ROS installation nor script/setup has made tf2_msgs")
-    process = start("pose_node.node", *node_arguments(fixed_frame="camera"))
+    process = start("pose_node.ros.node", *node_arguments(fixed_frame="camera"))
     process.wait_for("loaded")  # its detector is still importing
     children = psutil.Process(process.popen.pid).children(recursive=True)
     for child in [psutil.Process(process.popen.pid), *children]:  # as a terminal does
@@ -156,7 +156,7 @@ def test_ctrl_c_while_it_loads_ends_the_node_and_its_detector_without_a_trace(sh
 
 
 def test_without_a_clock_diagnostics_go_out_and_say_so(shipped, peer, start):
-    process = start("pose_node.node", *node_arguments(use_sim_time="true"))
+    process = start("pose_node.ros.node", *node_arguments(use_sim_time="true"))
     process.wait_for("active")
     peer.forget()
     values = peer.until(lambda: v if "no_clock" in (v := peer.values()).get("message", "") else None)

@@ -15,7 +15,8 @@ from scipy.spatial.transform import Rotation
 from std_msgs.msg import Header
 from visualization_msgs.msg import Marker
 
-from pose_node import ros_messages, se3
+from pose_node.geometry import se3
+from pose_node.ros import publish
 from pose_node.types import Estimate, Evidence, Segment, Track
 
 HEADER = Header(stamp=Time(sec=12, nanosec=34), frame_id="camera")
@@ -32,7 +33,7 @@ def estimate(name: str = "mug", score: float = 0.8, seed: int = 0) -> Estimate:
 @pytest.mark.parametrize("seed", range(20))
 def test_a_pose_is_the_same_motion(seed):
     one = estimate(seed=seed)
-    pose = ros_messages.pose(one.T_camera_object)
+    pose = publish.pose(one.T_camera_object)
     q = [getattr(pose.orientation, axis) for axis in "xyzw"]
     assert abs(np.linalg.norm(q) - 1.0) < 1e-12
     np.testing.assert_allclose(Rotation.from_quat(q).as_matrix(), one.T_camera_object[:3, :3], atol=1e-12)
@@ -41,21 +42,21 @@ def test_a_pose_is_the_same_motion(seed):
 
 def test_headers_pass_through_and_instances_keep_their_order():
     both = [estimate("mug", 0.9, 1), estimate("mug", 0.7, 2)]
-    array = ros_messages.pose_array(HEADER, both)
+    array = publish.pose_array(HEADER, both)
     assert array.header == HEADER
-    assert array.poses == [ros_messages.pose(e.T_camera_object) for e in both]
-    assert ros_messages.pose_stamped(HEADER, both[0]).header == HEADER
-    assert ros_messages.pose_array(HEADER, []).poses == []
+    assert array.poses == [publish.pose(e.T_camera_object) for e in both]
+    assert publish.pose_stamped(HEADER, both[0]).header == HEADER
+    assert publish.pose_array(HEADER, []).poses == []
 
 
 def test_covariance_row_by_row():
     one = estimate()
-    message = ros_messages.pose_with_covariance(HEADER, one)
+    message = publish.pose_with_covariance(HEADER, one)
     np.testing.assert_array_equal(np.reshape(message.pose.covariance, (6, 6)), one.covariance)
 
 
 def test_markers_clear_what_was_before_and_show_mesh_and_name():
-    array = ros_messages.markers(HEADER, [estimate("mug", 0.91), estimate("bowl", 0.5)], {"mug": "a", "bowl": "b"})
+    array = publish.markers(HEADER, [estimate("mug", 0.91), estimate("bowl", 0.5)], {"mug": "a", "bowl": "b"})
     assert [m.action for m in array.markers] == [Marker.DELETEALL] + [Marker.ADD] * 4
     assert [m.mesh_resource for m in array.markers[1::2]] == ["a", "b"]
     assert array.markers[2].text == "mug 0.91"
@@ -68,12 +69,12 @@ def test_markers_of_tracks_bear_their_names_and_those_unseen_stand_grey_in_the_f
     lost = replace(track(3, "bowl"), state="lost", estimate=None, reason="hidden: 80% of it is hidden.")
     missed = replace(track(4, "bowl", seed=1), estimate=None)
     told = ([estimate("mug", 0.9)], {"mug": "a", "bowl": "b"}, ["mug_7"], [lost, missed], "world")
-    array = ros_messages.markers(HEADER, *told)
+    array = publish.markers(HEADER, *told)
     _, mesh, text, lost_mesh, lost_text, _, missed_text = array.markers
     assert (mesh.header, text.text, lost_text.text) == (HEADER, "mug_7 0.90", "bowl_3 lost: hidden")
     assert missed_text.text == "bowl_4 not seen"
     assert (lost_mesh.header.frame_id, lost_mesh.header.stamp) == ("world", HEADER.stamp)
-    assert lost_mesh.pose == ros_messages.pose(lost.T_fixed_object)
+    assert lost_mesh.pose == publish.pose(lost.T_fixed_object)
     assert lost_mesh.color.a < mesh.color.a
     keys = [(m.ns, m.id) for m in array.markers[1:]]
     assert len(set(keys)) == len(keys)
@@ -95,9 +96,9 @@ def as_matrix(pose) -> np.ndarray:
 def test_a_transform_is_the_same_motion(seed):
     pytest.importorskip("tf2_msgs", reason="tf2_msgs is not installed")
     one = estimate(seed=seed)
-    (edge,) = ros_messages.tf_message(HEADER, "mug", one.T_camera_object).transforms
+    (edge,) = publish.tf_message(HEADER, "mug", one.T_camera_object).transforms
     assert (edge.header, edge.child_frame_id) == (HEADER, "mug")
-    assert edge.transform.rotation == ros_messages.pose(one.T_camera_object).orientation
+    assert edge.transform.rotation == publish.pose(one.T_camera_object).orientation
     at = edge.transform.translation
     assert [at.x, at.y, at.z] == one.T_camera_object[:3, 3].tolist()
 
@@ -109,12 +110,12 @@ BOXES = {"mug": np.array([[-0.05, -0.04, 0.0], [0.07, 0.04, 0.1]]), "bowl": np.a
 def test_a_detection_holds_pose_covariance_and_the_box_of_the_object(seed):
     pytest.importorskip("vision_msgs", reason="vision_msgs is not installed")
     one = estimate(seed=seed)
-    array = ros_messages.detections(HEADER, [one], BOXES)
+    array = publish.detections(HEADER, [one], BOXES)
     (detection,) = array.detections
     (result,) = detection.results
     assert array.header == detection.header == HEADER
     assert (result.hypothesis.class_id, result.hypothesis.score, detection.id) == ("mug", 0.8, "")
-    assert result.pose.pose == ros_messages.pose(one.T_camera_object)
+    assert result.pose.pose == publish.pose(one.T_camera_object)
     np.testing.assert_array_equal(np.reshape(result.pose.covariance, (6, 6)), one.covariance)
     # The message's box has the corners of the object's.
     size = np.array([getattr(detection.bbox.size, axis) for axis in "xyz"])
@@ -127,9 +128,9 @@ def test_alternatives_are_further_hypotheses_with_scores_as_their_weights():
     pytest.importorskip("vision_msgs", reason="vision_msgs is not installed")
     others = tuple((estimate(seed=seed).T_camera_object, weight) for seed, weight in ((2, 0.3), (3, 0.2)))
     one = replace(estimate(seed=1), alternatives=others)
-    (detection,) = ros_messages.detections(HEADER, [one], BOXES).detections
+    (detection,) = publish.detections(HEADER, [one], BOXES).detections
     assert [r.pose.pose for r in detection.results] == [
-        ros_messages.pose(T) for T in (one.T_camera_object, others[0][0], others[1][0])
+        publish.pose(T) for T in (one.T_camera_object, others[0][0], others[1][0])
     ]
     scores = np.array([r.hypothesis.score for r in detection.results])
     assert scores[0] == one.score
@@ -140,28 +141,28 @@ def test_alternatives_are_further_hypotheses_with_scores_as_their_weights():
 def test_tracks_have_their_names_as_ids():
     pytest.importorskip("vision_msgs", reason="vision_msgs is not installed")
     found = [estimate(seed=1), estimate(seed=2)]
-    array = ros_messages.detections(HEADER, found, BOXES, ["mug_7", "mug_12"])
+    array = publish.detections(HEADER, found, BOXES, ["mug_7", "mug_12"])
     assert [d.id for d in array.detections] == ["mug_7", "mug_12"]
-    assert [d.results[0].pose.pose for d in array.detections] == [ros_messages.pose(e.T_camera_object) for e in found]
-    assert ros_messages.detections(HEADER, [], BOXES, []).detections == []
+    assert [d.results[0].pose.pose for d in array.detections] == [publish.pose(e.T_camera_object) for e in found]
+    assert publish.detections(HEADER, [], BOXES, []).detections == []
 
 
 def test_missing_messages_are_named():
     for name in ("tf2_msgs", "vision_msgs"):
-        assert (importlib.util.find_spec(name) is None) == (name in ros_messages.MISSING)
+        assert (importlib.util.find_spec(name) is None) == (name in publish.MISSING)
 
 
 @pytest.mark.parametrize("field", ["T_camera_object", "covariance"])
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_what_is_not_finite_is_not_publishable(field, value):
     one = estimate()
-    assert ros_messages.is_publishable(one)
+    assert publish.is_publishable(one)
     getattr(one, field)[2, 3] = value
-    assert not ros_messages.is_publishable(one)
+    assert not publish.is_publishable(one)
 
 
 def test_diagnostics_spell_values_out():
-    message = ros_messages.diagnostics(Time(sec=1), "/pose_node", b"\x01", "why", {"ms": 1.23456, "n": 3, "what": "x"})
+    message = publish.diagnostics(Time(sec=1), "/pose_node", b"\x01", "why", {"ms": 1.23456, "n": 3, "what": "x"})
     (status,) = message.status
     assert (status.level, status.name, status.message) == (b"\x01", "/pose_node", "why")
     assert {pair.key: pair.value for pair in status.values} == {"ms": "1.235", "n": "3", "what": "x"}

@@ -17,9 +17,10 @@ from ros_testing import MODELS, OBJECT, Camera, node_arguments
 from scipy.spatial.transform import Rotation
 from sensor_msgs.msg import PointField, RegionOfInterest
 
-from pose_node import metrics, se3
-from pose_node.card import load_card
-from pose_node.demo import recording
+from pose_node.evaluation import metrics
+from pose_node.geometry import se3
+from pose_node.objects.card import load_card
+from pose_node.ros.demo import recording
 
 LARGEST_M = 0.1 * load_card(MODELS / OBJECT).diameter_m
 
@@ -44,7 +45,7 @@ def test_it_is_ready_in_three_seconds_and_small(shipped, start):
     """Best of three. On a machine that others keep busy the clock tells of them: there the node's own CPU time counts."""
     seconds = []
     while len(seconds) < 3 and min(seconds, default=9.0) >= 3.0:
-        process = start("pose_node.node", *node_arguments())
+        process = start("pose_node.ros.node", *node_arguments())
         wall_s, cpu_s = process.wait_for("active"), process.cpu_s()
         busy = os.getloadavg()[0] > (os.cpu_count() or 1)
         seconds.append(cpu_s if busy else wall_s)
@@ -274,12 +275,12 @@ def test_the_newest_frame_wins_when_frames_come_faster_than_answers(node, peer, 
 
 
 def test_killed_and_started_again_it_goes_on(shipped, peer, start, camera):
-    first = start("pose_node.node", *node_arguments())
+    first = start("pose_node.ros.node", *node_arguments())
     first.wait_for("active")
     stamp = camera.send(peer)
     peer.wait(stamp)
     assert first.end(signal.SIGKILL) == -signal.SIGKILL
-    second = start("pose_node.node", *node_arguments())
+    second = start("pose_node.ros.node", *node_arguments())
     second.wait_for("active")
     peer.spin(1.0)
     stamp = camera.send(peer)
@@ -288,7 +289,9 @@ def test_killed_and_started_again_it_goes_on(shipped, peer, start, camera):
 
 
 def test_masks_under_another_name_are_heeded_and_counted(shipped, start, peer, camera):
-    process = start("pose_node.node", *node_arguments(), "-r", "mask:=/seg/mask", "-r", "depth/image_rect:=/cam/depth")
+    process = start(
+        "pose_node.ros.node", *node_arguments(), "-r", "mask:=/seg/mask", "-r", "depth/image_rect:=/cam/depth"
+    )
     process.wait_for("active")
     peer.forget()
     stamp = peer.stamp()

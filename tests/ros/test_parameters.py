@@ -9,9 +9,9 @@ import pytest
 
 pytest.importorskip("rcl_interfaces", reason="ROS messages are not installed")
 
-from pose_node import ros_parameters
 from pose_node.config import PipelineConfig
 from pose_node.errors import ConfigError
+from pose_node.ros import parameters
 
 
 class Board:
@@ -30,10 +30,10 @@ class Board:
         return SimpleNamespace(value=self.values[name])
 
 
-def settings(**told) -> ros_parameters.Settings:
+def settings(**told) -> parameters.Settings:
     board = Board()
-    ros_parameters.declare(board, {name: SimpleNamespace(value=value) for name, value in told.items()})
-    return ros_parameters.read(board)
+    parameters.declare(board, {name: SimpleNamespace(value=value) for name, value in told.items()})
+    return parameters.read(board)
 
 
 def test_without_a_word_the_defaults_hold():
@@ -78,7 +78,7 @@ def test_what_cannot_be_meant_is_refused_by_name(name, value, words):
 
 def test_what_is_live_changes_and_nothing_else_does():
     before = settings()
-    after = ros_parameters.changed(
+    after = parameters.changed(
         before, {"judge.min_score": 0.3, "tf_wait_s": 1, "somebody_elses": object()}, running=True
     )
     assert (after.pipeline.judge.min_score, after.node.tf_wait_s) == (0.3, 1.0)
@@ -90,7 +90,7 @@ def test_what_is_live_changes_and_nothing_else_does():
 @pytest.mark.parametrize("running", [True, False])
 def test_a_change_is_checked_as_a_start_is(running):
     with pytest.raises(ConfigError, match="from 0 to 100"):
-        ros_parameters.changed(settings(), {"segment.far_m": 300.0}, running)
+        parameters.changed(settings(), {"segment.far_m": 300.0}, running)
 
 
 def test_settings_that_contradict_each_other_are_refused_and_valid_pairs_change_together():
@@ -102,21 +102,21 @@ def test_settings_that_contradict_each_other_are_refused_and_valid_pairs_change_
         settings(**{"publish_tf": True, "fixed_frame": "map", "track.enabled": False})
     before = settings()
     with pytest.raises(ConfigError, match=r"segment.near_m"):
-        ros_parameters.changed(before, {"segment.near_m": 5.0}, running=True)
-    after = ros_parameters.changed(before, {"segment.near_m": 5.0, "segment.far_m": 6.0}, running=True)
+        parameters.changed(before, {"segment.near_m": 5.0}, running=True)
+    after = parameters.changed(before, {"segment.near_m": 5.0, "segment.far_m": 6.0}, running=True)
     assert (after.pipeline.segment.near_m, after.pipeline.segment.far_m) == (5.0, 6.0)
 
 
 def test_what_holds_from_configure_on_is_refused_by_name_once_objects_are_loaded():
     change = {"judge.min_score": 0.3, "infer.threads": 2}
     with pytest.raises(ConfigError, match=r"parameter infer.threads holds .*, track.forget_after_s may change"):
-        ros_parameters.changed(settings(), change, running=True)
-    assert ros_parameters.changed(settings(), {"infer.threads": 2}, running=False) == settings(), "configure reads it"
+        parameters.changed(settings(), change, running=True)
+    assert parameters.changed(settings(), {"infer.threads": 2}, running=False) == settings(), "configure reads it"
 
 
 def test_a_dump_that_is_loaded_again_changes_nothing_and_is_not_refused():
     before = settings(objects=["mug"])
-    dump = {p.name: list(p.default) if p.kind is tuple else p.default for p in ros_parameters.parameters()}
-    assert ros_parameters.changed(before, {**dump, "objects": ["mug"]}, running=True) == before
+    dump = {p.name: list(p.default) if p.kind is tuple else p.default for p in parameters.parameters()}
+    assert parameters.changed(before, {**dump, "objects": ["mug"]}, running=True) == before
     with pytest.raises(ConfigError, match="parameter objects holds"):
-        ros_parameters.changed(before, dump, running=True)
+        parameters.changed(before, dump, running=True)

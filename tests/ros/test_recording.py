@@ -16,9 +16,9 @@ from rosbags.highlevel import AnyReader
 from sensor_msgs.msg import CameraInfo, Image
 
 from benchmarks.labelled_bag import demo_frames, write_labelled_bag
-from pose_node.evaluation.bag_run import evaluate_bag
-from pose_node.evaluation.recordings import Recording
 from pose_node.evaluation.run_folder import POSES_FILE
+from pose_node.evaluation.runs.bag_run import evaluate_bag
+from pose_node.evaluation.sources.recordings import Recording
 
 ID = 5
 TOPICS = {

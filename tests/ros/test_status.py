@@ -8,7 +8,7 @@ pytest.importorskip("diagnostic_msgs", reason="ROS messages are not installed")
 
 from diagnostic_msgs.msg import DiagnosticStatus
 
-from pose_node.ros_status import Status
+from pose_node.ros.status import Status
 from pose_node.types import Rejected
 
 OK, WARN, ERROR = DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.ERROR

@@ -75,7 +75,7 @@ def test_what_is_looked_for_is_said_and_begins_anew_with_an_activation(node, pee
 def test_a_signal_while_it_loads_ends_it_at_once(shipped, start, number):
     everything = f"[{', '.join(sorted(p.name for p in MODELS.iterdir() if (p / 'pose.onnx').is_file()))}]"
     for _ in range(5):  # a busy machine may hand the signal over when all is loaded
-        process = start("pose_node.node", *node_arguments(objects=everything))
+        process = start("pose_node.ros.node", *node_arguments(objects=everything))
         process.wait_for("loading")
         assert process.end(number) == 0, process.output()
         assert "Traceback" not in process.output()

@@ -74,7 +74,7 @@ def test_clouds_in_another_frame_are_seen_from_the_viewpoint_frame(start, shippe
     xyz = np.frombuffer(moved.data, np.float32).reshape(-1, 3) + np.float32([0.8, 0.0, 0.0])
     moved.data = xyz.tobytes()
     moved.header.frame_id = "base"
-    process = start("pose_node.node", *node_arguments(viewpoint_frame="camera", tf_wait_s="2.0"))
+    process = start("pose_node.ros.node", *node_arguments(viewpoint_frame="camera", tf_wait_s="2.0"))
     process.wait_for("active")
     peer.forget()
     static = publisher("/tf_static", LATCHED)
@@ -96,7 +96,7 @@ def test_latched_transforms_come_to_a_node_that_starts_after_them(
     publisher("/tf_static", LATCHED).publish(message("world", "camera"))
     if with_a_volatile_one:
         publisher("/tf_static").publish(message("world", "cup"))
-    process = start("pose_node.node", *node_arguments(fixed_frame="world", reliability=reliability))
+    process = start("pose_node.ros.node", *node_arguments(fixed_frame="world", reliability=reliability))
     process.wait_for("active")
     peer.forget()
     known(peer, ("/tf_static",))
@@ -112,7 +112,7 @@ def test_foreign_and_odd_stamps_on_tf_cost_no_frame(start, shipped, peer, camera
     """Beside the camera's own edges: a publisher 1.6 s behind, one of stamp 0, a localisation that post-dates by a second."""
     publisher("/tf_static", LATCHED).publish(message("arm", "camera"))
     ours, theirs = publisher("/tf"), publisher("/tf")
-    process = start("pose_node.node", *node_arguments(fixed_frame="map", tf_wait_s="1.0"))
+    process = start("pose_node.ros.node", *node_arguments(fixed_frame="map", tf_wait_s="1.0"))
     process.wait_for("active")
     peer.forget()
     known(peer, ("/tf", "/tf_static"))
@@ -139,7 +139,7 @@ def test_foreign_and_odd_stamps_on_tf_cost_no_frame(start, shipped, peer, camera
 
 def test_what_tf_lacks_is_said_in_words(start, shipped, peer, camera, publisher):
     publisher("/tf_static", LATCHED).publish(message("base", "gripper"))
-    process = start("pose_node.node", *node_arguments(fixed_frame="world"))
+    process = start("pose_node.ros.node", *node_arguments(fixed_frame="world"))
     process.wait_for("active")
     peer.forget()
     known(peer, ("/tf_static",))

@@ -22,10 +22,10 @@ from std_srvs.srv import SetBool, Trigger
 from tf2_msgs.msg import TFMessage
 
 from benchmarks.labelled_bag import FRAME, rendered_frames, write_labelled_bag
-from pose_node.evaluation.bag_run import evaluate_bag
-from pose_node.evaluation.recordings import Recording
 from pose_node.evaluation.records import read_run
 from pose_node.evaluation.run_folder import POSES_FILE
+from pose_node.evaluation.runs.bag_run import evaluate_bag
+from pose_node.evaluation.sources.recordings import Recording
 
 ID = 5
 TOPICS = {
@@ -61,7 +61,7 @@ def messages_of(bag):
 @pytest.fixture
 def tracking(start, shipped, peer):
     """The node that tracks in the frame world, active."""
-    process = start("pose_node.node", *node_arguments(fixed_frame="world", tf_wait_s="0.5", **TOLD))
+    process = start("pose_node.ros.node", *node_arguments(fixed_frame="world", tf_wait_s="0.5", **TOLD))
     process.wait_for("active")
     peer.forget()
     return process
@@ -144,7 +144,7 @@ def test_an_object_that_appears_while_another_is_tracked_is_tracked(start, shipp
     one = replace(both, mask=np.where(both.mask == ID, both.mask, 0).astype(np.uint8))
     first, later = messages_of(write_labelled_bag(tmp_path / "still", [one, both]))
     told = {"objects": f"[{OBJECT}, potted_meat_can]", "mask_labels": f"['{ID}:{OBJECT}', '9:potted_meat_can']"}
-    process = start("pose_node.node", *node_arguments(fixed_frame=FRAME, **told))
+    process = start("pose_node.ros.node", *node_arguments(fixed_frame=FRAME, **told))
     process.wait_for("active")
     peer.forget()
     settle(peer, [first])
@@ -200,7 +200,7 @@ def test_an_object_is_looked_for_no_longer_and_again(tracking, peer, recorded):
 def test_tracks_are_frames_and_detections_with_their_names(start, shipped, peer, recorded):
     messages = pytest.importorskip("vision_msgs.msg", reason="vision_msgs is not installed")
     _, frames = recorded
-    process = start("pose_node.node", *node_arguments(fixed_frame="world", publish_tf="true", **TOLD))
+    process = start("pose_node.ros.node", *node_arguments(fixed_frame="world", publish_tf="true", **TOLD))
     process.wait_for("active")
     heard = {"/tf": [], "/pose_node/detections": []}
     for topic, kind in (("/tf", TFMessage), ("/pose_node/detections", messages.Detection3DArray)):
@@ -264,7 +264,7 @@ def test_a_detector_that_is_killed_is_started_again(start, shipped, peer, record
     import psutil
 
     _, frames = recorded
-    process = start("pose_node.node", *node_arguments(fixed_frame="world", **{"track.detect_period_s": "0.1"}))
+    process = start("pose_node.ros.node", *node_arguments(fixed_frame="world", **{"track.detect_period_s": "0.1"}))
     process.wait_for("active")
     peer.forget()
     settle(peer, frames)

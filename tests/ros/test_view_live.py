@@ -17,14 +17,14 @@ from ros_testing import MODELS, OBJECT, node_arguments
 sys.path.insert(0, str(Path(__file__).parents[1] / "viewing"))
 from reading import column, entities
 
-from pose_node import convert
 from pose_node.cli import main
+from pose_node.messages import convert
 
 
 @pytest.mark.parametrize("tracking", [True, False])
 def test_a_running_node_is_drawn_as_it_speaks(start, shipped, peer, camera, tmp_path, tracking):
     fixed = {"fixed_frame": "camera"} if tracking else {}
-    node = start("pose_node.node", *node_arguments(**fixed))
+    node = start("pose_node.ros.node", *node_arguments(**fixed))
     node.wait_for("active")
     path = tmp_path / "live.rrd"
     view = start("pose_node", "view", "--live", "--objects", OBJECT, "--models", str(MODELS), "--save", str(path))

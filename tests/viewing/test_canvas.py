@@ -16,9 +16,9 @@ from reading import column, entities
 from scipy.spatial.transform import Rotation
 from scipy.stats import chi2
 
-from pose_node import se3
-from pose_node.cloud import Cloud
 from pose_node.errors import InputError
+from pose_node.geometry import se3
+from pose_node.measurement.cloud import Cloud
 from pose_node.types import Track
 from pose_node.viewing.canvas import Canvas, Shown, open_viewer
 

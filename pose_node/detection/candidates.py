@@ -1,0 +1,151 @@
+"""Which unions of neighbouring surface pieces may be one object, judged by their size alone, likeliest first.
+
+The size of a set of points is the spread along its three main axes, which no motion changes. A view of an object has such a
+size, too; an occluder makes it smaller, nothing makes it larger.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from weakref import WeakKeyDictionary
+
+import numpy as np
+from scipy.spatial import cKDTree
+
+from pose_node.arrays import Array, Indices
+from pose_node.geometry.normals import noise_radius
+from pose_node.measurement.sampling import even_subset
+from pose_node.objects.card import ObjectCard, Surface
+
+_MOST_PIECES = 4  # of one object
+_MOST_UNIONS = 400  # of as many pieces
+_SUBSET = 150  # points of a piece that its neighbours are found with
+_SLACK_M = 0.003  # spread that noise may add
+_TOO_LARGE = 0.15  # logarithm of a spread beyond a view's: not this view
+_TOO_UNLIKE = 1.6  # sum over the axes of logarithms: too little is left of the object
+_EXCESS_COST = 3.0  # of a logarithm beyond a view's, against one below
+_TOO_NOISY = 0.12  # of the diameter: nothing can be told
+_UNION_COST = 0.15  # of each piece beyond the first
+_NOISE_COST = 6.0  # of the sensor's noise, in diameters: far off, there is little to tell things by
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Candidate:
+    """Rows [M] that may be one object, and the objects whose size they have: ((cost, name), ...), likeliest first."""
+
+    rows: Indices
+    objects: tuple[tuple[float, str], ...]
+
+
+def candidates(
+    points_m: Array, range_m: Array, pieces: Sequence[Indices], cards: Mapping[str, ObjectCard], gap_m: Array
+) -> list[Candidate]:
+    """Unions of up to four of the pieces (rows of points [N, 3]) that some object may be, likeliest first.
+
+    Pieces nearer to each other than ``gap_m`` [N] are neighbours: the rim of a mug parts its inside from its outside.
+    """
+    if not pieces:
+        return []
+    widest = max(card.diameter_m for card in cards.values())
+    noise_m = np.array([noise_radius(float(np.median(range_m[rows]))) for rows in pieces])
+    pieces = [rows for rows, noise in zip(pieces, noise_m) if noise < _TOO_NOISY * widest]
+    noise_m = noise_m[noise_m < _TOO_NOISY * widest]
+    if not pieces:
+        return []
+    moments = _moments(points_m, pieces)
+    names = list(cards)
+    costs = _costs(_spreads(moments), cards)
+    near = _neighbours(points_m, pieces, gap_m)
+    alone = np.isfinite(costs).any(axis=1)
+    unions = {frozenset([i]): costs[i] for i in np.flatnonzero(alone)}
+    level = list(unions)
+    for _ in range(_MOST_PIECES - 1):
+        wider = {u | {i} for u in level for i in set().union(*(near[j] for j in u)) - u if alone[i]}
+        level = sorted(wider, key=sorted)[:_MOST_UNIONS]
+        if not level:
+            break
+        costs = _costs(_spreads(np.stack([moments[sorted(u)].sum(axis=0) for u in level])), cards)
+        unions.update((u, c) for u, c in zip(level, costs) if np.isfinite(c).any())
+        level = [u for u, c in zip(level, costs) if np.isfinite(c).any()]
+    out = []
+    for union, cost in unions.items():
+        noise = noise_m[sorted(union)].min()
+        fitting = [
+            (float(c) + _NOISE_COST * noise / cards[name].diameter_m + _UNION_COST * (len(union) - 1), name)
+            for c, name in zip(cost, names)
+            if c < _TOO_UNLIKE and noise < _TOO_NOISY * cards[name].diameter_m
+        ]
+        if fitting:
+            out.append(Candidate(np.sort(np.concatenate([pieces[i] for i in sorted(union)])), tuple(sorted(fitting))))
+    return sorted(out, key=lambda c: (c.objects[0], -len(c.rows)))
+
+
+def _moments(points_m: Array, pieces: Sequence[Indices]) -> Array:
+    """Sums [P, 4, 4] of x x^T over the points x = (x, y, z, 1) of each piece: those of a union are their sums."""
+    origin = points_m.mean(axis=0)
+    ones = [np.column_stack([points_m[rows] - origin, np.ones(len(rows))]) for rows in pieces]
+    return np.stack([x.T @ x for x in ones])
+
+
+def _spreads(moments: Array) -> Array:
+    """Standard deviations [B, 3] along the main axes, largest first."""
+    count = moments[:, 3, 3, None, None]
+    mean = moments[:, :3, 3:] / count
+    scatter = moments[:, :3, :3] / count - mean @ np.swapaxes(mean, 1, 2)
+    return np.sqrt(np.maximum(np.linalg.eigvalsh(scatter)[:, ::-1], 0.0))
+
+
+def _costs(spreads: Array, cards: Mapping[str, ObjectCard]) -> Array:
+    """How unlike spreads [B, 3] are to the most similar view of each object, [B, objects]; infinite: larger than all of them."""
+    own = np.log(spreads + _SLACK_M)
+    out = np.empty((len(own), len(cards)))
+    for k, card in enumerate(cards.values()):
+        ratio = own[:, None] - _log_views(card)
+        excess = ratio.max(axis=2)
+        cost = _EXCESS_COST * np.maximum(excess, 0.0) - np.minimum(ratio, 0.0).sum(axis=2)
+        out[:, k] = np.where(excess < _TOO_LARGE, cost, np.inf).min(axis=1)
+    return out
+
+
+# A card that nobody uses is not kept for this.
+_log_views_of: WeakKeyDictionary[ObjectCard, Array] = WeakKeyDictionary()
+
+
+def _log_views(card: ObjectCard) -> Array:
+    """Logarithms [V, 3] of the spreads of what a camera sees of the object from each of its view directions; worked out once."""
+    known = _log_views_of.get(card)
+    if known is None:
+        known = _log_views_of[card] = _view_spreads(card.surface)
+    return known
+
+
+def _view_spreads(surface: Surface) -> Array:
+    visible = np.asarray(surface.visible, dtype=bool)
+    points, normals = (a[: visible.shape[1]] for a in (surface.points_m, surface.normals))
+    weight = np.where(visible, np.maximum(np.asarray(surface.view_directions) @ normals.T, 0.0), 0.0)
+    weight = weight / np.maximum(weight.sum(axis=1, keepdims=True), 1e-12)
+    mean = weight @ points
+    second = np.einsum("vs,si,sj->vij", weight, points, points, optimize=True) - mean[:, :, None] * mean[:, None]
+    return np.log(np.sqrt(np.maximum(np.linalg.eigvalsh(second)[:, ::-1], 0.0)) + _SLACK_M)
+
+
+def _neighbours(points_m: Array, pieces: Sequence[Indices], gap_m: Array) -> list[set[int]]:
+    """For each piece those that lie within ``gap_m`` of it."""
+    subsets, owner, reach = [], [], []
+    for i, rows in enumerate(pieces):
+        subset = even_subset(points_m[rows], _SUBSET)
+        spacing = float(np.median(cKDTree(subset).query(subset, k=2)[0][:, 1])) if len(subset) > 1 else 0.0
+        subsets.append(subset)
+        owner.append(np.full(len(subset), i))
+        reach.append(0.5 * (float(np.median(gap_m[rows])) + spacing))
+    x, of, half = np.concatenate(subsets), np.concatenate(owner), np.array(reach)
+    pairs = cKDTree(x).query_pairs(2.0 * half.max(), output_type="ndarray")
+    i, j = of[pairs[:, 0]], of[pairs[:, 1]]
+    apart = np.linalg.norm(x[pairs[:, 0]] - x[pairs[:, 1]], axis=1)
+    linked = (i != j) & (apart < half[i] + half[j])
+    near: list[set[int]] = [set() for _ in pieces]
+    for a, b in np.unique(np.stack([i[linked], j[linked]], axis=1), axis=0):
+        near[a].add(int(b))
+        near[b].add(int(a))
+    return near

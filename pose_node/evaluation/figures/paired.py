@@ -1,0 +1,178 @@
+"""Two runs over the same recording, label by label and frame by frame: the difference, and the interval of the difference.
+
+What makes a placement hard is hard for both runs, so differences of pairs spread far less than the runs themselves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from pose_node.errors import InputError
+from pose_node.evaluation.figures.curves import errors, placement
+from pose_node.evaluation.figures.intervals import mean_interval, statistic_interval, stretches
+from pose_node.evaluation.figures.summarise import label_values
+from pose_node.evaluation.figures.unlabelled import UNLABELLED
+from pose_node.evaluation.records import FrameRecord, LabelRecord, Run, SightingRecord
+
+_SAME_POSE = 1e-6  # metres and direction cosines by which one label may differ between two files
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One figure of two runs over the ``pairs`` that they share: ``b - a`` lies in [``low``, ``high``], NaN where unknown."""
+
+    a: float
+    b: float
+    low: float
+    high: float
+    pairs: int
+
+
+@dataclass(frozen=True, eq=False)
+class Pairs:
+    """What two runs share. labels_a[i] and labels_b[i] are one label, frames_a[i] and frames_b[i] one frame; the rest is counted."""
+
+    labels_a: tuple[LabelRecord, ...]
+    labels_b: tuple[LabelRecord, ...]
+    frames_a: tuple[FrameRecord, ...]
+    frames_b: tuple[FrameRecord, ...]
+    labels_left_out: int
+    frames_left_out: int
+
+
+def pair(a: Run, b: Run) -> Pairs:
+    """Put labels and frames of two runs together.
+
+    Raises InputError when only one has labels, when they share no frame or no label, when a shared label has two poses, or
+    when errors were measured with different models.
+    """
+    if bool(a.labels) != bool(b.labels):
+        with_labels = a.folder if a.labels else b.folder
+        raise InputError(
+            f"compare: found labels in {with_labels} alone, expected both runs with labels or both without."
+        )
+    if a.labels and a.info.whose != b.info.whose:
+        raise InputError(
+            f"compare: found errors by the models of the {a.info.whose} and of the {b.info.whose}, expected the same for both."
+        )
+    frames = _shared([(f.scene, f.frame) for f in a.frames], [(f.scene, f.frame) for f in b.frames])
+    labels = _shared([_key(x) for x in a.labels], [_key(x) for x in b.labels])
+    if not frames or (a.labels and not labels):
+        raise InputError(
+            f"compare: found no {'label' if frames else 'frame'} that {a.folder} and {b.folder} share, "
+            "expected two runs over one recording."
+        )
+    labels_a, labels_b = (tuple(run.labels[pair[side]] for pair in labels) for side, run in enumerate((a, b)))
+    for x, y in zip(labels_a, labels_b):
+        if not np.allclose(x.T_camera_object, y.T_camera_object, rtol=0.0, atol=_SAME_POSE):
+            raise InputError(
+                f"compare: found two poses for the label {' '.join(map(str, _key(x)))}, expected the same ground truth in both runs."
+            )
+    return Pairs(
+        labels_a,
+        labels_b,
+        tuple(a.frames[i] for i, _ in frames),
+        tuple(b.frames[j] for _, j in frames),
+        len(a.labels) + len(b.labels) - 2 * len(labels),
+        len(a.frames) + len(b.frames) - 2 * len(frames),
+    )
+
+
+def label_differences(a: Run, b: Run, pairs: Pairs, object_name: str | None = None) -> dict[str, Difference]:
+    """Every figure of labels, of one object or of all; medians are of the labels that both runs have an estimate for."""
+    both = [(x, y) for x, y in zip(pairs.labels_a, pairs.labels_b) if object_name in (None, x.object_name)]
+    if not both:
+        return {}
+    mine_a, mine_b = [x for x, _ in both], [y for _, y in both]
+    places = [placement(x) for x in mine_a]
+    values_a, values_b = label_values(a.info, mine_a), label_values(b.info, mine_b)
+    found = {k: mean_difference(values_a[k], values_b[k], places) for k in values_a if k in values_b}
+    for key in ("rotation_deg", "translation_mm"):
+        values = np.stack([errors(mine_a, key), errors(mine_b, key)], axis=1)
+        known = np.isfinite(values).all(axis=1)
+        if known.any():
+            where = [p for p, k in zip(places, known) if k]
+            found[key] = _statistic_difference(values[known], where, np.median)
+    # Named as in the summary: BOP's names are for the set's own models and symmetries alone.
+    return found if a.info.whose == "set" else {f"own_{key}": difference for key, difference in found.items()}
+
+
+def frame_differences(pairs: Pairs) -> dict[str, Difference]:
+    """Mean seconds of each stage (``stage_NAME_s``) and of the whole (``time_s``), and refusals a frame (``rejected_CODE``)."""
+    where = stretches([frame.scene for frame in pairs.frames_a])
+    frames = (*pairs.frames_a, *pairs.frames_b)
+    stages = list(dict.fromkeys(stage for frame in frames for stage in frame.stage_s))
+    codes = sorted({code for frame in frames for code in frame.rejected})
+
+    def each(of: Callable[[FrameRecord], float]) -> Difference:
+        return mean_difference([of(f) for f in pairs.frames_a], [of(f) for f in pairs.frames_b], where)
+
+    return {
+        **{f"stage_{s}_s": each(lambda f, s=s: f.stage_s.get(s, 0.0)) for s in stages},
+        "time_s": each(lambda f: f.time_s),
+        **{f"rejected_{c}": each(lambda f, c=c: float(f.rejected.get(c, 0))) for c in codes},
+    }
+
+
+def found_differences(a: Run, b: Run, pairs: Pairs, object_name: str) -> dict[str, Difference]:
+    """Without labels: in how many frames an object is found, the best score where both runs find it, and the figures of
+    sightings (spread, jitter and so on) over the frames for which both runs have them."""
+    where = stretches([frame.scene for frame in pairs.frames_a])
+    best = np.array([[_best(f, object_name), _best(g, object_name)] for f, g in zip(pairs.frames_a, pairs.frames_b)])
+    found = np.isfinite(best)
+    both = found.all(axis=1)
+    differences = {"found": mean_difference(found[:, 0], found[:, 1], where)}
+    if both.any():
+        places = [w for w, k in zip(where, both) if k]
+        differences["score"] = mean_difference(best[both, 0], best[both, 1], places)
+    of_a, of_b = (_by_frame(run.sightings, object_name) for run in (a, b))
+    for key in UNLABELLED:
+        values = np.array([[of.get((f.scene, f.frame, key), np.nan) for of in (of_a, of_b)] for f in pairs.frames_a])
+        known = np.isfinite(values).all(axis=1)
+        if known.any():
+            places = [w for w, k in zip(where, known) if k]
+            differences[key] = mean_difference(values[known, 0], values[known, 1], places)
+    return differences
+
+
+def mean_difference(
+    a: Sequence[float] | np.ndarray, b: Sequence[float] | np.ndarray, places: Sequence[Hashable]
+) -> Difference:
+    """Means of paired values [N] and the interval of their difference."""
+    a, b = np.asarray(a, float), np.asarray(b, float)
+    low, high = mean_interval(b - a, places)
+    return Difference(float(a.mean()), float(b.mean()), float(low), float(high), len(a))
+
+
+def _statistic_difference(
+    values: np.ndarray, places: Sequence[Hashable], statistic: Callable[[np.ndarray], float]
+) -> Difference:
+    low, high = statistic_interval(values, places, lambda v: float(statistic(v[:, 1]) - statistic(v[:, 0])))
+    return Difference(float(statistic(values[:, 0])), float(statistic(values[:, 1])), low, high, len(values))
+
+
+def _by_frame(seen: Sequence[SightingRecord], object_name: str) -> Mapping[tuple[str, str, str], float]:
+    """{(scene, frame, figure): mean over the object's instances in the frame}."""
+    values: dict[tuple[str, str, str], list[float]] = {}
+    for one in seen:
+        if one.object_name == object_name:
+            for key, value in one.values.items():
+                values.setdefault((one.scene, one.frame, key), []).append(value)
+    return {where: float(np.mean(each)) for where, each in values.items()}
+
+
+def _best(frame: FrameRecord, object_name: str) -> float:
+    return max((e.score for e in frame.estimates if e.object_name == object_name), default=float("nan"))
+
+
+def _shared(a: Sequence[Hashable], b: Sequence[Hashable]) -> list[tuple[int, int]]:
+    """(index in a, index in b) of what is in both, in the order of a."""
+    places = {key: j for j, key in enumerate(b)}
+    return [(i, places[key]) for i, key in enumerate(a) if key in places]
+
+
+def _key(label: LabelRecord) -> tuple[str, str, str, int]:
+    return (label.scene, label.frame, label.object_name, label.instance)

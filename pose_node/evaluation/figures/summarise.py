@@ -1,0 +1,137 @@
+"""The figures of a run: of all labels, of each object and of each scene, each with its bootstrap interval by placement.
+
+Average recall (AR) is BOP's: for VSD, MSSD and MSPD the mean recall over their thresholds, ``ar`` the mean of the three
+(Hodan et al., "BOP Challenge 2020 on 6D object localization"). Figures bear these names only where models and symmetries
+are the data set's own; with our own cards, or up to what depth cannot tell, the same are called ``own_ar``, and so on: they
+compare with nobody's, and a run has the ones or the others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from typing import Any
+
+import numpy as np
+
+from pose_node.arrays import Array
+from pose_node.evaluation.figures.curves import errors, placement
+from pose_node.evaluation.figures.intervals import FEWEST, RESAMPLES, SHARE, mean_interval, stretches
+from pose_node.evaluation.figures.unlabelled import unlabelled_sentence
+from pose_node.evaluation.records import FrameRecord, LabelRecord, RunInfo
+
+WITHIN = 0.1  # of the diameter
+AUC_M = 0.1  # the area under the curve of recall over threshold, up to here (Xiang et al., "PoseCNN", 2018)
+FIGURES = {
+    "ar": "average recall of BOP: mean of ar_vsd, ar_mssd and ar_mspd",
+    "ar_vsd": "average recall of VSD over its tolerances and thresholds",
+    "ar_mssd": "average recall of MSSD over thresholds of 5 to 50 % of the diameter",
+    "ar_mspd": "average recall of MSPD over thresholds of 5 to 50 pixels in an image 640 wide",
+    "recall_mssd_10": "share of labels with MSSD below 10 % of the diameter",
+    "recall_add_s_10": "share of labels with ADD(-S) below 10 % of the diameter",
+    "recall_add_10": "share of labels with ADD below 10 % of the diameter",
+    "recall_adds_10": "share of labels with ADD-S below 10 % of the diameter",
+    "auc_add_s": "area under recall over ADD(-S) up to 10 cm",
+    "auc_add": "area under recall over ADD up to 10 cm",
+    "auc_adds": "area under recall over ADD-S up to 10 cm",
+    "answered": "share of labels with an estimate",
+    "rotation_deg": "median rotation error up to symmetry of the labels with an estimate, degrees",
+    "translation_mm": "median error of the object's centre of the labels with an estimate, millimetres",
+    "false_alarms": "estimates a frame that belong to no label of their object: farther than half a diameter from each, or "
+    "one too many",
+    "time_s": "mean seconds a frame",
+}
+
+
+def summarise(
+    info: RunInfo, frames: Sequence[FrameRecord], labels: Sequence[LabelRecord], seed: int = 0
+) -> dict[str, Any]:
+    """{"all": entry, "objects": {name: entry}, "scenes": {name: entry}} with entry = {"labels": n, "figures": {key: figure}}
+    and figure = {"value", "low", "high"}; low and high are None where fewer than three placements tell nothing of the spread.
+    """
+    objects = {name: [label for label in labels if label.object_name == name] for name in info.objects}
+    scenes = {
+        name: [label for label in labels if label.scene == name] for name in dict.fromkeys(f.scene for f in frames)
+    }
+
+    def entry(mine: Sequence[LabelRecord], seen: Sequence[FrameRecord], name: str | None = None) -> dict[str, Any]:
+        figures = _of_labels(info, mine, seed)
+        where = [frame.scene for frame in seen]
+        told = [frame for frame in seen if frame.unmatched is not None]
+        if info.tells_alarms and told:
+            counts = [
+                sum(name in (None, frame.estimates[i].object_name) for i in frame.unmatched or ()) for frame in told
+            ]
+            figures["false_alarms"] = mean_figure(np.array(counts, float), [frame.scene for frame in told], seed)
+        if seen and name is None:
+            figures["time_s"] = mean_figure(np.array([frame.time_s for frame in seen]), stretches(where), seed)
+        return {"labels": len(mine), "figures": figures}
+
+    return {
+        "all": entry(labels, frames),
+        "objects": {name: entry(mine, frames, name) for name, mine in objects.items()},
+        "scenes": {name: entry(mine, [f for f in frames if f.scene == name]) for name, mine in scenes.items()},
+    }
+
+
+def label_values(info: RunInfo, labels: Sequence[LabelRecord]) -> dict[str, Array]:
+    """What each label [N] adds to the figures that are means over labels, so that two runs can be compared label by label."""
+    means: dict[str, Array] = {}
+    measured = [label for label in labels if label.recall]  # in a frame that could not be used, nothing is found
+    kinds = [kind for kind in ("vsd", "mssd", "mspd") if all(kind in label.recall for label in measured)]
+    recalls = {kind: np.array([label.recall.get(kind, 0.0) for label in labels]) for kind in kinds}
+    if len(recalls) == 3:
+        means["ar"] = np.mean(list(recalls.values()), axis=0)
+    means.update({f"ar_{kind}": values for kind, values in recalls.items()})
+    diameters = np.array([info.objects[label.object_name]["diameter_m"] for label in labels], float)
+    for key in ("mssd", "add_s", "add", "adds"):
+        means[f"recall_{key}_10"] = (errors(labels, f"{key}_rel") < WITHIN).astype(float)
+    for key in ("add_s", "add", "adds"):
+        means[f"auc_{key}"] = np.clip(1.0 - errors(labels, f"{key}_rel") * diameters / AUC_M, 0.0, 1.0)
+    means["answered"] = np.array([label.estimate is not None for label in labels], float)
+    return means
+
+
+def _of_labels(info: RunInfo, labels: Sequence[LabelRecord], seed: int) -> dict[str, Any]:
+    if not labels:
+        return {}
+    places = [placement(label) for label in labels]
+    figures = {key: mean_figure(values, places, seed) for key, values in label_values(info, labels).items()}
+    for key in ("rotation_deg", "translation_mm"):
+        values = errors(labels, key)
+        if np.isfinite(values).any():
+            figures[key] = median_figure(values, places, seed)
+    return figures if info.whose == "set" else {f"own_{key}": figure for key, figure in figures.items()}
+
+
+def mean_figure(values: Array, clusters: Sequence[Hashable], seed: int) -> dict[str, float | None]:
+    low, high = mean_interval(values, clusters, seed)
+    return _figure(float(values.mean()), float(low), float(high))
+
+
+def median_figure(values: Array, clusters: Sequence[Hashable], seed: int) -> dict[str, float | None]:
+    """The median of the finite values [N], and the spread of the medians over resampled clusters."""
+    finite = np.isfinite(values)
+    groups: dict[Hashable, list[float]] = {}
+    for value, cluster in zip(values[finite], np.array([repr(c) for c in clusters])[finite]):
+        groups.setdefault(cluster, []).append(float(value))
+    parts = [np.array(group) for group in groups.values()]
+    low = high = float("nan")
+    if len(parts) >= FEWEST:
+        draws = np.random.default_rng(seed).integers(len(parts), size=(RESAMPLES, len(parts)))
+        medians = [np.median(np.concatenate([parts[i] for i in draw])) for draw in draws]
+        tail = 50.0 * (1.0 - SHARE)
+        low, high = np.percentile(medians, (tail, 100.0 - tail))
+    return _figure(float(np.median(values[finite])), float(low), float(high))
+
+
+def _figure(value: float, low: float, high: float) -> dict[str, float | None]:
+    known = np.isfinite(low) and np.isfinite(high)
+    return {"value": value, "low": low if known else None, "high": high if known else None}
+
+
+def sentence(key: str) -> str:
+    """What a figure is, for a reader; raises KeyError for a figure that no run has."""
+    if key.startswith("own_"):
+        plain = key.removeprefix("own_")
+        return FIGURES[plain].replace("of BOP", "as BOP's, but of our own models or symmetries", 1)
+    return FIGURES[key] if key in FIGURES else unlabelled_sentence(key)

@@ -1,0 +1,1 @@
+"""A run's figures as a page, pictures, tables in the terminal, and two runs compared."""

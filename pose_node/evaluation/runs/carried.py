@@ -1,0 +1,39 @@
+"""A pipeline that travels: pickled, it is its cards, networks and settings, so that a worker needs no folder of ours."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from pose_node.objects.card import ObjectCard
+from pose_node.config import PipelineConfig
+from pose_node.network.proposals import Network
+from pose_node.pipeline import Pipeline
+
+
+class Carried:
+    """Holds a ``pipeline``; its copy in another process holds one that was made there from the same bytes."""
+
+    def __init__(self, pipeline: Pipeline) -> None:
+        self.pipeline = pipeline
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        cards = self.pipeline.cards.values()
+        files = [card.folder / str((card.network or {})["file"]) for card in cards]
+        return _unpacked, ([(card, file.read_bytes()) for card, file in zip(cards, files)], self.pipeline.config)
+
+
+def _unpacked(objects: Sequence[tuple[ObjectCard, bytes]], config: PipelineConfig) -> Carried:
+    """Raises ModelError as ``Network`` does; nothing stays on the disk."""
+    networks = []
+    with TemporaryDirectory(prefix="pose_node_") as place:
+        for card, content in objects:
+            card = replace(card, folder=Path(place) / card.name)
+            file = card.folder / str((card.network or {})["file"])
+            file.parent.mkdir(parents=True)
+            file.write_bytes(content)
+            networks.append(Network(card, config.infer))
+    return Carried(Pipeline(networks, config))

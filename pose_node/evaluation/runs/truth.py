@@ -1,0 +1,130 @@
+"""What an estimate of an object is measured with: its surface, diameter and symmetries, the data set's own where it has them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from pose_node.evaluation import metrics
+from pose_node.geometry import symmetry
+from pose_node.geometry.symmetry import Axis, Symmetry
+from pose_node.objects.card import ObjectCard, check_diameter
+from pose_node.errors import InputError
+from pose_node.evaluation.sources.ply import read_ply
+from pose_node.evaluation.runs.raster import render
+from pose_node.arrays import Array
+
+Whose = Literal["set", "depth", "card"]
+Symmetries = Literal["declared", "depth"]
+
+
+@dataclass(frozen=True, eq=False)
+class Truth:
+    """A model to measure with.
+
+    vertices_m [V, 3], faces [F, 3], centre_m [3]: object frame. symmetries: [K, 4, 4], continuous ones cut into steps as
+    BOP does; symmetry: the same with axes left whole, for angles. declared: whether ADD(-S) means ADD-S for it. whose: the
+    data set's own word, its models with the symmetries that depth cannot tell, or our own card.
+    vsd_delta_m: how far behind the measurement a surface still counts as seen.
+    """
+
+    name: str
+    bop_id: int | None
+    diameter_m: float
+    centre_m: Array
+    vertices_m: Array
+    faces: Any
+    symmetries: Array
+    symmetry: Symmetry
+    declared: bool
+    whose: Whose
+    vsd_delta_m: float = metrics.VSD_DELTA_M
+
+    @cached_property
+    def hull_m(self) -> Array:
+        """Corners [H, 3] of the convex hull, enough for MSSD."""
+        return metrics.hull_points(self.vertices_m)
+
+    def depth(self, T_camera_object: Array, K: Array, shape: tuple[int, int]) -> Array:
+        """Depth [H, W] of the model at a pose, in metres, 0 where it is not."""
+        return render(self.vertices_m, self.faces, T_camera_object, K, shape)
+
+
+def read_info(folder: Path) -> dict[int, dict[str, Any]]:
+    """models_info.json of a BOP models folder: {object id: entry}; raises InputError."""
+    path = folder / "models_info.json"
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+        return {int(key): dict(entry, diameter=float(entry["diameter"])) for key, entry in values.items()}
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}), expected BOP's facts on the models.") from None
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise InputError(
+            f"{path}: found {type(error).__name__}: {error}, expected {{id: {{diameter, ...}}}}."
+        ) from None
+
+
+def truth_of_set(
+    name: str,
+    bop_id: int,
+    info: Mapping[str, Any],
+    mesh: Path,
+    symmetries: Symmetries = "declared",
+    vsd_delta_m: float = metrics.VSD_DELTA_M,
+) -> Truth:
+    """The model of a BOP set (millimetres), with its declared symmetries or also those that a depth sensor cannot tell
+    (``symmetries_depth``, ``symmetries_depth_continuous``, where the set lists some).
+
+    Raises MeshError, CardError or InputError where its files cannot be meant.
+    """
+    vertices, faces = read_ply(mesh)
+    vertices /= 1000.0
+    suffix = "_depth" if symmetries == "depth" else ""
+    try:
+        motions = metrics.bop_symmetries(info, suffix)
+        whole = metrics.bop_symmetries({k: v for k, v in info.items() if not k.endswith("_continuous")}, suffix)
+        lines = (suffix and info.get("symmetries_depth_continuous")) or info.get("symmetries_continuous", ())
+        axes = tuple(
+            Axis(np.array(a["axis"], float) / np.linalg.norm(a["axis"]), np.array(a["offset"], float) / 1000.0)
+            for a in lines
+        )
+    except (ValueError, TypeError, KeyError) as error:
+        raise InputError(f"models_info.json: the symmetries of object {bop_id} do not read ({error}).") from None
+    return Truth(
+        name,
+        bop_id,
+        check_diameter(info["diameter"] / 1000.0, f"models_info.json: object {bop_id}"),
+        (vertices.min(axis=0) + vertices.max(axis=0)) / 2,
+        vertices,
+        faces,
+        motions,
+        Symmetry(whole, axes),
+        len(metrics.bop_symmetries(info)) > 1,
+        "depth" if suffix else "set",
+        vsd_delta_m,
+    )
+
+
+def truth_of_card(card: ObjectCard) -> Truth:
+    """Our own model of an object, where the set brings none; raises MeshError."""
+    vertices, faces = read_ply(card.mesh_path)
+    steps = int(np.ceil(np.pi / metrics.MAX_SYMMETRY_STEP)) if len(card.symmetry.axes) == 1 else 36
+    motions = symmetry.symmetry_motions(card.symmetry, steps)
+    return Truth(
+        card.name,
+        card.bop_id,
+        card.diameter_m,
+        card.centre_m,
+        vertices,
+        faces,
+        motions,
+        card.symmetry,
+        len(motions) > 1,
+        "card",
+    )

@@ -1,0 +1,1 @@
+"""Mathematics: motions, symmetry groups, spherical harmonics, normals. Knows nothing of cameras or objects."""

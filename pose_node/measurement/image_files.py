@@ -1,0 +1,141 @@
+"""Image files as users and data sets have them: depth in metres, masks as booleans. The one reader of both.
+
+What counts as background in a mask file is decided here, for every command:
+
+- grey, colour, 1-bit, 16-bit: 0 in all channels; of a format that loses precision (JPEG), less than half of the largest value.
+- a palette: index 0, whatever colour it shows; only where black has another index, as in palettes that a program made of a
+  mask's colours, it is the one of the two that has more of the image's border.
+- alpha is never object by itself: where it is the same everywhere, it is ignored. Where it varies, the image is a cut-out and
+  its transparent pixels are background, and so are the black ones of an opaque part that holds black and one other colour alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pose_node.arrays import Array
+from pose_node.errors import InputError
+from pose_node.measurement.cloud import are_readings
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+_LOSSY = ("JPEG", "MPO", "JPEG2000", "WEBP", "AVIF")  # Pillow's names: 0 does not stay 0 beside an edge
+
+
+def read_depth(path: Path, scale_mm: float, scale_floats: bool = False) -> Array:
+    """A depth image [H, W] in metres, 0 where there is no reading.
+
+    Integers are counts of ``scale_mm`` millimetres each; floats are metres, or such counts with ``scale_floats``.
+    Raises InputError when the file cannot be read or is no depth image, and for a scale that is not above 0.
+    """
+    with _opened(path, "depth image") as image:
+        values = np.asarray(image.convert("RGB") if image.mode == "P" else image)
+    if values.ndim != 2 or values.dtype == np.uint8 or values.dtype == bool:
+        kind = (
+            f"{values.dtype} with {values.shape[2]} channels"
+            if values.ndim == 3
+            else f"{8 * values.dtype.itemsize}-bit"
+        )
+        raise InputError(f"{path}: found a {kind} image, expected one channel of 16-bit counts or floats in metres.")
+    if not np.isfinite(scale_mm) or scale_mm <= 0:
+        raise InputError(f"depth scale: found {scale_mm:g}, expected millimetres per count, above 0.")
+    depth = values.astype(np.float64)
+    if np.issubdtype(values.dtype, np.floating):
+        return depth * (scale_mm / 1000.0) if scale_floats else depth
+    depth *= scale_mm / 1000.0
+    depth[~are_readings(values)] = 0.0
+    return depth
+
+
+def read_mask(path: Path, shape: tuple[int, ...]) -> NDArray[np.bool_]:
+    """A mask [H, W] of ``shape``, the depth image's: what is not background (see above); it may be empty.
+
+    Raises InputError when the file cannot be read, has another size, or has no background at all.
+    """
+    with _opened(path, "mask") as image:
+        mask = _object_pixels(image)
+    if mask.shape != shape:
+        raise InputError(
+            f"{path}: found a mask of {size(mask.shape)} pixels, expected the depth image's {size(shape)}.",
+            "mask_size_mismatch",
+        )
+    if mask.all():
+        raise InputError(
+            f"{path}: found a mask that covers all {size(shape)} pixels, expected some background: 0 in a grey or colour "
+            "image, index 0 of a palette, or transparent.",
+            "mask_covers_all",
+        )
+    return mask
+
+
+def size(shape: Sequence[int]) -> str:
+    """(height, width) as people say it: '640 x 480'."""
+    return f"{shape[1]} x {shape[0]}" if len(shape) == 2 else "x".join(map(str, shape))
+
+
+def _object_pixels(image: Image) -> NDArray[np.bool_]:
+    alpha = _alpha(image)
+    if image.mode in ("P", "PA"):
+        # A PA image has its indices in its first band.
+        indices = np.asarray(image.getchannel(0)) if image.mode == "PA" else np.asarray(image)
+        if alpha is None:
+            return indices != _background_index(indices, image)
+    elif image.mode not in ("1", "L", "LA", "I", "I;16", "I;16L", "I;16B", "F", "RGB", "RGBA"):
+        image = image.convert("RGB")  # CMYK and the like, in which black is not 0
+    if alpha is None:
+        values = np.asarray(image)
+        values = values[..., : 1 if image.mode == "LA" else 3] if values.ndim == 3 else values
+        if image.format in _LOSSY:
+            return _over_channels(values > max(int(values.max(initial=0)) / 2, 0))
+        return _over_channels((values != 0) & ~np.isnan(values))
+    opaque = alpha > (float(alpha.min()) + float(alpha.max())) / 2
+    colours = np.asarray(image.convert("RGB"))
+    inside = np.unique(colours[opaque], axis=0)
+    if len(inside) == 2 and not inside[0].any():
+        return opaque & colours.any(axis=2)
+    return opaque
+
+
+def _background_index(indices: NDArray[Any], image: Image) -> int:
+    colours = np.array(image.getpalette("RGB")).reshape(-1, 3)
+    border = np.concatenate([indices[0], indices[-1], indices[:, 0], indices[:, -1]])
+    black = np.flatnonzero(~colours.any(axis=1))
+    if len(black) == 0 or 0 in black:
+        return 0
+    return max((0, *map(int, black)), key=lambda index: int((border == index).sum()))
+
+
+def _alpha(image: Image) -> NDArray[np.uint8] | None:
+    """The opacity [H, W] where it tells pixels apart, else None. A colour that the file declares transparent has none."""
+    declared = "transparency" in image.info and image.mode in ("P", "L", "RGB")
+    if "A" not in image.getbands() and not declared:
+        return None
+    alpha = np.asarray(image.convert("RGBA"))[..., 3]
+    return None if (alpha == alpha.flat[0]).all() else alpha
+
+
+def _over_channels(values: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    return values if values.ndim == 2 else values.any(axis=2)
+
+
+def _opened(path: Path, what: str) -> Any:
+    """The PIL image of a file, loaded; a context manager. Raises InputError with the code mask_unreadable or depth_unreadable."""
+    from PIL import Image, UnidentifiedImageError
+
+    code = f"{what.split()[0]}_unreadable"
+    try:
+        image = Image.open(path)
+        image.load()
+        return image
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: no such file, expected a {what}.", code) from error
+    except UnidentifiedImageError as error:
+        raise InputError(f"{path}: is not an image, expected a {what}.", code) from error
+    except (OSError, ValueError, SyntaxError) as error:  # Pillow reports a broken PNG as SyntaxError
+        raise InputError(f"{path}: cannot be read ({error}), expected a {what}.", code) from error

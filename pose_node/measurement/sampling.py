@@ -1,0 +1,85 @@
+"""An even, repeatable sample of a segment: its points, normals and centres.
+
+Each step keeps both symmetries. Points are first put into lexicographic order, so a permutation of the input gives the same
+bytes. Every choice after that is made by an invariant: subsets by the distance to the centroid, centres by farthest-point
+sampling whose near-ties are settled by that distance. A rigid motion of points and viewpoint therefore picks the same
+points, up to exact ties.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pose_node.arrays import Array, Indices
+from pose_node.geometry.normals import noise_radius
+from pose_node.geometry.normals import normals as estimate_normals
+
+POINTS = 1024  # the network's points; a smaller segment's are repeated in turn, so that clouds can be batched
+CENTRES = 128  # those that carry features; the first 32 are the coarse level
+_POOL = 4096  # points that normals are estimated from
+_TIE_REL2 = 1e-9  # squared distances nearer than this share of the largest are a tie
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Drawn:
+    """What preparation draws from a segment, whatever the object: done once, then scaled for each object.
+
+    points: [n <= POINTS, 3] metres about ``centre_m``; normals [n, 3]; viewpoint [3] metres about ``centre_m``; centres [CENTRES].
+    """
+
+    points: Array
+    normals: Array
+    viewpoint: Array
+    centres: NDArray[np.int64]
+    centre_m: Array
+
+
+def draw(points_m: Array, viewpoint_m: Array, count: int = POINTS, centres: int = CENTRES) -> Drawn:
+    """Draw ``count`` from the points [M >= 1, 3] of a segment seen from ``viewpoint_m`` [3], and ``centres`` of these."""
+    pool = even_subset(points_m, _POOL)
+    sample = pool[evenly_spaced(len(pool), count)]
+    centre_m = sample.mean(axis=0)
+    normals = estimate_normals(pool, sample, viewpoint_m, noise_radius(float(np.linalg.norm(centre_m - viewpoint_m))))
+    points = sample - centre_m
+    return Drawn(points, normals, viewpoint_m - centre_m, farthest_points(points, centres), centre_m)
+
+
+def even_subset(points_m: Array, count: int) -> Array:
+    """At most ``count`` of the points [N, 3], in canonical order: by distance to the centroid, every so many.
+
+    The order by an invariant makes the choice turn with the points; along it neighbours lie anywhere on the surface, so
+    the stride does not alias with the image grid.
+    """
+    points = points_m[np.lexsort(points_m.T[::-1])]
+    distance2 = np.sum((points - points.mean(axis=0)) ** 2, axis=1)
+    points = points[np.argsort(distance2, kind="stable")]
+    return points[evenly_spaced(len(points), count)]
+
+
+def evenly_spaced(length: int, count: int) -> Indices:
+    """At most ``count`` of ``length`` rows, evenly spaced, first and last among them."""
+    if length <= count:
+        return np.arange(length)
+    return np.linspace(0, length - 1, count).round().astype(np.intp)
+
+
+def farthest_points(points: Array, count: int) -> NDArray[np.int64]:
+    """Farthest-point sampling of points [N, 3] about their centroid -> [count] rows, starting with the farthest from it.
+
+    Rows must come ordered by distance to the centroid: among near-ties the first wins, so rounding cannot choose. With
+    fewer points than ``count`` the first row fills the rest.
+    """
+    chosen = np.empty(count, dtype=np.int64)
+    x, y, z = np.ascontiguousarray(points.T)
+    nearest = x * x + y * y + z * z
+    tie = _TIE_REL2 * nearest.max()
+    for i in range(count):
+        row = int((nearest >= nearest.max() - tie).argmax())
+        chosen[i] = row
+        dx, dy, dz = x - x[row], y - y[row], z - z[row]
+        distance2 = dx * dx + dy * dy + dz * dz
+        nearest = distance2 if i == 0 else np.minimum(nearest, distance2)
+    return chosen

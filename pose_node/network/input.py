@@ -1,0 +1,56 @@
+"""Segment -> network input, with ``measurement/sampling.py``: the ONLY preparation code, which learning imports too, so
+that training and running cannot drift.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pose_node.arrays import Array
+from pose_node.measurement.sampling import POINTS, Drawn, draw
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Prepared:
+    """One segment as the network sees it, lengths in object diameters, origin at ``centre_m``.
+
+    points, normals: [POINTS, 3] float32; viewpoint: [3] float32; centres: [CENTRES] int64, rows of ``points`` in
+    farthest-point order (repeated where there are fewer points).
+    centre_m: [3] the origin in the cloud's frame; scale_m: the diameter.
+    """
+
+    points: NDArray[np.float32]
+    normals: NDArray[np.float32]
+    viewpoint: NDArray[np.float32]
+    centres: NDArray[np.int64]
+    centre_m: Array
+    scale_m: float
+
+    def inputs(self) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32], NDArray[np.int64]]:
+        """The arrays that the network takes, in its order."""
+        return self.points, self.normals, self.viewpoint, self.centres
+
+    def centres_m(self) -> Array:
+        """The centres [M, 3] in the cloud's frame."""
+        return self.points[self.centres].astype(np.float64) * self.scale_m + self.centre_m
+
+
+def scaled(drawn: Drawn, diameter_m: float) -> Prepared:
+    """A drawn segment as the network's input for an object of ``diameter_m``."""
+    rows = np.resize(np.arange(len(drawn.points)), POINTS)
+    return Prepared(
+        (drawn.points / diameter_m).astype(np.float32)[rows],
+        drawn.normals.astype(np.float32)[rows],
+        (drawn.viewpoint / diameter_m).astype(np.float32),
+        drawn.centres,
+        drawn.centre_m,
+        float(diameter_m),
+    )
+
+
+def prepare(points_m: Array, viewpoint_m: Array, diameter_m: float) -> Prepared:
+    """Prepare the points [M, 3] of a segment seen from ``viewpoint_m`` [3] for an object of ``diameter_m``."""
+    return scaled(draw(points_m, viewpoint_m), diameter_m)

@@ -1,0 +1,147 @@
+"""Where the measured outline of an object lies against its model's.
+
+Depth errors of stereo cameras are alike over many pixels, so they turn a fitted surface; the outline is not blurred by
+them. Along the model's outline, seen from the viewpoint, short runs of rays across it are searched for the last one that
+belongs to the object (the search along contour normals of RAPID: Harris & Stennett, BMVC 1990, here on depth).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy.spatial import cKDTree
+
+from pose_node.arrays import Array
+from pose_node.geometry.se3 import apply
+from pose_node.measurement.sampling import evenly_spaced
+from pose_node.measurement.view import Rays, View
+from pose_node.objects.card import Surface
+from pose_node.pose.covariance import noise_sigma
+
+_PLACES = 192  # of the outline that are looked at
+_NEIGHBOURS = 6
+_SAME_SHEET = -0.2  # cosine between normals below which neighbouring samples are the two sides of a thin wall
+_SLACK_SPACINGS, _BEYOND_SPACINGS = (
+    0.5,
+    1.0,
+)  # a disc of this radius, that far beyond a place, is looked at in the samples
+_BEYOND_SAMPLES = 8
+_LAYER_M = 0.02  # surface farther behind than this does not blur the edge
+_REACH = 4  # rays searched to either side
+_LEAST = 6  # fewer edges than this are left alone
+_FURTHER_M = 0.0035  # what lies farther behind the outline than this and the noise is not the object
+_NOISES = 3.0
+_WIDEST_GAP = 4  # rays without a reading, between object and background, that still make an edge
+_SOLID = 3  # rays at the edge of which most must be the object's
+_INDEPENDENT_RAYS = 6.0  # edges nearer to each other than this err together
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Outline:
+    """Measured edges of one object.
+
+    model_m, normals: [E, 3] points of the model's outline and its outward directions, object frame.
+    measured_m:       [E, 3] the edges, in the cloud's frame, at the model points' ranges.
+    ray_m:            distance between neighbouring rays at the object: edges are wrong by about as much.
+    independent:      so many independent edges they amount to.
+    """
+
+    model_m: Array
+    normals: Array
+    measured_m: Array
+    ray_m: float
+    independent: float
+
+
+class Contour:
+    """The places of a surface where it turns away from a viewer: between a sample that faces him and one that does not."""
+
+    def __init__(self, surface: Surface, spacing_m: float) -> None:
+        self._points_m, self._normals, self._spacing_m = surface.points_m, surface.normals, spacing_m
+        count = len(self._points_m)
+        k = min(_NEIGHBOURS + 1, count)
+        first = np.repeat(np.arange(count), k)
+        second = cKDTree(self._points_m).query(self._points_m, k=k)[1].reshape(-1)
+        alike = np.einsum("ni,ni->n", self._normals[first], self._normals[second])
+        keep = (first < second) & (alike > _SAME_SHEET)
+        self._first, self._second = first[keep], second[keep]
+
+    def seen_from(self, eye_m: Array) -> tuple[Array, Array, float]:
+        """At most ``_PLACES`` points [C, 3] of the outline from ``eye_m`` [3], outward directions [C, 3], its length."""
+        ray = eye_m - self._points_m
+        facing = np.einsum("ni,ni->n", self._normals, ray) / np.sqrt(np.einsum("ni,ni->n", ray, ray))
+        turns = np.flatnonzero((facing[self._first] > 0.0) != (facing[self._second] > 0.0))
+        first, second = self._first[turns], self._second[turns]
+        a, b = np.abs(facing[first]), np.abs(facing[second])
+        share = (b / np.maximum(a + b, 1e-12))[:, None]
+        points = share * self._points_m[first] + (1.0 - share) * self._points_m[second]
+        normal = share * self._normals[first] + (1.0 - share) * self._normals[second]
+        ray = eye_m - points
+        ray = ray / np.linalg.norm(ray, axis=1, keepdims=True)
+        normal = normal - np.einsum("ni,ni->n", normal, ray)[:, None] * ray
+        normal = normal / np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-12)
+        last = np.flatnonzero(self._last(points, normal, eye_m))
+        length_m = 0.5 * self._spacing_m * len(np.unique([first[last], second[last]]))
+        last = last[evenly_spaced(len(last), _PLACES)]
+        return points[last], normal[last], length_m
+
+    def _last(self, points: Array, normals: Array, eye_m: Array) -> Any:
+        """Which places [C] have no more of the surface beyond them, before or soon behind: only there a sensor sees an edge."""
+        reach_m = _BEYOND_SPACINGS * self._spacing_m
+        beyond = points + normals * (_SLACK_SPACINGS * self._spacing_m + reach_m)
+        samples = self._points_m - eye_m
+        range_m = np.linalg.norm(samples, axis=1)
+        away_m = range_m.mean()  # directions at this distance are apart as the samples are
+        tree = cKDTree(samples * (away_m / range_m)[:, None], compact_nodes=False, balanced_tree=False)
+        look = beyond - eye_m
+        look *= away_m / np.linalg.norm(look, axis=1, keepdims=True)
+        near = tree.query(look, k=_BEYOND_SAMPLES, distance_upper_bound=reach_m)[1]
+        farther_m = np.append(range_m, np.inf)[near] - np.linalg.norm(points - eye_m, axis=1)[:, None]
+        return (farther_m > _LAYER_M).all(axis=1)
+
+
+def find_outline(contour: Contour, T: Array, view: View, rays: Rays) -> Outline | None:
+    """The measured edges near the outline of pose T [4, 4], or None when too few of it can be seen.
+
+    An edge is where the segment's readings end and what follows does not lie before it: there the edge is hidden.
+    """
+    R = T[:3, :3]
+    model, normal, length_m = contour.seen_from(R.T @ (view.viewpoint_m - T[:3, 3]))
+    if len(model) < _LEAST:
+        return None
+    relative, across = apply(T, model) - view.viewpoint_m, normal @ R.T
+    range_m = np.linalg.norm(relative, axis=1)
+    steps = np.arange(-_REACH, _REACH + 1)
+    ray_m = view.pitch * range_m
+    look = relative[:, None] + across[:, None] * (steps * ray_m[:, None])[..., None]
+    ray, hole = rays.nearest(look)
+    behind_m = view.ray_range_m[ray] - range_m[:, None]
+    allowed = _FURTHER_M + _NOISES * noise_sigma(float(np.median(range_m)))
+    own = view.ray_told[ray]
+    mine = ~hole & own & (behind_m < allowed)
+    beyond = ~hole & ((behind_m > allowed) | (~own & (behind_m > -allowed)))
+    edge, seen = _transitions(mine, beyond, hole)
+    if np.count_nonzero(seen) < _LEAST:
+        return None
+    measured = relative + across * ((edge - _REACH) * ray_m)[:, None] + view.viewpoint_m
+    mean_ray_m = float(ray_m.mean())
+    independent = length_m / (_INDEPENDENT_RAYS * mean_ray_m) * float(seen.mean())
+    return Outline(model[seen], normal[seen], measured[seen], mean_ray_m, independent)
+
+
+def _transitions(mine: Any, beyond: Any, hole: Any) -> tuple[Array, Any]:
+    """Of runs of rays [C, K] from inside to outside: where the object ends, in steps, and in which runs that is seen.
+
+    Where no ray between the object and what lies beyond has a reading, the edge is anywhere between: the place nearest to
+    where the model has it is taken.
+    """
+    steps = np.arange(mine.shape[1])
+    last = np.where(mine, steps, -1).max(axis=1)
+    after = steps > last[:, None]
+    first = np.where(beyond & after, steps, mine.shape[1] + _WIDEST_GAP + 1).min(axis=1)
+    other = ~(mine | beyond | hole) & after & (steps < first[:, None])
+    inner = mine & (steps > (last - _SOLID)[:, None])
+    seen = (last >= 1) & (first - last <= _WIDEST_GAP) & ~other.any(axis=1) & (2 * inner.sum(axis=1) > _SOLID)
+    return np.clip(float(_REACH), last + 0.5, first - 0.5), seen

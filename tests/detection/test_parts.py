@@ -1,0 +1,83 @@
+"""Pieces of surface: parted by hollow creases and gaps, whole over convex edges, whichever way the cloud is turned."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from pose_node.detection.parts import components, neighbourhood, pieces
+from pose_node.geometry.se3 import apply, exp_so3, transform
+
+SIDE = 60
+GAP_M = 0.012
+
+
+def bent(angle_deg: float, turn_m: float = 0.0):
+    """Points [N, 3] of a sheet 12 cm long, bent in the middle by an angle (positive: hollow to the viewer), and their pixels."""
+    row, column = (a.ravel() for a in np.indices((SIDE, SIDE)))
+    along = (column - SIDE / 2) * 0.002
+    x = (row - SIDE / 2) * 0.002
+    depth = 0.6 - np.tan(np.deg2rad(angle_deg) / 2) * np.abs(along)
+    return np.stack([x, along, depth], axis=1), (row, column)
+
+
+def split(points, viewpoint=(0.0, 0.0, 0.0), pixels=None):
+    around = neighbourhood(points, np.asarray(viewpoint), pixels)
+    return pieces(around, np.zeros(len(points), bool), np.full(len(points), GAP_M))[0]
+
+
+@pytest.mark.parametrize("image", [True, False])
+@pytest.mark.parametrize(("angle_deg", "count"), [(90.0, 2), (-90.0, 1), (0.0, 1)])
+def test_hollow_creases_part_and_edges_do_not(angle_deg, count, image):
+    points, pixels = bent(angle_deg)
+    found = split(points, pixels=pixels if image else None)
+    assert len(found) == count
+    assert sum(map(len, found)) > 0.95 * len(points)
+
+
+def test_a_gap_parts():
+    points, pixels = bent(0.0)
+    points[points[:, 1] > 0, 2] += 0.05
+    assert len(split(points, pixels=pixels)) == 2
+
+
+def test_hollow_as_a_bowl_is_one_piece():
+    row, column = (a.ravel() for a in np.indices((SIDE, SIDE)))
+    x, y = (row - SIDE / 2) * 0.002, (column - SIDE / 2) * 0.002
+    points = np.stack([x, y, 0.6 + np.sqrt(0.09**2 - np.minimum(x * x + y * y, 0.08**2))], axis=1)
+    assert max(map(len, split(points, pixels=(row, column)))) > 0.9 * len(points)
+
+
+def test_normals_point_to_the_viewer_and_curvature_has_the_right_size():
+    points, pixels = bent(0.0)
+    around = neighbourhood(points, np.zeros(3), pixels)
+    assert np.allclose(around.normals, [0.0, 0.0, -1.0], atol=1e-6)
+    assert around.hollow.max() < 1e-6
+
+
+@pytest.mark.parametrize("image", [True, False])
+def test_a_motion_changes_nothing(image):
+    points, pixels = bent(70.0)
+    rng = np.random.default_rng(0)
+    points = points + 0.0005 * rng.normal(size=points.shape)
+    M = transform(exp_so3(np.array([0.4, -1.0, 2.0])), np.array([0.3, 0.1, -0.7]))
+    still = split(points, pixels=pixels if image else None)
+    moved = split(apply(M, points), M[:3, 3], pixels if image else None)
+    assert [p.tolist() for p in still] == [p.tolist() for p in moved]
+
+
+def test_components_keep_to_their_members():
+    points, pixels = bent(0.0)
+    member = np.abs(points[:, 1]) > 0.01
+    label = components(neighbourhood(points, np.zeros(3), pixels), member, np.full(len(points), GAP_M))
+    assert (label[~member] == -1).all()
+    assert len(np.unique(label[member])) == 2
+
+
+def test_the_foot_of_a_piece_lies_next_to_its_support():
+    points, pixels = bent(90.0)
+    support = points[:, 1] < -0.012
+    around = neighbourhood(points, np.zeros(3), pixels)
+    _, foot = pieces(around, support, np.full(len(points), GAP_M))
+    assert foot.any() and not foot[support].any()
+    assert np.abs(points[foot, 1]).max() < 0.03

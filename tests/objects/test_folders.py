@@ -1,0 +1,52 @@
+"""Which object folders are meant."""
+
+from __future__ import annotations
+
+import pytest
+
+from pose_node.errors import ConfigError
+from pose_node.objects.folders import models_folder, object_folders
+
+
+@pytest.fixture
+def models(tmp_path):
+    for name in ("mug", "bowl", "half_done"):
+        (tmp_path / "models" / name).mkdir(parents=True)
+        (tmp_path / "models" / name / "card.yaml").touch()
+    for name in ("mug", "bowl"):
+        (tmp_path / "models" / name / "pose.onnx").touch()
+    (tmp_path / "models" / "README.md").touch()
+    return tmp_path / "models"
+
+
+def test_all_that_are_ready_by_name(models):
+    assert [folder.name for folder in object_folders(models)] == ["bowl", "mug"]
+
+
+def test_those_named_in_that_order_each_once(models):
+    assert [folder.name for folder in object_folders(models, ["mug", "half_done", "mug"])] == ["mug", "half_done"]
+
+
+def test_a_name_without_a_folder_is_refused_and_the_others_are_listed(models):
+    with pytest.raises(ConfigError, match=r"'cup'.*bowl, half_done, mug"):
+        object_folders(models, ["cup"])
+
+
+def test_no_folder_and_no_objects_are_refused(tmp_path):
+    with pytest.raises(ConfigError, match="no folder"):
+        models_folder(tmp_path / "nowhere")
+    with pytest.raises(ConfigError, match=r"pose\.onnx"):
+        object_folders(tmp_path)
+
+
+def test_here_first_then_the_installed_share(models, tmp_path, monkeypatch):
+    monkeypatch.chdir(models.parent)
+    assert models_folder().resolve() == models.resolve()
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    share = tmp_path / "install" / "share" / "pose_node"
+    share.mkdir(parents=True)
+    models.rename(share / "models")
+    monkeypatch.chdir(elsewhere)
+    monkeypatch.setenv("AMENT_PREFIX_PATH", f"/nowhere:{tmp_path / 'install'}")
+    assert models_folder() == share / "models"

@@ -1,0 +1,86 @@
+"""What a fit knows: not the turn of a round body, the turn of one with a handle, and no more than its noise allows."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from pose_node.geometry.se3 import exp_so3, rotate_covariance, transform
+from pose_node.geometry.symmetry import Axis
+from pose_node.pose.covariance import depth_bias, pose_covariance, widen
+
+
+def body(handle: bool, roughness_rad: float = 0.05, count: int = 2000):
+    """Points [N, 3] and normals of the half of a cylinder that a camera sees, with a plate standing out on it or not."""
+    rng = np.random.default_rng(0)
+    angle, height = rng.uniform(0.0, np.pi, count), rng.uniform(-0.05, 0.05, count)
+    normals = np.column_stack([np.cos(angle), np.sin(angle), np.zeros(count)])
+    points = 0.04 * normals + np.column_stack([np.zeros((count, 2)), height])
+    normals = normals + roughness_rad * rng.normal(size=normals.shape)
+    if handle:
+        plate = np.column_stack([np.zeros(200), rng.uniform(0.04, 0.07, 200), rng.uniform(-0.03, 0.03, 200)])
+        points, normals = np.concatenate([points, plate]), np.concatenate([normals, np.tile([1.0, 0.0, 0.0], (200, 1))])
+    return points, normals / np.linalg.norm(normals, axis=1, keepdims=True)
+
+
+AWAY = np.array([0.1, 0.2, 0.6])
+
+
+def turn_sigma_deg(block, T, handle, **of_body):
+    points, normals = body(handle, **of_body)
+    weight = np.ones(len(points))
+    covariance = pose_covariance(T, points, normals, weight, 1e4, AWAY, block.card)[1]
+    axis = T[:3, :3] @ [0.0, 0.0, 1.0]
+    return np.degrees(np.sqrt(axis @ covariance[3:, 3:] @ axis))
+
+
+def test_the_turn_of_a_round_body_is_unknown_and_a_handle_shows_it(block, pose):
+    assert turn_sigma_deg(block, pose, handle=False) > 60.0
+    assert turn_sigma_deg(block, pose, handle=True) < 5.0
+
+
+def test_a_little_roughness_more_does_not_turn_ignorance_into_knowledge(block, pose):
+    few, more = (turn_sigma_deg(block, pose, False, roughness_rad=r) for r in (0.02, 0.06))
+    assert few > 60.0 and more > 60.0
+
+
+@pytest.mark.parametrize("handle", [False, True])
+def test_it_turns_with_the_pose(block, pose, handle):
+    points, normals = body(handle)
+    M = transform(exp_so3(np.array([0.3, -0.8, 0.4])), np.array([0.1, 0.2, -0.3]))
+    weight = np.ones(len(points))
+    for still, turned in zip(
+        pose_covariance(pose, points, normals, weight, 1e4, AWAY, block.card),
+        pose_covariance(M @ pose, points, normals, weight, 1e4, M[:3, :3] @ AWAY, block.card),
+    ):
+        np.testing.assert_allclose(turned, rotate_covariance(M[:3, :3], still), rtol=1e-6, atol=1e-12)
+
+
+def test_more_points_make_it_surer_down_to_the_floor(block, pose):
+    points, normals = body(True)
+    few, many, most = (
+        np.trace(pose_covariance(pose, points, normals, np.ones(len(points)), information, AWAY, block.card)[1][:3, :3])
+        for information in (1e3, 1e5, 1e12)
+    )
+    assert few > many > most > 1e-7
+
+
+def test_the_camera_s_depth_errs_along_the_line_of_sight(block, pose):
+    points, normals = body(True)
+    aside = np.linalg.norm(AWAY) * np.array([1.0, 0.0, 0.0])
+    along, across = (
+        pose_covariance(pose, points, normals, np.ones(len(points)), 1e12, away, block.card)[1]
+        for away in (AWAY, aside)
+    )
+    expected = np.outer(depth_bias(AWAY), depth_bias(AWAY)) - np.outer(depth_bias(aside), depth_bias(aside))
+    np.testing.assert_allclose((along - across)[:3, :3], expected, atol=1e-10)
+    np.testing.assert_allclose(np.cross(depth_bias(AWAY), AWAY), 0.0, atol=1e-12)
+    assert np.linalg.norm(depth_bias(AWAY)) == pytest.approx(0.0022, abs=2e-4)
+
+
+def test_widening_leaves_what_is_wider_already(block, pose):
+    axis = Axis(np.array([0.0, 0.0, 1.0]), np.zeros(3))
+    C = np.eye(6)
+    np.testing.assert_array_equal(widen(C, pose, axis, 0.5), C)
+    direction = pose[:3, 2]
+    assert direction @ widen(C, pose, axis, 2.0)[3:, 3:] @ direction == pytest.approx(2.0)

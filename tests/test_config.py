@@ -1,0 +1,83 @@
+"""config/pose.yaml documents every setting as the dataclasses state it: same name, same default, same sentence, same range."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from pose_node import config
+
+pytest.importorskip("rcl_interfaces", reason="the node's own settings need ROS messages")
+
+from pose_node.ros import parameters
+
+PATH = Path(__file__).resolve().parents[1] / "config" / "pose.yaml"
+PARAMETERS = list(parameters.parameters())
+
+
+def flat(values: dict, prefix: str = "") -> dict:
+    """{"segment": {"near_m": 0.1}} -> {"segment.near_m": 0.1}"""
+    found = {}
+    for key, value in values.items():
+        found |= flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
+    return found
+
+
+@pytest.fixture(scope="module")
+def told():
+    (section,) = yaml.safe_load(PATH.read_text()).values()
+    return flat(section["ros__parameters"])
+
+
+@pytest.fixture(scope="module")
+def comments():
+    """{parameter: the comment on its line}"""
+    found, stage = {}, ""
+    for line in PATH.read_text().splitlines():
+        text, _, comment = line.partition("  # ")
+        key = text.split(":")[0].strip()
+        depth = len(text) - len(text.lstrip())
+        if depth == 4 and text.rstrip().endswith(":"):
+            stage = f"{key}."
+        elif depth >= 4:
+            found[key if depth == 4 else stage + key] = comment
+    return found
+
+
+def test_it_names_every_parameter_and_no_other(told):
+    assert set(told) == {parameter.name for parameter in PARAMETERS}
+
+
+@pytest.mark.parametrize("parameter", PARAMETERS, ids=lambda p: p.name)
+def test_a_parameter_is_documented_as_it_is(parameter, told, comments):
+    sentence = parameter.metadata["doc"]
+    bounds = ""
+    if "range" in parameter.metadata:
+        bounds = "{:g} to {:g}".format(*parameter.metadata["range"])
+    if "options" in parameter.metadata:
+        bounds = ", ".join(parameter.metadata["options"])
+    if bounds:
+        sentence += f" [{bounds}{'; live' if parameter.live else ''}]"
+    assert comments[parameter.name] == sentence
+    assert parameter.checked(told[parameter.name]) == parameter.default
+    assert type(told[parameter.name]) is (list if parameter.kind is tuple else parameter.kind)
+
+
+def test_it_gives_the_default_pipeline():
+    assert config.load(PATH) == config.PipelineConfig()
+
+
+@pytest.mark.parametrize("parameter", PARAMETERS, ids=lambda p: p.name)
+def test_a_default_is_within_its_own_bounds_and_described(parameter):
+    assert parameter.checked(parameter.default) == parameter.default
+    assert parameter.descriptor().description == parameter.metadata["doc"]
+    if parameter.kind in (int, float):
+        low, high = parameter.metadata["range"]
+        (bounds,) = (
+            parameter.descriptor().integer_range
+            if parameter.kind is int
+            else parameter.descriptor().floating_point_range
+        )
+        assert (bounds.from_value, bounds.to_value) == (low, high)
