@@ -12,21 +12,21 @@ from typing import Any, TextIO
 import numpy as np
 
 from pose_node import __version__
-from pose_node.objects.card import ObjectCard, load_card
 from pose_node.errors import InputError
-from pose_node.evaluation.sources.bags import BagFrame, BagFrames, RawFrame, bag_frames
+from pose_node.evaluation.figures.summarise import summarise
+from pose_node.evaluation.figures.track_figures import track_figures
+from pose_node.evaluation.figures.unlabelled import summarise_unlabelled
+from pose_node.evaluation.records import FrameRecord, LabelRecord, RunInfo, RunWriter, TrackRecord, refusals
 from pose_node.evaluation.runs.carried import Carried
 from pose_node.evaluation.runs.poses_mcap import write_poses
 from pose_node.evaluation.runs.progress import progress
-from pose_node.evaluation.records import FrameRecord, LabelRecord, RunInfo, RunWriter, TrackRecord, refusals
 from pose_node.evaluation.runs.results_csv import ResultsCsv
 from pose_node.evaluation.runs.run import match_labels, unmatched_estimates
-from pose_node.evaluation.sources.source import Frame, Label, depth_image
-from pose_node.evaluation.figures.summarise import summarise
-from pose_node.evaluation.figures.track_figures import track_figures
 from pose_node.evaluation.runs.truth import Truth, truth_of_card
-from pose_node.evaluation.figures.unlabelled import summarise_unlabelled
 from pose_node.evaluation.runs.workers import workers
+from pose_node.evaluation.sources.bags import BagFrame, BagFrames, RawFrame, bag_frames
+from pose_node.evaluation.sources.source import Frame, Label, depth_image
+from pose_node.objects.card import ObjectCard, load_card
 from pose_node.objects.folders import object_folders
 from pose_node.pipeline import Pipeline
 from pose_node.tracking.stream import shown

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
+from pose_node.arrays import Array
 from pose_node.evaluation import metrics
-from pose_node.geometry import se3, symmetry
-from pose_node.measurement.cloud import Cloud
 from pose_node.evaluation.records import Errors
 from pose_node.evaluation.runs.truth import Truth
-from pose_node.arrays import Array
+from pose_node.geometry import se3, symmetry
+from pose_node.measurement.cloud import Cloud
 
 REL_THRESHOLDS = np.arange(0.05, 0.51, 0.05)  # MSSD over the diameter, and VSD
 PIXEL_THRESHOLDS = np.arange(5, 51, 5)  # MSPD in an image 640 pixels wide

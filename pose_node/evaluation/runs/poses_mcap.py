@@ -15,13 +15,13 @@ from typing import Any
 import numpy as np
 from rosbags.rosbag2 import StoragePlugin, Writer
 
-from pose_node.geometry import se3
+from pose_node.arrays import Array
 from pose_node.errors import InputError
-from pose_node.evaluation.runs import messages
-from pose_node.evaluation.runs.messages import STORE, make
 from pose_node.evaluation.records import EstimateRecord, FrameRecord
 from pose_node.evaluation.run_folder import POSES_FILE
-from pose_node.arrays import Array
+from pose_node.evaluation.runs import messages
+from pose_node.evaluation.runs.messages import STORE, make
+from pose_node.geometry import se3
 from pose_node.types import detection_id, scored_poses
 
 _BETWEEN_NS = 1_000_000_000  # from the end of a scene to the next one, where their clocks overlap

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from pose_node.geometry import se3
 from pose_node.arrays import Array
+from pose_node.geometry import se3
 
 _CHUNK = 4_000_000  # candidate pixels held at once
 _NEAR_M = 1e-3

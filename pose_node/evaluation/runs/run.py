@@ -12,24 +12,24 @@ from typing import Any, TextIO
 import numpy as np
 
 from pose_node import __version__
-from pose_node.evaluation import metrics
-from pose_node.objects.card import ObjectCard, load_card
+from pose_node.arrays import Array
 from pose_node.errors import InputError
-from pose_node.evaluation.sources.bop import BopFolder, Crops, find_scenes, models_folder
+from pose_node.evaluation import metrics
+from pose_node.evaluation.figures.summarise import summarise
+from pose_node.evaluation.figures.unlabelled import summarise_unlabelled
+from pose_node.evaluation.records import FrameRecord, LabelRecord, RunInfo, RunWriter, refusals
 from pose_node.evaluation.runs.carried import Carried
 from pose_node.evaluation.runs.match import match, unmatched
 from pose_node.evaluation.runs.progress import progress
-from pose_node.evaluation.records import FrameRecord, LabelRecord, RunInfo, RunWriter, refusals
 from pose_node.evaluation.runs.results_csv import ResultsCsv
+from pose_node.evaluation.runs.truth import Symmetries, Truth, read_info, truth_of_card, truth_of_set
+from pose_node.evaluation.runs.workers import workers
+from pose_node.evaluation.sources.bop import BopFolder, Crops, find_scenes, models_folder
 from pose_node.evaluation.sources.scans import GROUND_TRUTH, Scans
 from pose_node.evaluation.sources.source import Frame, Label, Source
-from pose_node.evaluation.figures.summarise import summarise
-from pose_node.evaluation.runs.truth import Symmetries, Truth, read_info, truth_of_card, truth_of_set
-from pose_node.evaluation.figures.unlabelled import summarise_unlabelled
-from pose_node.evaluation.runs.workers import workers
+from pose_node.objects.card import ObjectCard, load_card
 from pose_node.objects.folders import object_folders
 from pose_node.pipeline import Pipeline
-from pose_node.arrays import Array
 from pose_node.types import Rejected, Result
 
 _ALIKE = 0.1  # a card and a model of the set whose diameters differ by more than this share are not the same object

@@ -11,11 +11,11 @@ from bag_writing import depth_recording, label, write_bag
 from benchmarks.labelled_bag import demo_frames, write_labelled_bag
 from benchmarks.long_bag import without_times
 from pose_node.cli import main
-from pose_node.measurement.cloud import Cloud
-from pose_node.ros.demo import recording
 from pose_node.evaluation.records import read_run
+from pose_node.measurement.cloud import Cloud
 from pose_node.objects.folders import object_folders
 from pose_node.pipeline import Pipeline
+from pose_node.ros.demo import recording
 
 OBJECT, ID = "mustard_bottle", 5
 

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from bop_writing import CORNERS_M, FACES, HALF_TURN, SHAPE, K, pose, write_models
 
-from pose_node.geometry import se3
-from pose_node.measurement.cloud import Cloud
 from pose_node.evaluation.runs.match import REL_THRESHOLDS, found, match, unmatched
 from pose_node.evaluation.runs.raster import render
 from pose_node.evaluation.runs.truth import read_info, truth_of_set
+from pose_node.geometry import se3
+from pose_node.measurement.cloud import Cloud
 
 LINE = {"axis": [0, 0, 1], "offset": [0, 0, 0]}
 SYMMETRIES = {

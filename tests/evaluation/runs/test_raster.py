@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from pose_node.geometry import se3
 from pose_node.evaluation.runs.raster import render
+from pose_node.geometry import se3
 
 K = np.array([[100.0, 0.0, 31.5], [0.0, 100.0, 23.5], [0.0, 0.0, 1.0]])
 SHAPE = (48, 64)

@@ -14,16 +14,16 @@ from bop_writing import CORNERS_M, FACES, SHAPE, pose, write_models, write_ply, 
 from PIL import Image
 
 from pose_node import cli
-from pose_node.geometry.symmetry import Symmetry
 from pose_node.config import PipelineConfig
 from pose_node.errors import InputError
 from pose_node.evaluation import command
-from pose_node.evaluation.runs import run
-from pose_node.evaluation.report.pictures import false_alarms
 from pose_node.evaluation.records import Refusal, read_run
+from pose_node.evaluation.report.pictures import false_alarms
 from pose_node.evaluation.report.report import write_report
-from pose_node.evaluation.runs.run import evaluate_folder
 from pose_node.evaluation.report.terminal import terminal_table
+from pose_node.evaluation.runs import run
+from pose_node.evaluation.runs.run import evaluate_folder
+from pose_node.geometry.symmetry import Symmetry
 from pose_node.types import Rejected, Result
 
 DIAMETER_M = float(np.linalg.norm([0.10, 0.06, 0.04]))

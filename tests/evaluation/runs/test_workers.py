@@ -14,13 +14,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pose_node.measurement.cloud import Cloud
-from pose_node.ros.demo import recording
 from pose_node.errors import InputError
 from pose_node.evaluation.runs.carried import Carried
 from pose_node.evaluation.runs.worker import Done, WorkerError
 from pose_node.evaluation.runs.workers import _ordered, workers
+from pose_node.measurement.cloud import Cloud
 from pose_node.pipeline import Pipeline
+from pose_node.ros.demo import recording
 
 OBJECT, ID = "mustard_bottle", 5
 
