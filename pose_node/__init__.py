@@ -1,10 +1,13 @@
 """Depth-only 6D object pose: ``Pipeline.load(["models/mug"]).estimate(Cloud.from_depth(depth_m, K))``."""
 
+from pose_node import moved
 from pose_node.measurement.cloud import Cloud
 from pose_node.types import Estimate, Rejected, Result
 
 __version__ = "0.1.0"
 __all__ = ["Cloud", "Estimate", "Pipeline", "Rejected", "Result", "__version__"]
+
+moved.install()
 
 
 def __getattr__(name: str) -> object:

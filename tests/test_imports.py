@@ -15,6 +15,8 @@ from pathlib import Path
 
 import pytest
 
+from pose_node.moved import MOVED
+
 PACKAGE = Path(__file__).resolve().parents[1] / "pose_node"
 
 CORE_PACKAGES = {"numpy", "scipy", "yaml", "threadpoolctl"}
@@ -39,7 +41,19 @@ EVALUATION_PACKAGES = {"rosbags", "matplotlib", "ray", "rerun"}
 
 # Every room may import those above it, and its own files. A file of the package's own folder is a room by itself.
 ROOMS = (
-    *("errors", "arrays", "timing", "geometry", "types", "config", "objects", "measurement", "network", "detection"),
+    *(
+        "errors",
+        "moved",
+        "arrays",
+        "timing",
+        "geometry",
+        "types",
+        "config",
+        "objects",
+        "measurement",
+        "network",
+        "detection",
+    ),
     *("pose", "tracking", "pipeline", "__init__", "messages", "drawing"),
 )
 # The sides know all of these and never each other; viewing shows what evaluation and the node make.
@@ -120,6 +134,14 @@ def test_the_core_imports_down_the_list_and_knows_few_packages(path):
             assert lazy, f"{path.name} imports PIL at the top; the core does so inside functions"
         else:
             assert is_standard(top) or top in CORE_PACKAGES, f"{path.name} imports {name}"
+
+
+@pytest.mark.parametrize(("old", "new"), MOVED.items())
+def test_an_old_name_leads_to_a_module_of_now(old, new):
+    """Whoever renames a file names its new name in pose_node/moved.py, too."""
+    modules = {module_name(p) for p in PACKAGE.rglob("*.py")}
+    assert f"pose_node.{new}" in modules
+    assert f"pose_node.{old}" not in modules, "the old name is a module again: take it out of pose_node/moved.py"
 
 
 @named(sources("core", *SIDES))

@@ -1,0 +1,71 @@
+"""What the modules of earlier versions are called now, said to whoever imports one."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from importlib.abc import MetaPathFinder
+from types import ModuleType
+
+# All names are below pose_node. In these rooms only the folder is new; _RENAMED has what got another name, too.
+_ROOMS = {
+    "detection": "candidates parts search segment",
+    "evaluation": "metrics",
+    "evaluation.figures": "curves intervals paired summarise track_figures tracks unlabelled",
+    "evaluation.report": "bag_depth charts compare index motion page pictures svg tables terminal track_charts "
+    "track_lanes track_section track_table wording",
+    "evaluation.runs": "bag_run carried cluster match messages poses_mcap processes progress raster results_csv run truth workers",
+    "evaluation.sources": "bag_labels bags bop ply realsense recordings salvage scans source topics",
+    "geometry": "group harmonics normals se3 symmetry",
+    "measurement": "checks cloud image_files thinning viewpoint",
+    "messages": "camera_file compressed_depth convert rvl tf_buffer transforms",
+    "objects": "card",
+    "pose": "covariance outline refine smoothing",
+    "ros": "demo detector_process interfaces memory node worker",
+    "tracking": "existence follow fusion stream",
+}
+_RENAMED = {
+    "evaluation.middle": "evaluation.figures.median_pose",
+    "evaluation.newest": "evaluation.sources.latest_frame",
+    "frames": "messages.pairing",
+    "infer": "network.proposals",
+    "jsonfile": "evaluation.sources.jsonfile",
+    "judge": "pose.selection",
+    "lookup": "objects.surface_table",
+    "pixels": "measurement.image_view",
+    "prepare": "measurement.sampling",
+    "proposals": "pose.blind",
+    "ros_messages": "ros.publish",
+    "ros_parameters": "ros.parameters",
+    "ros_status": "ros.status",
+    "ros_subscription": "ros.subscription",
+    "scene": "measurement.view",
+    "track": "tracking.tracker",
+    "visibility": "pose.likelihood",
+}
+_STABLE = {"cloud": "pose_node.Cloud"}
+
+
+def _was(room: str, name: str) -> str:
+    """Evaluation's folders are new inside evaluation; every other file lay in the package's own folder."""
+    return f"evaluation.{name}" if room.startswith("evaluation.") else name
+
+
+MOVED = {_was(room, name): f"{room}.{name}" for room, names in _ROOMS.items() for name in names.split()} | _RENAMED
+
+
+class _MovedFinder(MetaPathFinder):
+    """The last finder that Python asks: it finds nothing, and says where a module of an earlier version is."""
+
+    def find_spec(self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None) -> None:
+        """Raises ModuleNotFoundError for an old name, and leaves every other name to Python."""
+        package, _, old = fullname.partition(".")
+        if package == "pose_node" and old in MOVED:
+            stable = f"; the stable name is {_STABLE[old]}" if old in _STABLE else ""
+            # Without name=: ``from pose_node import cloud`` drops an error that has the name which it asked for.
+            raise ModuleNotFoundError(f"{fullname} is pose_node.{MOVED[old]} now{stable}.")
+
+
+def install() -> None:
+    """Ask the finder after all others, so that it costs a valid import nothing."""
+    sys.meta_path.append(_MovedFinder())
