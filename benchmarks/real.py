@@ -171,7 +171,7 @@ def peer_errors(
     frames: Sequence[data.Frame], objects: Sequence[str], cards: Mapping[str, Any], refiners: Mapping[str, Any]
 ) -> dict[str, Any]:
     """method -> variant -> crop key -> [Errors as mappings, one a seed], after our refinement; crops not yet run are left out."""
-    from pose_node.measurement.view import Scene
+    from pose_node.measurement.scene import Scene
 
     raw = load_poses()
     out: dict[str, Any] = {}

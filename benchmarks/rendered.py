@@ -161,7 +161,7 @@ def nees(estimate: Estimate, T_true: Array, card: ObjectCard) -> float:
 
 def truth_row(pipeline: Any, cloud: Cloud, result: Result, view: Any, card: ObjectCard) -> dict[str, Any]:
     """What the judge says of the refined truth: its score, and whether it is a hit after refinement."""
-    from pose_node.measurement.view import Scene
+    from pose_node.measurement.scene import Scene
 
     if not result.hypotheses:
         return {}

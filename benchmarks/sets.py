@@ -56,7 +56,7 @@ from benchmarks.speed import THREADS
 from pose_node.arrays import Array
 from pose_node.detection.segment import segments
 from pose_node.evaluation.figures.paired import mean_difference
-from pose_node.measurement.view import Scene
+from pose_node.measurement.scene import Scene
 from pose_node.objects.card import ObjectCard, load_card
 from pose_node.pipeline import Pipeline
 

@@ -68,7 +68,7 @@ def ours_crop(pipeline: Any, crop: Crop) -> Any:
 def peer_pose(peer: Any, pipeline: Any, crop: Crop, clock: dict[str, float] | None = None) -> Array | None:
     """A peer's first pose after our refinement; ``clock`` gets the seconds that refining all of its poses would add."""
     from benchmarks.real import refine
-    from pose_node.measurement.view import Scene
+    from pose_node.measurement.scene import Scene
 
     poses = peer.poses(crop.points_m, crop.cloud.viewpoint_m)
     if not poses:

@@ -9,15 +9,15 @@ from types import ModuleType
 
 # All names are below pose_node. In these rooms only the folder is new; _RENAMED has what got another name, too.
 _ROOMS = {
-    "detection": "candidates parts search segment",
+    "detection": "segment",
     "evaluation": "metrics",
     "evaluation.figures": "curves intervals paired summarise track_figures tracks unlabelled",
     "evaluation.report": "bag_depth charts compare index motion page pictures svg tables terminal track_charts "
     "track_lanes track_section track_table wording",
     "evaluation.runs": "bag_run carried cluster match messages poses_mcap processes progress raster results_csv run truth workers",
     "evaluation.sources": "bag_labels bags bop ply realsense recordings salvage scans source topics",
-    "geometry": "group harmonics normals se3 symmetry",
-    "measurement": "checks cloud image_files thinning viewpoint",
+    "geometry": "harmonics normals se3 symmetry",
+    "measurement": "checks cloud image_files scene thinning viewpoint",
     "messages": "camera_file compressed_depth convert rvl tf_buffer transforms",
     "objects": "card",
     "pose": "covariance outline refine smoothing",
@@ -25,13 +25,16 @@ _ROOMS = {
     "tracking": "existence follow fusion stream",
 }
 _RENAMED = {
+    "candidates": "detection.size_match",
     "evaluation.middle": "evaluation.figures.median_pose",
     "evaluation.newest": "evaluation.sources.latest_frame",
     "frames": "messages.pairing",
-    "infer": "network.proposals",
+    "group": "geometry.symmetry_group",
+    "infer": "network.object_network",
     "jsonfile": "evaluation.sources.jsonfile",
     "judge": "pose.selection",
-    "lookup": "objects.surface_table",
+    "lookup": "objects.surface_lookup",
+    "parts": "detection.surface_pieces",
     "pixels": "measurement.image_view",
     "prepare": "measurement.sampling",
     "proposals": "pose.blind",
@@ -39,7 +42,7 @@ _RENAMED = {
     "ros_parameters": "ros.parameters",
     "ros_status": "ros.status",
     "ros_subscription": "ros.subscription",
-    "scene": "measurement.view",
+    "search": "detection.recognition",
     "track": "tracking.tracker",
     "visibility": "pose.likelihood",
 }

@@ -7,14 +7,14 @@ from pathlib import Path
 
 from pose_node.arrays import Array
 from pose_node.config import PipelineConfig, load
-from pose_node.detection.search import prospects
+from pose_node.detection.recognition import prospects
 from pose_node.detection.segment import segments
 from pose_node.errors import InputError
 from pose_node.measurement.checks import checked_expected, checked_masks, checked_names
 from pose_node.measurement.cloud import Cloud
-from pose_node.measurement.view import Scene
+from pose_node.measurement.scene import Scene
 from pose_node.measurement.viewpoint import contradiction
-from pose_node.network.proposals import Network
+from pose_node.network.object_network import Network
 from pose_node.objects.card import ObjectCard, load_card
 from pose_node.pose.refine import Refiner
 from pose_node.pose.selection import Judge, by_segment_and_object

@@ -1,4 +1,4 @@
-"""The values that travel along the chain: frozen, slotted, checked where they are made.
+"""The values that the stages of the chain pass on: frozen, checked where they are made.
 
 Frames and units: every transform is named ``T_target_source`` (4x4, float64, metres); points are metres; angles are
 radians; stamps are integer nanoseconds. Covariances are 6x6 in ROS order (x, y, z, rx, ry, rz).
@@ -24,27 +24,31 @@ HypothesisSource = Literal["rotation", "votes", "coordinates", "expected", "conf
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Segment:
-    """The points that one instance may own.
+    """Points that may belong to one instance.
 
     indices:     [M] rows of ``Cloud.points_m``, in ascending order.
-    source:      how the segment was found; "mask" and "box" are the user's word, the others a guess.
-    object_name: the only object to look for here, or None when any may be.
-    objects:     those whose size the segment has, likeliest first, where it was found by size; empty: any.
-    core:        [C] those of its rows that are surely not its support's, where it was found by the surface's own borders.
-    told:        [M' >= M] the rows that somebody said are the object, where ``indices`` are those that the network left of them.
+    source:      where the segment comes from: "mask" and "box" from the caller, "cluster" from the surface, "votes" a box
+                 trimmed to the points that vote for one centre, "track" from tracking.
+    object_name: the only object to look for here, or None for any.
+    objects:     for clusters, the objects whose size fits, best first; empty: any.
+    off_support: [C] for clusters, the rows that are not next to the supporting surface; else None.
+    untrimmed:   [M' >= M] the segment's rows before the network trimmed it; None where it did not.
     """
 
     indices: Indices
     source: SegmentSource
     object_name: str | None = None
     objects: tuple[str, ...] = ()
-    core: Indices | None = None
-    told: Indices | None = None
+    off_support: Indices | None = None
+    untrimmed: Indices | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Belief:
-    """A network's view of one segment: its density over SO(3), and where it has the object's centre, [3] in the cloud's frame."""
+    """What a network predicts for one segment as a whole.
+
+    rotation: its density over SO(3). centre_m: [3] the object's centre in the cloud's frame.
+    """
 
     rotation: RotationDensity
     centre_m: Array
@@ -52,10 +56,10 @@ class Belief:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Hypothesis:
-    """A pose worth judging: ``T_camera_object`` [4, 4], where it came from, and the segment that it should explain.
+    """A proposed pose: ``T_camera_object`` [4, 4], its ``source``, and the segment that it should explain.
 
-    ``confidence`` (0..1) is the proposer's own belief, comparable only within one proposer. ``belief`` is what the network
-    makes of the segment as a whole, where a network has seen it.
+    confidence: in [0, 1], comparable only between hypotheses of one source; after the shortlist, the coarse score.
+    belief:     the network's prediction for the segment, or None where no network has seen it.
     """
 
     object_name: str
@@ -68,12 +72,15 @@ class Hypothesis:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Refined:
-    """A hypothesis after refinement, with the evidence that refinement leaves.
+    """A hypothesis after refinement.
 
-    information:     [6, 6] Gauss-Newton matrix of the last step, in 1/m^2 and 1/rad^2, ordered and framed as covariances are.
+    T_camera_object: [4, 4] the refined pose.
+
+    information:     [6, 6] Gauss-Newton matrix of the last step, in 1/m^2 and 1/rad^2, in the order and axes of covariances.
     covariance:      [6, 6] of the pose, see ``Estimate.covariance``.
     inlier_fraction: share of the segment's points within the inlier distance of the model's surface.
     rms_m:           root mean square point-to-plane distance of those inliers.
+    iterations, converged: of the refinement.
     """
 
     hypothesis: Hypothesis
@@ -88,13 +95,14 @@ class Refined:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Evidence:
-    """Why an estimate is believed. All are shares in [0, 1] but ``rms_m``.
+    """What supports an estimate. All are in [0, 1] but ``rms_m``.
 
-    explained:  expected visible model surface that the measurement confirms.
-    violated:   model surface that stands in measured free space.
-    occluded:   expected surface hidden by something nearer (it does not count against the pose).
-    covered:    points of the segment that the model accounts for.
-    agreement:  how near the pose has the object's centre to where the network has it; 1 where no network has looked.
+    explained:       share of the model's visible surface that the measurement confirms.
+    violated:        share of the model's visible surface that lies in measured free space.
+    occluded:        share of the model's surface hidden behind something nearer (it does not count against the pose).
+    covered:         share of the segment's points that the model explains.
+    inlier_fraction, rms_m: as in ``Refined``.
+    agreement:       of the pose with the network's prediction of the object's centre; 1 where no network has seen the segment.
     """
 
     explained: float
@@ -108,14 +116,15 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Estimate:
-    """One instance of an object, and all that is known of where it is.
+    """One instance of an object: its pose, how sure it is, and the evidence.
 
     T_camera_object: [4, 4], object frame to the cloud's frame.
     score:           in [0, 1].
     covariance:      [6, 6] ROS order, axes of the cloud's frame, at the object's origin, decoupled: t = t_hat + dt,
                      R = Exp(dtheta) R_hat. Describes the leading mode.
-    alternatives:    other orientations at this place: ((T_camera_object, weight), ...), best first; the weights and the
-                     leading mode's own add up to one.
+    segment:         the points that the estimate explains.
+    alternatives:    other orientations at this place: ((T_camera_object, weight), ...), best first; their weights and that
+                     of the leading mode add up to one.
     """
 
     object_name: str
@@ -129,7 +138,7 @@ class Estimate:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Rejected:
-    """What was looked at and refused, and why, as one short sentence. ``code`` is stable for counting."""
+    """A segment, hypothesis or request that was refused: the ``reason`` as one sentence, and a stable ``code`` for counting."""
 
     code: str
     reason: str
@@ -140,9 +149,11 @@ class Rejected:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Result:
-    """What ``Pipeline.estimate`` saw, in the order in which the chain made it.
+    """What ``Pipeline.estimate`` found.
 
-    stage_s: seconds spent in each stage: segment, infer, shortlist, refine, decide.
+    estimates:  best first. rejected: what was refused, and why.
+    segments, hypotheses, refined: the chain's intermediate results, for inspection.
+    stage_s:    seconds spent in each stage: segment, infer, shortlist, refine, decide.
     """
 
     estimates: tuple[Estimate, ...]
@@ -157,14 +168,16 @@ class Result:
 class Track:
     """One object over time, in the fixed frame.
 
-    T_fixed_object: [4, 4]; covariance: [6, 6] as ``Estimate.covariance``, in the fixed frame's axes; velocity: [6] metres and
-    radians a second in the fixed frame, zero for what stands still. All at the frame's stamp.
-    score:          of the estimate that it was last seen by.
-    state:          confirmed when it was seen often enough and is three times as likely right as wrong, tentative before, and again
-                    when detections make it unlikely; lost when it was not seen for a while, with the ``reason``.
-    seen_ns:        stamp of the last frame that it was seen in. estimate: this frame's, where it was seen.
-    alternatives:   ((T_fixed_object, weight), ...) other orientations that cannot be ruled out yet.
-    note:           what changed in this frame beyond motion, as a sentence; else empty.
+    T_fixed_object: [4, 4] at the frame's stamp.
+    covariance:     [6, 6] as ``Estimate.covariance``, in the fixed frame's axes.
+    velocity:       [6] m/s and rad/s in the fixed frame; zero for an object that stands still.
+    score:          of the last estimate that confirmed it.
+    state:          "confirmed" once it was seen often enough and is three times as likely right as wrong; "tentative" before,
+                    and again when detections make it unlikely; "lost" when it was not seen for a while, with the ``reason``.
+    seen_ns:        stamp of the last frame in which it was seen.
+    estimate:       this frame's, or None where it was not seen.
+    alternatives:   ((T_fixed_object, weight), ...) other orientations that are not ruled out yet.
+    note:           one sentence on a change in this frame other than motion; else empty.
     """
 
     track_id: int
@@ -182,23 +195,26 @@ class Track:
 
     @property
     def name(self) -> str:
-        """Of the object with the identity: its id in detections, its frame on /tf."""
+        """The object's name with the track's number: its id in detections and its frame on /tf."""
         return track_name(self.object_name, self.track_id)
 
 
 def track_name(object_name: str, track_id: int) -> str:
-    """mustard_bottle_1."""
+    """The track's name, for example mustard_bottle_1."""
     return f"{object_name}_{track_id}"
 
 
 def detection_id(name: str, state: str) -> str:
-    """A track's id in detections: its name where it is confirmed, else with its state: mustard_bottle_1/tentative."""
+    """A track's id in detections: its name when confirmed, else name and state, for example mustard_bottle_1/tentative."""
     return name if state == "confirmed" else f"{name}/{state}"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Step:
-    """What ``Pipeline.step`` makes of one frame: what was seen in it, and all tracks, the oldest first."""
+    """What ``Pipeline.step`` returns for one frame: its own result, and all tracks, oldest first.
+
+    T_fixed_camera: [4, 4] the camera's pose at the frame.
+    """
 
     result: Result
     tracks: tuple[Track, ...]
@@ -208,6 +224,9 @@ class Step:
 def scored_poses(
     T_camera_object: Array, score: float, alternatives: Sequence[tuple[Array, float]]
 ) -> list[tuple[Array, float]]:
-    """An estimate's leading pose with its score, and its alternatives, each with a score as its weight is to the leading one's."""
+    """The leading pose with its score, then the alternatives, their scores in proportion to their weights.
+
+    T_camera_object: [4, 4]; alternatives: ((T_camera_object, weight), ...). Returns [(T_camera_object, score), ...].
+    """
     lead = max(1.0 - sum(weight for _, weight in alternatives), 1e-3)
     return [(T_camera_object, score), *((T, score * min(weight / lead, 1.0)) for T, weight in alternatives)]

@@ -12,7 +12,7 @@ import pytest
 from pose_node.config import InferConfig
 from pose_node.geometry.symmetry import rotation_error
 from pose_node.network.input import prepare
-from pose_node.network.proposals import Network
+from pose_node.network.object_network import Network
 from pose_node.objects.card import load_card
 
 MODELS = Path(__file__).resolve().parents[1] / "models"

@@ -17,8 +17,8 @@ from scipy.spatial import cKDTree
 
 from pose_node.arrays import Array, Indices
 from pose_node.config import SegmentConfig
-from pose_node.detection.candidates import candidates
-from pose_node.detection.parts import Neighbourhood, components, neighbourhood, pieces
+from pose_node.detection.size_match import candidates
+from pose_node.detection.surface_pieces import Neighbourhood, components, neighbourhood, pieces
 from pose_node.geometry.normals import noise_radius
 from pose_node.measurement.cloud import Cloud
 from pose_node.measurement.sampling import even_subset, evenly_spaced
@@ -263,7 +263,10 @@ def _filled(cloud: Cloud, thinned: Indices, found: list[Segment], config: Segmen
         inside[rows] = True
         return np.flatnonzero(inside[owner] & follows)
 
-    return [replace(s, indices=whole(s.indices), core=None if s.core is None else whole(s.core)) for s in found]
+    return [
+        replace(s, indices=whole(s.indices), off_support=None if s.off_support is None else whole(s.off_support))
+        for s in found
+    ]
 
 
 def _in_box(

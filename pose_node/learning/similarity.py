@@ -17,9 +17,9 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from pose_node.arrays import Array
-from pose_node.geometry.group import generate, members
 from pose_node.geometry.se3 import angle, apply, exp_so3, invert, log_so3, transform
 from pose_node.geometry.symmetry import Axis, Symmetry, nearest_symmetric, rotation_grid, turn
+from pose_node.geometry.symmetry_group import generate, members
 from pose_node.learning.mesh import Mesh
 from pose_node.objects.card import Surface
 

@@ -120,13 +120,13 @@ class Patch:
             ray_points_m=relative,
             ray_range_m=np.sqrt(np.einsum("ni,ni->n", relative, relative)),
             ray_inside=inside,
-            ray_told=inside,
+            ray_untrimmed=inside,
             ray_cell=self._cell,
             # The border of a segment that nobody vouches for is a guess, and nobody asks for it.
             border=(binary_dilation(occupied, iterations=BORDER_CELLS) if trusted else occupied).ravel(),
             trusted=trusted,
             pitch=self._size,
-            core_m=np.zeros((0, 3)),
+            off_support_m=np.zeros((0, 3)),
         )
 
     def _normals(self, sample: Indices, row_of: Indices, own: Array, radius_m: float) -> Array:

@@ -1,6 +1,6 @@
 """An even, repeatable sample of a segment: its points, normals and centres.
 
-Each step keeps both symmetries. Points are first put into lexicographic order, so a permutation of the input gives the same
+Neither the order of the points nor a rigid motion changes it. Points are first put into lexicographic order, so a permutation of the input gives the same
 bytes. Every choice after that is made by an invariant: subsets by the distance to the centroid, centres by farthest-point
 sampling whose near-ties are settled by that distance. A rigid motion of points and viewpoint therefore picks the same
 points, up to exact ties.
@@ -17,17 +17,21 @@ from pose_node.arrays import Array, Indices
 from pose_node.geometry.normals import noise_radius
 from pose_node.geometry.normals import normals as estimate_normals
 
-POINTS = 1024  # the network's points; a smaller segment's are repeated in turn, so that clouds can be batched
-CENTRES = 128  # those that carry features; the first 32 are the coarse level
+POINTS = 1024  # input points of the network; those of a smaller segment are repeated, so that clouds can be batched
+CENTRES = 128  # points that have features in the network; the first 32 are its coarse level
 _POOL = 4096  # points that normals are estimated from
 _TIE_REL2 = 1e-9  # squared distances nearer than this share of the largest are a tie
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Drawn:
-    """What preparation draws from a segment, whatever the object: done once, then scaled for each object.
+class Sample:
+    """A segment's sample, the same for all objects: made once, then scaled for each (``network.input.scaled``).
 
-    points: [n <= POINTS, 3] metres about ``centre_m``; normals [n, 3]; viewpoint [3] metres about ``centre_m``; centres [CENTRES].
+    points:    [n <= POINTS, 3] metres, relative to ``centre_m``.
+    normals:   [n, 3] unit vectors towards the viewpoint.
+    viewpoint: [3] metres, relative to ``centre_m``.
+    centres:   [CENTRES] rows of ``points`` in farthest-point order.
+    centre_m:  [3] the sample's centroid, in the cloud's frame.
     """
 
     points: Array
@@ -37,21 +41,21 @@ class Drawn:
     centre_m: Array
 
 
-def draw(points_m: Array, viewpoint_m: Array, count: int = POINTS, centres: int = CENTRES) -> Drawn:
-    """Draw ``count`` from the points [M >= 1, 3] of a segment seen from ``viewpoint_m`` [3], and ``centres`` of these."""
+def sample_segment(points_m: Array, viewpoint_m: Array, count: int = POINTS, centres: int = CENTRES) -> Sample:
+    """Sample ``count`` of a segment's points [M >= 1, 3] seen from ``viewpoint_m`` [3], and ``centres`` of the sample."""
     pool = even_subset(points_m, _POOL)
     sample = pool[evenly_spaced(len(pool), count)]
     centre_m = sample.mean(axis=0)
     normals = estimate_normals(pool, sample, viewpoint_m, noise_radius(float(np.linalg.norm(centre_m - viewpoint_m))))
     points = sample - centre_m
-    return Drawn(points, normals, viewpoint_m - centre_m, farthest_points(points, centres), centre_m)
+    return Sample(points, normals, viewpoint_m - centre_m, farthest_points(points, centres), centre_m)
 
 
 def even_subset(points_m: Array, count: int) -> Array:
-    """At most ``count`` of the points [N, 3], in canonical order: by distance to the centroid, every so many.
+    """At most ``count`` of the points [N, 3], evenly spaced in their order by distance to the centroid.
 
-    The order by an invariant makes the choice turn with the points; along it neighbours lie anywhere on the surface, so
-    the stride does not alias with the image grid.
+    The distance is invariant, so a rigid motion does not change the choice; neighbours in this order lie anywhere on the
+    surface, so the stride does not alias with the image grid.
     """
     points = points_m[np.lexsort(points_m.T[::-1])]
     distance2 = np.sum((points - points.mean(axis=0)) ** 2, axis=1)
@@ -67,7 +71,7 @@ def evenly_spaced(length: int, count: int) -> Indices:
 
 
 def farthest_points(points: Array, count: int) -> NDArray[np.int64]:
-    """Farthest-point sampling of points [N, 3] about their centroid -> [count] rows, starting with the farthest from it.
+    """Farthest-point sampling of points [N, 3] relative to their centroid -> [count] rows, starting with the farthest from it.
 
     Rows must come ordered by distance to the centroid: among near-ties the first wins, so rounding cannot choose. With
     fewer points than ``count`` the first row fills the rest.

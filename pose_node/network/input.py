@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pose_node.arrays import Array
-from pose_node.measurement.sampling import POINTS, Drawn, draw
+from pose_node.measurement.sampling import POINTS, Sample, sample_segment
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -38,19 +38,19 @@ class Prepared:
         return self.points[self.centres].astype(np.float64) * self.scale_m + self.centre_m
 
 
-def scaled(drawn: Drawn, diameter_m: float) -> Prepared:
-    """A drawn segment as the network's input for an object of ``diameter_m``."""
-    rows = np.resize(np.arange(len(drawn.points)), POINTS)
+def scaled(sample: Sample, diameter_m: float) -> Prepared:
+    """A sample as the network's input for an object of ``diameter_m``."""
+    rows = np.resize(np.arange(len(sample.points)), POINTS)
     return Prepared(
-        (drawn.points / diameter_m).astype(np.float32)[rows],
-        drawn.normals.astype(np.float32)[rows],
-        (drawn.viewpoint / diameter_m).astype(np.float32),
-        drawn.centres,
-        drawn.centre_m,
+        (sample.points / diameter_m).astype(np.float32)[rows],
+        sample.normals.astype(np.float32)[rows],
+        (sample.viewpoint / diameter_m).astype(np.float32),
+        sample.centres,
+        sample.centre_m,
         float(diameter_m),
     )
 
 
 def prepare(points_m: Array, viewpoint_m: Array, diameter_m: float) -> Prepared:
     """Prepare the points [M, 3] of a segment seen from ``viewpoint_m`` [3] for an object of ``diameter_m``."""
-    return scaled(draw(points_m, viewpoint_m), diameter_m)
+    return scaled(sample_segment(points_m, viewpoint_m), diameter_m)

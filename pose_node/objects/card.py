@@ -22,8 +22,8 @@ import yaml
 
 from pose_node.arrays import Array
 from pose_node.errors import CardError
-from pose_node.geometry.group import closed
 from pose_node.geometry.symmetry import Axis, Symmetry
+from pose_node.geometry.symmetry_group import closed
 
 CARD_FILE, MESH_FILE, SURFACE_FILE = "card.yaml", "mesh.ply", "surface.npz"
 CARD_FORMAT = 1

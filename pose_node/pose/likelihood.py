@@ -12,7 +12,7 @@ from pose_node.config import JudgeConfig
 from pose_node.measurement.sampling import evenly_spaced
 from pose_node.measurement.view import View
 from pose_node.objects.card import ObjectCard
-from pose_node.objects.surface_table import Lookup
+from pose_node.objects.surface_lookup import SurfaceLookup
 
 # Standard deviation of agreement, share of the tolerance: where somebody says that the object is, and where nobody does.
 _SIGMA_TOLD, _SIGMA_GUESSED = 0.6, 0.5
@@ -50,7 +50,7 @@ def tolerance(range_m: Array, config: JudgeConfig) -> Array:
 class Visibility:
     """Scores poses of one object. The samples are the first of the surface's, which cover it evenly."""
 
-    def __init__(self, card: ObjectCard, lookup: Lookup, config: JudgeConfig) -> None:
+    def __init__(self, card: ObjectCard, lookup: SurfaceLookup, config: JudgeConfig) -> None:
         self.card, self.lookup, self.config = card, lookup, config
         self._tree = cKDTree(lookup.points_m)
         self._visible = np.asarray(card.surface.visible, dtype=bool)
@@ -69,7 +69,7 @@ class Visibility:
             # Nobody said that the object is here: a pose of which the measurement shows little is an accident.
             low, high = _SHOWN
             score = score * np.sqrt(covered) * np.clip((seen - low) / (high - low), 0.0, 1.0)
-        if len(view.core_m):
+        if len(view.off_support_m):
             score = score * self._telling(view) * (self._held_in(T, view, points) if exact else 1.0)
         return Scores(score, explained, violated, occluded, covered, seen)
 
@@ -153,7 +153,7 @@ class Visibility:
 
     def _overflow(self, T: Array, view: View, points: int) -> Array:
         """Share [B] of the segment's surface around a pose that lies beside the model as the viewpoint sees it."""
-        measured = view.core_m[evenly_spaced(len(view.core_m), points)]
+        measured = view.off_support_m[evenly_spaced(len(view.off_support_m), points)]
         x = (measured - T[:, None, :3, 3]) @ T[:, :3, :3]
         distance, near = self._tree.query(x.reshape(-1, 3))
         offset = (x - self.lookup.points_m[near].reshape(x.shape)) @ np.swapaxes(T[:, :3, :3], -1, -2)

@@ -119,7 +119,7 @@ def find_outline(contour: Contour, T: Array, view: View, rays: Rays) -> Outline 
     ray, hole = rays.nearest(look)
     behind_m = view.ray_range_m[ray] - range_m[:, None]
     allowed = _FURTHER_M + _NOISES * noise_sigma(float(np.median(range_m)))
-    own = view.ray_told[ray]
+    own = view.ray_untrimmed[ray]
     mine = ~hole & own & (behind_m < allowed)
     beyond = ~hole & ((behind_m > allowed) | (~own & (behind_m > -allowed)))
     edge, seen = _transitions(mine, beyond, hole)

@@ -16,9 +16,10 @@ from pose_node.arrays import Array, Indices
 from pose_node.config import RefineConfig
 from pose_node.geometry.se3 import exp_so3, project_so3, transform
 from pose_node.measurement.sampling import evenly_spaced
-from pose_node.measurement.view import Scene, View, Views
+from pose_node.measurement.scene import Scene
+from pose_node.measurement.view import View, Views
 from pose_node.objects.card import ObjectCard
-from pose_node.objects.surface_table import Lookup
+from pose_node.objects.surface_lookup import SurfaceLookup
 from pose_node.pose.covariance import independent_points, noise_sigma, pose_covariance, real_curvature
 from pose_node.pose.outline import Contour, Outline, find_outline
 from pose_node.pose.smoothing import Smoothing
@@ -91,9 +92,9 @@ class _Reading:
 class Refiner:
     """Refines hypotheses of one object."""
 
-    def __init__(self, card: ObjectCard, config: RefineConfig, lookup: Lookup | None = None) -> None:
+    def __init__(self, card: ObjectCard, config: RefineConfig, lookup: SurfaceLookup | None = None) -> None:
         self.card, self.config = card, config
-        self.lookup = lookup or Lookup(card.surface, card.diameter_m)
+        self.lookup = lookup or SurfaceLookup(card.surface, card.diameter_m)
         self.contour = Contour(card.surface, self.lookup.spacing_m)
 
     @cached_property

@@ -12,7 +12,8 @@ from pose_node.arrays import Array, Indices
 from pose_node.config import JudgeConfig
 from pose_node.geometry.se3 import exp_so3, log_so3, transform
 from pose_node.geometry.symmetry import largest_trace, turn
-from pose_node.measurement.view import Scene, View
+from pose_node.measurement.scene import Scene
+from pose_node.measurement.view import View
 from pose_node.objects.card import ObjectCard
 from pose_node.pose.blind import blind_poses
 from pose_node.pose.covariance import widen

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from pose_node.arrays import Array, Indices
-from pose_node.objects.surface_table import Lookup
+from pose_node.objects.surface_lookup import SurfaceLookup
 
 _SAME_SIDE = 0.5  # cosine between normals beyond which a neighbour is round an edge, which is no curvature
 _RIDGE = 0.3  # of a spacing, by which a plane's samples may lie beside it: keeps the fit of few neighbours sound
@@ -25,7 +25,7 @@ _UNSURE = 0.3  # of the window's width: an offset of this size is known to about
 class Smoothing:
     """How much lower than the surface of one object a camera reads it."""
 
-    def __init__(self, lookup: Lookup) -> None:
+    def __init__(self, lookup: SurfaceLookup) -> None:
         self._principal, directions = _curvature(lookup)
         self._first, self._second = (np.ascontiguousarray(directions[:, k]) for k in range(2))
 
@@ -49,7 +49,7 @@ class Smoothing:
         return most * np.tanh(offset / most), 1.0 / (1.0 + np.square(offset / unsure))
 
 
-def _curvature(lookup: Lookup) -> tuple[Array, Array]:
+def _curvature(lookup: SurfaceLookup) -> tuple[Array, Array]:
     """Principal curvatures [S, 2] in 1/m at each sample and their directions [S, 2, 3]: by least squares, how the normal turns
     along the surface to its neighbours."""
     neighbours = lookup.neighbours

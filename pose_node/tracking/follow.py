@@ -14,7 +14,7 @@ from pose_node.arrays import Array, Indices
 from pose_node.config import PipelineConfig
 from pose_node.measurement.cloud import Cloud
 from pose_node.measurement.image_view import Lattice, Patch
-from pose_node.measurement.view import Scene
+from pose_node.measurement.scene import Scene
 from pose_node.objects.card import ObjectCard
 from pose_node.pose.selection import Judge
 from pose_node.types import Estimate, Evidence, Hypothesis, Rejected, Segment

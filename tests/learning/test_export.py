@@ -20,7 +20,7 @@ from pose_node.learning.network import PoseNetwork
 from pose_node.learning.train import FACTS
 from pose_node.measurement.sampling import CENTRES, POINTS
 from pose_node.network.input import prepare
-from pose_node.network.proposals import Network
+from pose_node.network.object_network import Network
 from pose_node.network.session import INPUTS, OUTPUTS
 from pose_node.objects.card import load_card
 

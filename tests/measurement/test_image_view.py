@@ -10,8 +10,8 @@ import pytest
 from pose_node.config import JudgeConfig
 from pose_node.measurement.cloud import Cloud
 from pose_node.measurement.image_view import Lattice
-from pose_node.measurement.view import Scene
-from pose_node.objects.surface_table import Lookup
+from pose_node.measurement.scene import Scene
+from pose_node.objects.surface_lookup import SurfaceLookup
 from pose_node.pose.likelihood import Visibility
 from pose_node.types import Segment
 
@@ -46,7 +46,7 @@ def test_each_reading_lies_in_its_own_cell(around):
 def test_normals_are_those_of_the_faces(block, around, pose):
     _, _, patch, segment = around
     view = patch.view(segment)
-    lookup = Lookup(block.card.surface, block.card.diameter_m)
+    lookup = SurfaceLookup(block.card.surface, block.card.diameter_m)
     x, turned = (view.points_m - pose[:3, 3]) @ pose[:3, :3], view.normals @ pose[:3, :3]
     agree = np.einsum("ni,ni->n", turned, lookup.normals[lookup.nearest(x, turned)])
     assert np.median(agree) > 0.999
@@ -58,7 +58,7 @@ def test_a_pose_is_worth_what_it_is_worth_in_a_scene(block, around, pose):
     cloud, mask, patch, segment = around
     whole = Segment(np.flatnonzero(mask.ravel()[cloud.source_index]), "mask", block.card.name)
     scene = Scene(cloud, {block.card.name: block.card})
-    judge = Visibility(block.card, Lookup(block.card.surface, block.card.diameter_m), JudgeConfig())
+    judge = Visibility(block.card, SurfaceLookup(block.card.surface, block.card.diameter_m), JudgeConfig())
     here, there = (judge.score(pose[None], v, 1024, POINTS).score for v in (patch.view(segment), scene.view(whole)))
     assert here == pytest.approx(there, abs=0.03)
 

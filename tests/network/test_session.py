@@ -9,7 +9,7 @@ import pytest
 
 from pose_node.config import InferConfig
 from pose_node.errors import ModelError
-from pose_node.network.proposals import Network
+from pose_node.network.object_network import Network
 from pose_node.network.session import open_session, providers
 
 

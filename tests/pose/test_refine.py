@@ -11,7 +11,7 @@ from pose_node.config import RefineConfig
 from pose_node.geometry.se3 import angle, apply, exp_so3, rotate_covariance, transform
 from pose_node.geometry.symmetry import Axis, Symmetry
 from pose_node.measurement.cloud import Cloud
-from pose_node.measurement.view import Scene
+from pose_node.measurement.scene import Scene
 from pose_node.pose import refine
 from pose_node.pose.refine import Refiner
 from pose_node.types import Hypothesis, Segment

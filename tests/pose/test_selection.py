@@ -12,7 +12,7 @@ from pose_node.geometry.harmonics import COEFFICIENTS, RotationDensity
 from pose_node.geometry.se3 import angle, apply, exp_so3, transform
 from pose_node.geometry.symmetry import Axis
 from pose_node.measurement.cloud import Cloud
-from pose_node.measurement.view import Scene
+from pose_node.measurement.scene import Scene
 from pose_node.pose.blind import blind_poses
 from pose_node.pose.refine import Refiner
 from pose_node.pose.selection import Judge, _bridged, _connected

@@ -7,7 +7,7 @@ import pytest
 from scipy.ndimage import uniform_filter
 
 from pose_node.objects.card import Surface
-from pose_node.objects.surface_table import Lookup
+from pose_node.objects.surface_lookup import SurfaceLookup
 from pose_node.pose.smoothing import Smoothing
 
 RADIUS_M = 0.04
@@ -27,7 +27,7 @@ def even_directions(count):
 def ball():
     normals = even_directions(8192)
     nothing = np.zeros((0, 3)), np.zeros((0, 2048), bool)
-    return Lookup(Surface(RADIUS_M * normals, normals, *nothing), 2.0 * RADIUS_M)
+    return SurfaceLookup(Surface(RADIUS_M * normals, normals, *nothing), 2.0 * RADIUS_M)
 
 
 def seen(lookup):
@@ -67,7 +67,7 @@ def test_it_turns_with_the_object(ball):
     smoothing = Smoothing(ball)
     turn = np.linalg.qr(np.random.default_rng(3).normal(size=(3, 3)))[0]
     turned = Smoothing(
-        Lookup(
+        SurfaceLookup(
             Surface(ball.points_m @ turn.T, ball.normals @ turn.T, np.zeros((0, 3)), np.zeros((0, 2048), bool)), 0.08
         )
     )
@@ -82,7 +82,7 @@ def test_planes_are_read_where_they_are():
     x, y = np.meshgrid(np.linspace(-0.05, 0.05, 40), np.linspace(-0.05, 0.05, 40))
     points = np.stack([x.ravel(), y.ravel(), np.zeros(x.size)], axis=1)
     normals = np.tile([0.0, 0.0, 1.0], (len(points), 1))
-    lookup = Lookup(Surface(points, normals, np.zeros((0, 3)), np.zeros((0, 2048), bool)), 0.15)
+    lookup = SurfaceLookup(Surface(points, normals, np.zeros((0, 3)), np.zeros((0, 2048), bool)), 0.15)
     ray = np.tile([0.8, 0.0, -0.6], (len(points), 1))
     offset, weight = Smoothing(lookup).of(np.arange(len(points)), normals, ray, np.full(len(points), 0.003))
     np.testing.assert_allclose(offset, 0.0, atol=1e-12)

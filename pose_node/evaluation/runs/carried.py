@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from pose_node.config import PipelineConfig
-from pose_node.network.proposals import Network
+from pose_node.network.object_network import Network
 from pose_node.objects.card import ObjectCard
 from pose_node.pipeline import Pipeline
 

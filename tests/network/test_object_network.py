@@ -10,8 +10,8 @@ import pytest
 from pose_node.config import InferConfig
 from pose_node.errors import ModelError
 from pose_node.geometry.se3 import angle, apply, exp_so3, transform
-from pose_node.measurement.view import Scene
-from pose_node.network.proposals import Network
+from pose_node.measurement.scene import Scene
+from pose_node.network.object_network import Network
 from pose_node.types import Rejected, Segment
 
 TENTH_DEG = np.deg2rad(0.1)

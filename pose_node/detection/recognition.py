@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from pose_node.config import InferConfig
-from pose_node.measurement.view import Scene
-from pose_node.network.proposals import Glance, Network
+from pose_node.measurement.scene import Scene
+from pose_node.network.object_network import Glance, Network
 from pose_node.types import Rejected, Segment
 
 _WITHIN = 0.8  # share of the smaller of two segments that makes them two readings of the same points
@@ -43,9 +43,9 @@ def prospects(
             reason = f"found {len(segment.indices)} points, expected at least {config.min_points}."
             rejected.append(Rejected("too_few_points", reason, segment.object_name, segment))
             continue
-        drawn = scene.drawn(segment)
+        drawn = scene.sample(segment)
         core = _core(segment, config)
-        drawn_core = scene.drawn(core) if core else None
+        drawn_core = scene.sample(core) if core else None
         for name in segment.objects or networks:
             glance = networks[name].glance(drawn)
             prospect = Prospect(segment, name, glance)
@@ -77,9 +77,9 @@ def prospects(
 
 def _core(segment: Segment, config: InferConfig) -> Segment | None:
     """The segment without its foot, where that is another segment and large enough."""
-    if segment.core is None or not config.min_points <= len(segment.core) < _ALL * len(segment.indices):
+    if segment.off_support is None or not config.min_points <= len(segment.off_support) < _ALL * len(segment.indices):
         return None
-    return replace(segment, indices=segment.core)
+    return replace(segment, indices=segment.off_support)
 
 
 def _outdone(prospect: Prospect) -> Rejected:

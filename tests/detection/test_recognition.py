@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from pose_node.config import InferConfig
-from pose_node.detection.search import prospects
-from pose_node.measurement.view import Scene
-from pose_node.network.proposals import Network
+from pose_node.detection.recognition import prospects
+from pose_node.measurement.scene import Scene
+from pose_node.network.object_network import Network
 from pose_node.objects.card import load_card
 from pose_node.types import Segment
 
@@ -74,7 +74,7 @@ def test_a_foot_that_the_network_doubts_is_left_out(setting):
     wall = np.setdiff1d(np.arange(len(scene.cloud)), rows)
     around = wall[np.linalg.norm(scene.cloud.points_m[wall] - scene.cloud.points_m[rows].mean(axis=0), axis=1) < 0.32]
     mixed = np.sort(np.concatenate([rows, around[: len(rows)]]))
-    (kept,), _ = prospects(networks, scene, [Segment(mixed, "cluster", core=rows)], CONFIG)
+    (kept,), _ = prospects(networks, scene, [Segment(mixed, "cluster", off_support=rows)], CONFIG)
     assert np.array_equal(kept.segment.indices, rows)
-    (kept,), _ = prospects(networks, scene, [Segment(rows, "cluster", core=rows[: len(rows) // 2])], CONFIG)
+    (kept,), _ = prospects(networks, scene, [Segment(rows, "cluster", off_support=rows[: len(rows) // 2])], CONFIG)
     assert np.array_equal(kept.segment.indices, rows)

@@ -7,12 +7,12 @@ import pytest
 from scipy.spatial import cKDTree
 
 from pose_node.objects.card import Surface
-from pose_node.objects.surface_table import Lookup
+from pose_node.objects.surface_lookup import SurfaceLookup
 
 
 @pytest.fixture(scope="module")
 def lookup(block):
-    return Lookup(block.card.surface, block.card.diameter_m)
+    return SurfaceLookup(block.card.surface, block.card.diameter_m)
 
 
 def near_surface(block, rng, count=500, off_m=0.004):
@@ -65,7 +65,7 @@ def test_the_sides_of_a_thin_wall_are_told_apart_by_the_normal():
     normals = np.tile([0.0, 0.0, -1.0], (4000, 1))
     normals[2000:] *= -1
     mixed = rng.permutation(4000)
-    wall = Lookup(Surface(flat[mixed], normals[mixed], np.eye(3), np.ones((3, 2048), bool)), 0.14)
+    wall = SurfaceLookup(Surface(flat[mixed], normals[mixed], np.eye(3), np.ones((3, 2048), bool)), 0.14)
     x = np.column_stack([rng.uniform(-0.04, 0.04, (50, 2)), np.full(50, 0.001)])
     for sign in (1.0, -1.0):
         facing = np.tile([0.0, 0.0, sign], (50, 1))
@@ -77,5 +77,5 @@ def test_a_direction_that_no_sample_faces_is_answered_by_all():
     rng = np.random.default_rng(4)
     flat = np.column_stack([rng.uniform(-0.05, 0.05, (3000, 2)), np.zeros(3000)])
     surface = Surface(flat, np.tile([0.0, 0.0, 1.0], (3000, 1)), np.eye(3), np.ones((3, 2048), bool))
-    index = Lookup(surface, 0.14).nearest(np.zeros((1, 3)), np.array([[0.0, 0.0, -1.0]]))
+    index = SurfaceLookup(surface, 0.14).nearest(np.zeros((1, 3)), np.array([[0.0, 0.0, -1.0]]))
     assert 0 <= index[0] < 3000

@@ -45,7 +45,7 @@ class _Patch:
         self.d2[:, rows], self.facing[:, rows] = patch.d2, patch.facing
 
 
-class Lookup:
+class SurfaceLookup:
     """Nearest surface samples of one object, and the smooth surface through them.
 
     points_m, normals: [S, 3] the samples. spacing_m: median distance between neighbouring samples. neighbours: [S, K] each

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
 from pose_node.errors import CardError
-from pose_node.geometry.group import MAX_MOTIONS, closed
 from pose_node.geometry.se3 import exp_so3, transform
 from pose_node.geometry.symmetry import Axis, Symmetry, rotation_error, turn
+from pose_node.geometry.symmetry_group import MAX_MOTIONS, closed
 
 CENTRE = np.array([0.02, -0.01, 0.03])
 Z = Axis(np.array([0.0, 0.0, 1.0]), CENTRE)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from pose_node.detection.candidates import candidates
+from pose_node.detection.size_match import candidates
 from pose_node.geometry.se3 import apply, exp_so3, transform
 
 

@@ -21,8 +21,8 @@ from pose_node.arrays import Array
 from pose_node.config import InferConfig
 from pose_node.geometry.harmonics import RotationDensity
 from pose_node.geometry.se3 import transform
-from pose_node.measurement.sampling import Drawn, draw
-from pose_node.measurement.view import Scene
+from pose_node.measurement.sampling import Sample, sample_segment
+from pose_node.measurement.scene import Scene
 from pose_node.network.input import Prepared, scaled
 from pose_node.network.matching import FITS, consensus, densest, frames_to_rotations, weighted_centre
 from pose_node.network.rotation_density import density_peaks, search_grid
@@ -59,9 +59,9 @@ class Network:
         self.provider: str = self.session.get_providers()[0]
         search_grid()  # made now, not while the first frame waits
 
-    def glance(self, drawn: Drawn) -> Glance:
+    def glance(self, sample: Sample) -> Glance:
         """What the network makes of a segment, before any pose is looked for."""
-        prepared, outputs, on_object = self._look(drawn)
+        prepared, outputs, on_object = self._look(sample)
         voters = _voters(prepared, outputs["offsets"], on_object)
         return Glance(prepared, outputs, on_object, voters, float(voters.mean()))
 
@@ -77,7 +77,7 @@ class Network:
         if len(segment.indices) < self.config.min_points:
             reason = f"{name}: found {len(segment.indices)} points, expected at least {self.config.min_points}."
             return Rejected("too_few_points", reason, name, segment)
-        glance = glance or self.glance(scene.drawn(segment))
+        glance = glance or self.glance(scene.sample(segment))
         prepared, outputs, on_object = glance.prepared, glance.outputs, glance.on_object
         source: SegmentSource
         if segment.source == "mask":
@@ -91,23 +91,23 @@ class Network:
                 return Rejected("no_votes", reason, name, segment)
         kept = keep[cKDTree(prepared.centres_m()).query(scene.cloud.points_m[segment.indices])[1]]
         if max(self.config.min_points, least * len(kept)) <= kept.sum() < _WHOLE * len(kept):
-            segment = Segment(segment.indices[kept], source, name, told=segment.indices)
-            prepared, outputs, on_object = self._look(scene.drawn(segment))
+            segment = Segment(segment.indices[kept], source, name, untrimmed=segment.indices)
+            prepared, outputs, on_object = self._look(scene.sample(segment))
         poses = self._poses(prepared, outputs, on_object)[: self.config.max_hypotheses]
         belief = Belief(RotationDensity(outputs["rotation"]), outputs["centre"] * prepared.scale_m + prepared.centre_m)
         return [Hypothesis(name, T, segment, source, confidence, belief) for T, source, confidence in poses]
 
-    def _look(self, drawn: Drawn) -> tuple[Prepared, dict[str, Array], Array]:
-        prepared = scaled(drawn, self.card.diameter_m)
+    def _look(self, sample: Sample) -> tuple[Prepared, dict[str, Array], Array]:
+        prepared = scaled(sample, self.card.diameter_m)
         outputs = self.run(prepared)
         return prepared, outputs, 1.0 / (1.0 + np.exp(-outputs["objectness"]))
 
     def warm(self) -> float:
         """Look twice at the object's own surface, 1 m away: the first look is slow. Seconds of the second."""
-        drawn = draw(self.card.surface.points_m + np.array([0.0, 0.0, 1.0]), np.zeros(3))
-        self._look(drawn)
+        sample = sample_segment(self.card.surface.points_m + np.array([0.0, 0.0, 1.0]), np.zeros(3))
+        self._look(sample)
         begin_s = time.perf_counter()
-        self._look(drawn)
+        self._look(sample)
         return time.perf_counter() - begin_s
 
     def run(self, prepared: Prepared) -> dict[str, Array]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pose_node.detection.parts import components, neighbourhood, pieces
+from pose_node.detection.surface_pieces import components, neighbourhood, pieces
 from pose_node.geometry.se3 import apply, exp_so3, transform
 
 SIDE = 60
