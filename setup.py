@@ -54,8 +54,8 @@ def package_files(folder: str) -> list[str]:
 
 learn = ["torch>=2.3", "escnn>=1.0.11", "onnx", "onnxscript", "open3d>=0.18", "trimesh", "tqdm", "matplotlib"]
 learn += ["lxml", "networkx"]  # what trimesh reads 3MF with
-evaluation = ["rosbags", "matplotlib"]
-view = ["rosbags", "rerun-sdk>=0.23"]  # pose_node view; with numpy 1: script/constraints.txt
+evaluation = ["rosbags", "matplotlib", "trimesh"]
+view = ["rosbags", "trimesh", "rerun-sdk>=0.23"]  # pose_node view; with numpy 1: script/constraints.txt
 ray = ["ray"]  # pose_node evaluate --ray: beside the evaluation side, on every machine of a cluster
 # Jazzy, the long-term release, as wheels (x86_64 Linux). A machine with ROS installed uses its own packages instead.
 ros = [

@@ -25,9 +25,9 @@ from pose_node.arrays import Array
 from pose_node.evaluation.runs import messages
 from pose_node.evaluation.runs.messages import STORE, make
 from pose_node.evaluation.runs.raster import render
-from pose_node.evaluation.sources.ply import read_ply
 from pose_node.geometry import se3
 from pose_node.objects.card import load_card
+from pose_node.objects.mesh_file import read_ply
 from pose_node.ros.demo import recording
 
 FRAME, MOUNT, WORLD = "camera_depth_optical_frame", "camera_link", "world"

@@ -38,13 +38,13 @@ from tqdm import tqdm
 from benchmarks import data, results
 from benchmarks.set_objects import networks_folder
 from pose_node.arrays import Array
-from pose_node.evaluation.sources.ply import vertex_normals
 from pose_node.geometry import se3, symmetry
 from pose_node.learning.mesh import load_mesh
 from pose_node.learning.noise import Calibration, StructuredLight, mesh_error
 from pose_node.learning.render import Instance, Plane, Renderer, Window, render
 from pose_node.measurement.cloud import Cloud
 from pose_node.objects.card import ObjectCard
+from pose_node.objects.mesh_file import vertex_normals
 from pose_node.pipeline import Pipeline
 from pose_node.types import Estimate, Track
 

@@ -15,7 +15,7 @@ _ROOMS = {
     "evaluation.report": "bag_depth charts compare index motion page pictures svg tables terminal track_charts "
     "track_lanes track_section track_table wording",
     "evaluation.runs": "bag_run carried cluster match messages poses_mcap processes progress raster results_csv run truth workers",
-    "evaluation.sources": "bag_labels bags bop ply realsense recordings salvage scans source topics",
+    "evaluation.sources": "bag_labels bags bop realsense recordings salvage scans source topics",
     "geometry": "harmonics normals se3 symmetry",
     "measurement": "checks cloud image_files scene thinning viewpoint",
     "messages": "camera_file compressed_depth convert rvl tf_buffer transforms",
@@ -28,6 +28,7 @@ _RENAMED = {
     "candidates": "detection.size_match",
     "evaluation.middle": "evaluation.figures.median_pose",
     "evaluation.newest": "evaluation.sources.latest_frame",
+    "evaluation.ply": "objects.mesh_file",
     "frames": "messages.pairing",
     "group": "geometry.symmetry_group",
     "infer": "network.object_network",

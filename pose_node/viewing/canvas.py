@@ -21,10 +21,10 @@ from scipy.stats import chi2
 
 from pose_node.arrays import Array
 from pose_node.errors import InputError
-from pose_node.evaluation.sources.ply import read_ply, vertex_normals
 from pose_node.geometry import se3
 from pose_node.measurement.cloud import Cloud
 from pose_node.objects.card import load_card
+from pose_node.objects.mesh_file import read_ply, vertex_normals
 from pose_node.types import Track
 
 _FIXED, _CAMERA, _SAID = "fixed", "fixed/camera", "said"

@@ -15,10 +15,10 @@ from pose_node.arrays import Array
 from pose_node.errors import InputError
 from pose_node.evaluation import metrics
 from pose_node.evaluation.runs.raster import render
-from pose_node.evaluation.sources.ply import read_ply
 from pose_node.geometry import symmetry
 from pose_node.geometry.symmetry import Axis, Symmetry
 from pose_node.objects.card import ObjectCard, check_diameter
+from pose_node.objects.mesh_file import read_ply
 
 Whose = Literal["set", "depth", "card"]
 Symmetries = Literal["declared", "depth"]

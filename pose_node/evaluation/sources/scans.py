@@ -16,10 +16,10 @@ import numpy as np
 from pose_node.arrays import Array
 from pose_node.errors import InputError, PoseNodeError
 from pose_node.evaluation.sources.bop import read_names
-from pose_node.evaluation.sources.ply import read_ply
 from pose_node.evaluation.sources.source import Frame, Label
 from pose_node.geometry import se3
 from pose_node.measurement.cloud import Cloud
+from pose_node.objects.mesh_file import read_ply
 from pose_node.types import Rejected
 
 GROUND_TRUTH = "gt.json"

@@ -46,7 +46,7 @@ def test_a_truth_that_does_not_read_says_so(folder, text):
     ("break_it", "words"),
     [
         (lambda path: path.unlink(), "cannot be read"),
-        (lambda path: path.write_bytes(b"ply"), "found no PLY header"),
+        (lambda path: path.write_bytes(b"ply"), "no PLY header"),
         (lambda path: write_ply(path, np.empty((0, 3)), np.empty((0, 3), int)), "expected"),
     ],
 )
