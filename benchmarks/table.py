@@ -1,9 +1,9 @@
-"""Ours beside every peer, on every set: docs/results.md and docs/accuracy_time.png, from ``results/set_*.json`` alone.
+"""Recall and time of our pipeline and of every peer, on every set: docs/results.md and docs/accuracy_time.png, from ``results/set_*.json`` alone.
 
     python -m benchmarks.table
 
-Sets with ``RANKED`` labels or more are ranked and pooled, the others listed; whatever was left out is named, with its labels
-and the reason, and no cell is empty without one.
+Sets with ``RANKED`` labels or more are ranked and pooled, the others listed. What was left out is listed with its labels and the
+reason; no cell is empty.
 """
 
 from __future__ import annotations
@@ -77,14 +77,6 @@ def best_peer(figures: Mapping[str, Any], prefix: str = "") -> str:
     return min(PEERS, key=lambda p: (-figures[f"{prefix}{p}_mssd_depth"], figures[f"{prefix}{p}_ms_p50"] or np.inf))
 
 
-def row(title: str, figures: Mapping[str, Any], prefix: str = "", missing: int = 0) -> list[str]:
-    """One line of the table. missing: labels that were left out."""
-    count = f"{figures[f'{prefix}labels']} ({figures[f'{prefix}placements']})" + (
-        f"; {missing} left out" if missing else ""
-    )
-    return [title, count, *(_cell(figures, f"{prefix}{m}") for m in TITLES), _difference(figures, prefix)]
-
-
 def left_out(loaded: Mapping[str, Content]) -> list[list[str]]:
     """[set, object, labels, reason] of all labels that no method was asked for."""
     reasons = {"left_out_": "no network", "other_object_": "the network of that name is of another size"}
@@ -95,11 +87,6 @@ def left_out(loaded: Mapping[str, Content]) -> list[list[str]]:
         for key, count in content["figures"].items()
         if key.startswith(prefix)
     ]
-
-
-def missing(loaded: Mapping[str, Content], names: Sequence[str]) -> int:
-    """How many labels of these sets were left out."""
-    return sum(int(count) for name, _, count, _ in left_out(loaded) if name in names)
 
 
 def below(loaded: Mapping[str, Content]) -> tuple[list[str], list[str]]:
@@ -118,46 +105,56 @@ def below(loaded: Mapping[str, Content]) -> tuple[list[str], list[str]]:
 
 def page(loaded: Mapping[str, Content]) -> str:
     """docs/results.md."""
-    head = ["set", "labels (placements)", *TITLES.values(), "ours minus the best peer"]
-    high = ranked(loaded)
-    low = [name for name in SETS if name not in high]
+    high = {name: loaded[name]["figures"] for name in ranked(loaded)}
+    low = {name: c["figures"] for name, c in loaded.items() if name not in high and labels(c)}
+    clusters = {name: c["figures"] for name, c in loaded.items() if labels(c, "clusters")}
+    unmeasured = [[name, *_unmeasured(loaded.get(name))] for name in SETS if name not in high and name not in low]
     surely, perhaps = below(loaded)
-    lines = [
-        "# Ours beside the peers, set by set",
+    text = [
+        "# Comparison with other methods, set by set",
         "",
-        "Made by `python -m benchmarks.table` from `benchmarks/results/set_*.json`; what is measured, and how the peers are run:",
-        "[benchmarks/README.md](../benchmarks/README.md). A cell: labels within 10 % of the diameter (`mssd_depth`), median "
-        "milliseconds of the",
-        "processor on one thread. All methods get the same masks, points and refinement. The interval is a paired bootstrap over "
-        "placements, 95 %;",
-        "frames of one scene that are neighbours show one placement, and `ycbv_demo` shows those of `ycbv` again.",
+        "Written by `python -m benchmarks.table` from `benchmarks/results/set_*.json`.",
+        'How the other methods ("peers") are run: [benchmarks/README.md](../benchmarks/README.md).',
+        "",
+        "- All methods get the same masks, points and refinement, on one thread.",
+        "- Recall: share of labels with MSSD below 10 % of the diameter (`mssd_depth`).",
+        "- Time: median processor time a label.",
+        "- Difference: our recall minus that of the best peer, in percentage points.",
+        "- Interval: 95 %, paired bootstrap over placements. Fewer than {fewest} placements give none.",
+        "- Neighbouring frames of a scene show one placement. `ycbv_demo` shows the placements of `ycbv` again.",
         "",
         "![Accuracy against time](accuracy_time.png)",
         "",
-        f"## Ranked: {RANKED} labels or more",
-        *_table(head, [_line(name, loaded, len(head)) for name in high] + _pooled_row("all ranked", loaded, high)),
+        f"## Ranked sets: {RANKED} labels or more",
+        *_tables({**high, "**all ranked**": of_sets(loaded, list(high))}),
         "",
-        f"Ours is below the best peer by more than the interval on: {', '.join(surely) or 'none'}."
-        + (f" Below, with too few placements for an interval: {', '.join(perhaps)}." if perhaps else ""),
+        f"Below the best peer by more than the interval: {', '.join(surely) or 'none'}.",
+        f"Below the best peer, without an interval: {', '.join(perhaps) or 'none'}.",
         "",
-        f"## Listed, not ranked: fewer than {RANKED} labels",
-        *_table(head, [_line(name, loaded, len(head)) for name in low]),
+        f"## Sets with fewer than {RANKED} labels",
+        *_tables({**low, "**all sets**": of_sets(loaded, list(loaded))}),
         "",
-        "## All labels of all sets",
-        *_table(head, _pooled_row("all", loaded, list(loaded))),
+        "## No masks: the same clusters for all methods",
+        "The answer of a method is its pose with the highest score by our pipeline.",
+        *(_tables(clusters, KINDS["clusters"]) if clusters else ["", "Not run yet."]),
         "",
-        "## No masks: the frame's clusters, the same for all",
-        "Of a method's poses the one that our judge scores best is its answer.",
-        *_without_masks(head, loaded),
+        "## Not measured",
+        *lines(("set", "labels", "reason"), unmeasured),
         "",
-        "## Left out",
-        "Labels that no method was asked for; no figure above holds them.",
-        *_table(["set", "object", "labels", "why"], left_out(loaded)),
+        "## Objects left out",
+        "No method was asked for these labels, and no figure above counts them.",
         "",
-        "## Object by object",
-        *_table(["set", "object", "labels", *TITLES.values()], _by_object(loaded)),
+        *lines(("set", "object", "labels", "reason"), left_out(loaded)),
+        "",
+        "## Recall by object",
+        *lines(("set", "object", "labels", *TITLES.values()), _by_object(loaded)),
     ]
-    return "\n".join(lines) + "\n"
+    return "\n".join(text).format(fewest=FEWEST) + "\n"
+
+
+def lines(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """A Markdown table."""
+    return ["| " + " | ".join(row) + " |" for row in [head, ["---"] * len(head), *rows]]
 
 
 def draw(loaded: Mapping[str, Content], path: Path) -> None:
@@ -185,11 +182,11 @@ def draw(loaded: Mapping[str, Content], path: Path) -> None:
             )
         hits = np.array([hit(r[method]) for r in rows], float)
         low, high = mean_interval(hits, [_place(r) for r in rows])
-        middle, ms = hits.mean(), median_ms([r[method] for r in rows])
-        reach = np.nan_to_num([[middle - low], [high - middle]])
+        mean, ms = hits.mean(), median_ms([r[method] for r in rows])
+        reach = np.nan_to_num([[mean - low], [high - mean]])
         axes.errorbar(
             ms,
-            100 * middle,
+            100 * mean,
             yerr=100 * np.maximum(reach, 0.0),
             fmt="o",
             ms=9,
@@ -219,28 +216,48 @@ def main() -> None:
     print(f"written: {DOCS / 'results.md'}, {DOCS / 'accuracy_time.png'}")
 
 
-def _cell(figures: Mapping[str, Any], key: str) -> str:
-    ms = figures[f"{key}_ms_p50"]
-    time = "never asked" if ms is None or not np.isfinite(ms) else f"{ms:.0f} ms"
-    text = f"{100 * figures[f'{key}_mssd_depth']:.0f} % ({time})"
-    notes = [f"{figures[f'{key}_{o}']} {words}" for o, words in OUTCOMES.items() if figures[f"{key}_{o}"]]
-    return "; ".join([text, *notes])
+def _tables(figures: Mapping[str, Mapping[str, Any]], prefix: str = "") -> list[str]:
+    """Recall, time and difference of these sets, and which answers are missing. figures: name -> figures of a set."""
+    recall = [
+        [name, str(f[f"{prefix}labels"]), str(f[f"{prefix}placements"]), *(_recall(f, f"{prefix}{m}") for m in TITLES)]
+        for name, f in figures.items()
+    ]
+    time = [[name, *(_ms(f[f"{prefix}{m}_ms_p50"]) for m in TITLES)] for name, f in figures.items()]
+    out = ["", "Recall:", "", *lines(("set", "labels", "placements", *TITLES.values()), recall)]
+    out += ["", "Median time:", "", *lines(("set", *TITLES.values()), time)]
+    head = ("set", "best peer", "difference", "lower bound", "upper bound")
+    out += ["", "Difference:", "", *lines(head, [[name, *_difference(f, prefix)] for name, f in figures.items()])]
+    missing = [
+        [name, title, words, str(f[f"{prefix}{method}_{outcome}"])]
+        for name, f in figures.items()
+        for method, title in TITLES.items()
+        for outcome, words in OUTCOMES.items()
+        if f[f"{prefix}{method}_{outcome}"]
+    ]
+    if missing:
+        out += ["", "Missing answers, counted as misses:", "", *lines(("set", "method", "outcome", "labels"), missing)]
+    return out
 
 
-def _difference(figures: Mapping[str, Any], prefix: str) -> str:
+def _recall(figures: Mapping[str, Any], key: str) -> str:
+    return f"{100 * figures[f'{key}_mssd_depth']:.0f} %"
+
+
+def _ms(value: float | None) -> str:
+    return "never asked" if value is None or not np.isfinite(value) else f"{value:.0f} ms"
+
+
+def _difference(figures: Mapping[str, Any], prefix: str) -> list[str]:
+    """[best peer, difference, lower bound, upper bound]."""
     peer = best_peer(figures, prefix)
     key = f"{prefix}ours_minus_{peer}"
-    text = f"{100 * figures[key]:+.0f} ({TITLES[peer]}"
-    low, high = figures[f"{key}_low"], figures[f"{key}_high"]
-    if low is None or not np.isfinite(low):
-        return f"{text}; no interval: fewer than {FEWEST} placements)"
-    return f"{text}; {100 * low:+.0f} to {100 * high:+.0f})"
-
-
-def _pooled_row(title: str, loaded: Mapping[str, Content], names: Sequence[str]) -> list[list[str]]:
-    if not names:
-        return []
-    return [[f"**{cell}**" for cell in row(title, of_sets(loaded, names), missing=missing(loaded, names))]]
+    bounds = (figures[f"{key}_low"], figures[f"{key}_high"])
+    known = [b is not None and np.isfinite(b) for b in bounds]
+    return [
+        TITLES[peer],
+        f"{100 * figures[key]:+.0f}",
+        *(f"{100 * b:+.0f}" if k else "none" for b, k in zip(bounds, known)),
+    ]
 
 
 def _place(row: Any) -> str:
@@ -248,21 +265,9 @@ def _place(row: Any) -> str:
     return SAME_SCENES.get(first, first) + slash + rest
 
 
-def _line(name: str, loaded: Mapping[str, Content], width: int) -> list[str]:
-    if name in loaded and labels(loaded[name]):
-        return row(name, loaded[name]["figures"], missing=missing(loaded, [name]))
-    if name in loaded:
-        return [name, "0", *[f"no network for its {loaded[name]['figures']['set_labels']} labels"] * (width - 2)]
-    return [name, "0", *["not run yet"] * (width - 2)]
-
-
-def _without_masks(head: Sequence[str], loaded: Mapping[str, Content]) -> list[str]:
-    lines = [
-        row(n, c["figures"], KINDS["clusters"], missing(loaded, [n]))
-        for n, c in loaded.items()
-        if labels(c, "clusters")
-    ]
-    return _table(head, lines) if lines else ["", "Not run yet."]
+def _unmeasured(content: Content | None) -> list[str]:
+    """[labels, reason] of a set without a figure."""
+    return ["unknown", "not run yet"] if content is None else [str(content["figures"]["set_labels"]), "no network"]
 
 
 def _by_object(loaded: Mapping[str, Content]) -> list[list[str]]:
@@ -275,10 +280,6 @@ def _by_object(loaded: Mapping[str, Content]) -> list[list[str]]:
                 recalls = [f"{100 * figures[f'{m}_mssd_depth_{thing}']:.0f} %" for m in TITLES]
                 out.append([name, thing, str(count), *recalls])
     return out
-
-
-def _table(head: Sequence[str], lines: Sequence[Sequence[str]]) -> list[str]:
-    return ["| " + " | ".join(line) + " |" for line in [head, ["---"] * len(head), *lines]]
 
 
 if __name__ == "__main__":

@@ -79,7 +79,9 @@ def test_who_was_never_asked_has_no_time(loaded: dict[str, Any]) -> None:
     rows[0]["ransac"] = answer(False, None, "failed")
     figures = sets.figures_of(rows)
     assert figures["ppf_untrained"] == 4 and figures["ransac_ms_p50"] == 201.0
-    assert "| 0 % (never asked); 4 untrained |" in " | ".join(table.row("ycbv", figures)) + " |"
+    loaded["icbin"] = {"figures": figures, "masked_labels": rows * 3}
+    text = table.page(loaded)
+    assert "| icbin | 100 ms | never asked |" in text and "| icbin | PPF | untrained | 4 |" in text
 
 
 def test_the_better_variant_hits_more_and_of_equals_is_faster() -> None:
@@ -94,15 +96,19 @@ def test_the_better_variant_hits_more_and_of_equals_is_faster() -> None:
 def test_few_labels_are_listed_and_not_ranked(loaded: dict[str, Any]) -> None:
     assert table.ranked(loaded) == ["ycbv", "icbin", "apc_shelf"]
     text = table.page(loaded)
-    ranks, rest = text.split("## Listed")
-    assert "| ycbv |" in ranks and "| ycbv_pseudo |" not in ranks and "| ycbv_pseudo | 3 (3) |" in rest
-    assert "| ycbv | 12 (6); 3 left out |" in ranks and "**32 (10); 3 left out**" in ranks
+    ranks, rest = text.split("## Sets with fewer")
+    assert "| ycbv |" in ranks and "| ycbv_pseudo |" not in ranks and "| ycbv_pseudo | 3 | 3 |" in rest
+    assert (
+        "| ycbv | 12 | 6 |" in ranks
+        and "| **all ranked** | 32 | 10 |" in ranks
+        and "| **all sets** | 35 | 10 |" in rest
+    )
 
 
 def test_below_by_more_than_the_interval_is_told_from_unknown(loaded: dict[str, Any]) -> None:
     assert table.below(loaded) == (["icbin"], ["apc_shelf"])
     assert table.best_peer(loaded["icbin"]["figures"]) == "kiss"
-    assert "no interval: fewer than 3 placements" in table.page(loaded)
+    assert "| apc_shelf | FPFH+RANSAC | -50 | none | none |" in table.page(loaded)
 
 
 def test_pooled_is_over_labels_and_not_over_sets(loaded: dict[str, Any]) -> None:
@@ -118,7 +124,11 @@ def test_every_cell_says_something_and_what_is_left_out_has_its_name(loaded: dic
         if line.startswith("|"):
             assert all(cell.strip() for cell in line.strip("|").split("|")), line
     assert "| ycbv | sugar_box | 3 | no network |" in text and "| lmo | can | 2 | no network |" in text
-    assert "no network for its 3 labels" in text and "not run yet" in text
+    assert "| lmo | 3 | no network |" in text and "| visp_cube | unknown | not run yet |" in text
+
+
+def test_the_committed_page_is_that_of_the_results() -> None:
+    assert (table.DOCS / "results.md").read_text() == table.page(table.load())
 
 
 def test_the_picture_is_drawn(loaded: dict[str, Any], tmp_path: Path) -> None:
