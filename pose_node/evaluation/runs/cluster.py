@@ -1,7 +1,7 @@
-"""Workers that are actors of a Ray cluster. Items and the call are sent to them: no machine but this one reads our files.
+"""Workers that are actors of a Ray cluster. Items and function are sent to them: only this machine reads our files.
 
-Every machine needs this version of pose_node with its extras eval and ray. Bytes agree as far as the machines' processors
-are of one kind: another one may round differently.
+Every machine needs this version of pose_node with its extras eval and ray. Results are equal to the byte among processors
+of one kind; another kind may round differently.
 """
 
 from __future__ import annotations
@@ -9,23 +9,26 @@ from __future__ import annotations
 import os
 import socket
 from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import Future
+from functools import partial
 from typing import Any
 
 from pose_node import __version__
-from pose_node.evaluation.runs.worker import Done, Worker, WorkerError
+from pose_node.evaluation.runs.worker import Outcome, Worker, WorkerError
 
-_EACH = 2  # items an actor has: the next one travels while it works
-_KNOCK_S = 5.0
-_START_S = 120.0  # for actors to be there; machines that have yet to be started take longer than anyone waits
+_ITEMS_PER_ACTOR = 2  # the next one is sent while it works on one
+_CONNECT_TIMEOUT_S = 5.0
+_START_TIMEOUT_S = 120.0  # for actors to start on machines that run already; starting machines takes longer
 
 
 class Cluster:
-    """A ``Pool`` of ``jobs`` actors, one a CPU of the cluster where nobody says how many.
+    """A ``Pool`` of ``jobs`` actors, by default one per CPU of the cluster.
 
     address: as Ray understands it; "local" starts a cluster of this machine alone and ends it with ``close``.
     """
 
-    def __init__(self, packed: bytes, address: str, jobs: int | None) -> None:
+    def __init__(self, pickled: bytes, address: str, jobs: int | None) -> None:
         try:
             import ray
         except ModuleNotFoundError:
@@ -33,28 +36,29 @@ class Cluster:
                 "--ray: needs the package 'ray', which is not here: pip install 'pose_node[ray]'."
             ) from None
         self._ray, self._address = ray, address
-        self._tasks: dict[Any, Any] = {}  # what is under way: reference of the answer -> actor
+        self._actor_of: dict[Future[Outcome], Any] = {}  # of items whose outcome was not yet asked for
         self._actors: list[Any] = []
         self._connect(jobs)
         try:
             jobs = jobs or max(1, int(ray.cluster_resources().get("CPU", 1)))
-            self.capacity = _EACH * jobs
-            actor, call = ray.remote(num_cpus=1)(Checked), ray.put(packed)
-            self._actors = [actor.remote(__version__, call) for _ in range(jobs)]
+            self.capacity = _ITEMS_PER_ACTOR * jobs
+            actor, function = ray.remote(num_cpus=1)(RemoteWorker), ray.put(pickled)
+            self._actors = [actor.remote(__version__, function) for _ in range(jobs)]
             self._await_start()
         except BaseException:
             self.close()
             raise
 
-    def submit(self, number: int, item: Any) -> None:
-        load = Counter(self._tasks.values())
+    def submit(self, item: Any) -> Future[Outcome]:
+        load = Counter(actor for future, actor in self._actor_of.items() if not future.done())
         actor = min(self._actors, key=lambda a: load[a])
-        self._tasks[actor.work.remote(number, item)] = actor
+        future: Future[Outcome] = actor.work.remote(item).future()
+        self._actor_of[future] = actor
+        return future
 
-    def next_done(self) -> Done:
-        (reference,), _ = self._ray.wait(list(self._tasks), num_returns=1)
-        del self._tasks[reference]
-        return self._get(reference)
+    def outcome(self, future: Future[Outcome]) -> Outcome:
+        del self._actor_of[future]
+        return self._checked(future.result)
 
     def close(self) -> None:
         for actor in self._actors:
@@ -62,45 +66,46 @@ class Cluster:
         self._ray.shutdown()
 
     def _connect(self, jobs: int | None) -> None:
-        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nobody is told
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # no usage statistics
         own: dict[str, Any] = {}
-        if self._address == "local":  # workers no less urgent than those of --jobs
+        if self._address == "local":  # workers of the same priority as those of --jobs
             own = {"num_cpus": jobs, "include_dashboard": False, "_system_config": {"worker_niceness": 0}}
         try:
-            _knock(self._address)
+            _check_address(self._address)
             self._ray.init(address=self._address, log_to_driver=False, logging_level="ERROR", **own)
-        except Exception as error:  # Ray says so by many kinds, among them plain Exception
+        except Exception as error:  # Ray raises many types here, among them plain Exception
             self._ray.shutdown()
             raise WorkerError(
                 f"--ray {self._address}: found no cluster there ({_reason(error)}), expected the address of one, or local "
-                "(one that asks for tokens needs RAY_AUTH_MODE=token on this side, too)."
+                "(a cluster with token authentication needs RAY_AUTH_MODE=token on this side, too)."
             ) from None
 
     def _await_start(self) -> None:
-        """Raises WorkerError where actors find no room, or another pose_node."""
+        """Raises WorkerError where the cluster has too few free CPUs, or another version of pose_node."""
         checks = [actor.ready.remote() for actor in self._actors]
-        there, missing = self._ray.wait(checks, num_returns=len(checks), timeout=_START_S)
-        for check in there:
-            self._get(check)
+        ready, missing = self._ray.wait(checks, num_returns=len(checks), timeout=_START_TIMEOUT_S)
+        for check in ready:
+            self._checked(partial(self._ray.get, check))
         if missing:
             raise WorkerError(
-                f"--ray {self._address}: found room for {len(there)} workers within {_START_S:.0f} s, expected {len(checks)}."
+                f"--ray {self._address}: started {len(ready)} workers within {_START_TIMEOUT_S:.0f} s, expected {len(checks)}."
             )
 
-    def _get(self, reference: Any) -> Any:
+    def _checked(self, get: Callable[[], Any]) -> Any:
+        """What ``get`` returns; raises WorkerError for an error of Ray."""
         try:
-            return self._ray.get(reference)
+            return get()
         except self._ray.exceptions.RayError as error:
             raise WorkerError(
-                f"--ray {self._address}: found a worker that failed ({_reason(error)}), expected it to work to the end."
+                f"--ray {self._address}: a worker failed ({_reason(error)}), expected it to finish."
             ) from None
 
 
-class Checked(Worker):
-    """A worker on another machine, which may have another pose_node than ours."""
+class RemoteWorker(Worker):
+    """A worker on another machine, which may have another version of pose_node."""
 
-    def __init__(self, version: str, packed: bytes) -> None:
-        super().__init__(packed)
+    def __init__(self, version: str, pickled: bytes) -> None:
+        super().__init__(pickled)
         self._version = version
 
     def ready(self) -> None:
@@ -108,15 +113,15 @@ class Checked(Worker):
             raise WorkerError(f"pose_node is {__version__} there and {self._version} here")
 
 
-def _knock(address: str) -> None:
-    """Raises OSError where nobody answers at HOST:PORT: Ray itself would go on asking for minutes."""
+def _check_address(address: str) -> None:
+    """Raises OSError where nothing listens at HOST:PORT: Ray itself would retry for minutes."""
     host, _, port = address.removeprefix("ray://").rpartition(":")
     if host and port.isdigit():
-        socket.create_connection((host, int(port)), _KNOCK_S).close()
+        socket.create_connection((host, int(port)), _CONNECT_TIMEOUT_S).close()
 
 
 def _reason(error: Exception) -> str:
-    """The first sentence of the last thing that Ray says, which is often the whole list of calls."""
+    """The first sentence of the last line of an error of Ray, which is often a whole traceback."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     words = lines[-1] if lines else type(error).__name__
     return words.split(". ")[0].rstrip(".")

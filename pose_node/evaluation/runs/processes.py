@@ -1,102 +1,83 @@
-"""Workers that are processes of this machine, each a fresh interpreter at its own end of a pipe.
+"""Workers that are processes of this machine: a ``ProcessPoolExecutor`` whose processes end with this one.
 
-When this process ends, however it ends, the pipes close and the workers with them. Ctrl-C is this process's affair alone.
+What it does not do itself: Ctrl-C reaches this process alone, and a process that is killed takes its workers with it.
 """
 
 from __future__ import annotations
 
 import multiprocessing
+import os
 import signal
-from collections import deque
 from collections.abc import Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from multiprocessing import resource_tracker
-from multiprocessing.connection import Connection, wait
+from threading import Thread
 from typing import Any
 
-from pose_node.evaluation.runs.worker import Done, Worker, WorkerError
+from pose_node.evaluation.runs.worker import Outcome, Worker, WorkerError
 
 
 class Processes:
-    """A ``Pool`` of ``jobs`` processes that get one item at a time."""
+    """A ``Pool`` of ``jobs`` processes with one item at a time each."""
 
-    def __init__(self, packed: bytes, jobs: int) -> None:
+    def __init__(self, pickled: bytes, jobs: int) -> None:
         self.capacity = jobs
-        self._processes: dict[Connection, Any] = {}
-        self._idle: deque[Connection] = deque()
-        self._busy: set[Connection] = set()
         context = multiprocessing.get_context("spawn")
+        self._executor = ProcessPoolExecutor(jobs, context, _start, (pickled,))
+
+    def submit(self, item: Any) -> Future[Outcome]:
         try:
-            with _interrupts_held():
-                for _ in range(jobs):
-                    link, their_link = context.Pipe()
-                    process = context.Process(target=_serve, args=(their_link,), daemon=True)
-                    process.start()
-                    their_link.close()
-                    self._processes[link] = process
-                    self._idle.append(link)
-            for link in self._idle:
-                self._send(link, packed)
+            with _sigint_blocked():  # the executor starts its processes here, as they are needed
+                return self._executor.submit(_work, item)
         except OSError as error:
-            self.close()
-            raise WorkerError(f"--jobs {jobs}: found {error.strerror}, expected to start as many processes.") from None
-        except BaseException:
-            self.close()
-            raise
+            raise WorkerError(f"--jobs {self.capacity}: found {error.strerror}, expected to start a process.") from None
+        except BrokenProcessPool:
+            raise self._lost() from None
 
-    def submit(self, number: int, item: Any) -> None:
-        link = self._idle.popleft()
-        self._busy.add(link)
-        self._send(link, (number, item))
-
-    def next_done(self) -> Done:
-        link: Any = wait(list(self._busy))[0]
+    def outcome(self, future: Future[Outcome]) -> Outcome:
         try:
-            done: Done = link.recv()
-        except (EOFError, OSError):
-            raise self._lost(link) from None
-        self._busy.remove(link)
-        self._idle.append(link)
-        return done
+            return future.result()
+        except BrokenProcessPool:
+            raise self._lost() from None
 
     def close(self) -> None:
-        for link, process in self._processes.items():
-            link.close()
-            process.terminate()
-        for process in self._processes.values():
-            process.join()
+        """Wait for the items under way, and end the processes."""
+        self._executor.shutdown(cancel_futures=True)
 
-    def _send(self, link: Connection, what: Any) -> None:
-        try:
-            link.send(what)
-        except OSError:
-            raise self._lost(link) from None
-
-    def _lost(self, link: Connection) -> WorkerError:
-        process = self._processes[link]
-        process.join(1.0)
-        code = process.exitcode
-        how = f"signal {-code}" if code is not None and code < 0 else f"exit code {code}"
+    def _lost(self) -> WorkerError:
         return WorkerError(
-            f"--jobs {self.capacity}: found a worker ended by {how} before its work was done, expected it to go on "
-            "(is there memory enough for so many?)."
+            f"--jobs {self.capacity}: a worker process ended abruptly, expected it to finish "
+            "(is there enough memory for so many?)."
         )
 
 
-def _serve(link: Connection) -> None:
-    """A worker's life: the call, then items, until the other end is gone."""
-    try:
-        worker = Worker(link.recv())
-        while True:
-            link.send(worker.work(*link.recv()))
-    except (EOFError, OSError):
-        pass
+_worker: Worker  # of a worker process
+
+
+def _start(pickled: bytes) -> None:
+    global _worker
+    _worker = Worker(pickled)
+    Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """The executor's processes hold both ends of its pipes, so that the parent's death alone would not end them."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)
+
+
+def _work(item: Any) -> Outcome:
+    return _worker.work(item)
 
 
 @contextmanager
-def _interrupts_held() -> Iterator[None]:
-    """Processes started inside never see SIGINT: they inherit that it is blocked. Here it comes afterwards."""
-    resource_tracker.ensure_running()  # started by the first process, it would let SIGINT through again
+def _sigint_blocked() -> Iterator[None]:
+    """Processes started inside inherit that SIGINT is blocked. This process gets it afterwards."""
+    resource_tracker.ensure_running()  # started by the first process, it would unblock SIGINT
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield

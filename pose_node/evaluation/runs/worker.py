@@ -1,4 +1,4 @@
-"""One worker of an evaluation: it unpacks the call once and answers item after item."""
+"""What runs in a worker process or a Ray actor: it unpickles the function once and applies it to one item after another."""
 
 from __future__ import annotations
 
@@ -15,27 +15,26 @@ class WorkerError(PoseNodeError, RuntimeError):
     """A worker that cannot be started, or ended before its work was done."""
 
 
-class Done(NamedTuple):
-    """What came of an item: its number, the answer, or the error that it ended in with the worker's own traceback."""
+class Outcome(NamedTuple):
+    """The result for one item, or the exception that it ended in with the worker's traceback."""
 
-    number: int
-    answer: Any = None
+    result: Any = None
     error: Exception | None = None
     trace: str = ""
 
 
 class Worker:
-    """What stands at the other end: it gets the pickled call and unpacks it when the first item comes."""
+    """Applies a pickled function. It is unpickled with the first item, so that a failure is that item's outcome."""
 
-    def __init__(self, packed: bytes) -> None:
-        self._packed, self._call = packed, None
+    def __init__(self, pickled: bytes) -> None:
+        self._pickled, self._function = pickled, None
 
-    def work(self, number: int, item: Any) -> Done:
-        """The answer to one item; an error is an answer, too."""
+    def work(self, item: Any) -> Outcome:
+        """The outcome of one item; no exception leaves this method."""
         try:
-            if self._call is None:
-                self._call, self._packed = pickle.loads(self._packed), b""
-                threadpool_limits(limits=1)  # after unpacking, which has loaded all libraries
-            return Done(number, self._call(item))
+            if self._function is None:
+                self._function, self._pickled = pickle.loads(self._pickled), b""
+                threadpool_limits(limits=1)  # after unpickling, which has loaded all libraries
+            return Outcome(self._function(item))
         except Exception as error:
-            return Done(number, None, error, traceback.format_exc())
+            return Outcome(None, error, traceback.format_exc())

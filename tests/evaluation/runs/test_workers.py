@@ -1,4 +1,4 @@
-"""Many workers on one stream: the answers in order, few items under way, and a sentence where a worker is lost."""
+"""Workers on one stream: the results in order, few items under way, and one sentence where a worker is lost."""
 
 from __future__ import annotations
 
@@ -7,7 +7,11 @@ import multiprocessing
 import os
 import pickle
 import signal
+import subprocess
+import sys
+from concurrent.futures import Future
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -15,8 +19,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pose_node.errors import InputError
+from pose_node.evaluation.runs import workers as workers_module
 from pose_node.evaluation.runs.carried import Carried
-from pose_node.evaluation.runs.worker import Done, WorkerError
+from pose_node.evaluation.runs.worker import Outcome, WorkerError
 from pose_node.evaluation.runs.workers import _ordered, workers
 from pose_node.measurement.cloud import Cloud
 from pose_node.pipeline import Pipeline
@@ -25,47 +30,51 @@ from pose_node.ros.demo import recording
 OBJECT, ID = "mustard_bottle", 5
 
 
-class Whim:
-    """A crew whose items are done in an order of its own."""
+class SimulatedPool:
+    """Finishes one item when ``finish`` is called, or in an arbitrary order where waited for."""
 
-    def __init__(self, capacity, choices):
-        self.capacity, self._choices = capacity, choices
-        self.under_way: list[tuple[int, int]] = []
+    def __init__(self, capacity, choose):
+        self.capacity, self._choose = capacity, choose
+        self.under_way: list[tuple[int, Future]] = []
         self.most = 0
 
-    def submit(self, number, item):
-        self.under_way.append((number, item))
+    def submit(self, item):
+        future = Future()
+        self.under_way.append((item, future))
         self.most = max(self.most, len(self.under_way))
+        return future
 
-    def next_done(self):
-        number, item = self.under_way.pop(self._choices.draw(st.integers(0, len(self.under_way) - 1)))
-        return Done(number, -item)
+    def outcome(self, future):
+        while not future.done():
+            self.finish_one()
+        return future.result()
+
+    def finish_one(self, *_, **__):
+        """Takes the place of ``concurrent.futures.wait``, too."""
+        item, future = self.under_way.pop(self._choose(len(self.under_way)))
+        future.set_result(Outcome(-item))
 
 
 @given(st.integers(1, 5), st.integers(0, 40), st.data())
-def test_answers_come_in_order_whoever_is_first(capacity, count, choices):
-    crew, read = Whim(capacity, choices), []
+def test_results_come_in_order_whichever_worker_is_first(capacity, count, choices):
+    pool, read = SimulatedPool(capacity, lambda left: choices.draw(st.integers(0, left - 1))), []
     items = (read.append(i) or i for i in range(count))
-    for number, answer in enumerate(_ordered(crew, items)):
-        assert answer == -number
-        assert len(read) - number <= 9 * capacity + 2  # what waits does not grow with the stream
-    assert len(read) == count and crew.most <= capacity
+    with mock.patch.object(workers_module, "wait", pool.finish_one):
+        for number, result in enumerate(_ordered(pool, items)):
+            assert result == -number
+            assert len(read) - number <= 9 * capacity + 2  # what waits does not grow with the stream
+    assert len(read) == count and pool.most <= capacity
 
 
-def test_the_stream_is_not_read_to_its_end_before_the_first_answer():
-    """One item that takes long holds the others back, but not without bound."""
-
-    class Slow(Whim):
-        def next_done(self):
-            number, item = self.under_way.pop() if len(self.under_way) > 1 else self.under_way.pop(0)
-            return Done(number, item)
-
-    read = []
-    answers = _ordered(Slow(2, None), (read.append(i) or i for i in range(1000)))
-    assert next(answers) == 0 and len(read) < 25
+def test_the_stream_is_not_read_to_its_end_before_the_first_result():
+    """One slow item delays the others, but not without bound."""
+    pool, read = SimulatedPool(2, lambda left: left - 1), []
+    results = _ordered(pool, (read.append(i) or i for i in range(1000)))
+    with mock.patch.object(workers_module, "wait", pool.finish_one):
+        assert next(results) == 0 and len(read) < 25
 
 
-def test_processes_answer_as_this_one_does():
+def test_processes_give_what_this_one_gives():
     with workers(math.sqrt, 1) as alone, workers(math.sqrt, 2) as two:
         assert list(alone(range(20))) == list(two(range(20))) == [math.sqrt(i) for i in range(20)]
         with pytest.raises(ValueError, match="math domain error"):
@@ -85,13 +94,30 @@ def test_what_was_read_before_an_error_is_worked_out():
     assert done == [2.0, 3.0, 4.0]
 
 
-@pytest.mark.parametrize(
-    "call, item, how", [(os._exit, 7, "exit code 7"), (signal.raise_signal, signal.SIGKILL, "signal 9")]
-)
-def test_a_lost_worker_is_one_sentence(call, item, how):
-    with workers(call, 2) as two, pytest.raises(WorkerError, match=f"--jobs 2: found a worker ended by {how}"):
+@pytest.mark.parametrize("call, item", [(os._exit, 7), (signal.raise_signal, signal.SIGKILL)])
+def test_a_lost_worker_is_one_sentence(call, item):
+    with workers(call, 2) as two, pytest.raises(WorkerError, match="--jobs 2: a worker process ended abruptly"):
         list(two([item]))
     assert not multiprocessing.active_children()
+
+
+KILLED = """
+import os, signal
+from pose_node.evaluation.runs.workers import workers
+
+if __name__ == "__main__":
+    with workers(abs, 2) as two:
+        print(list(two([-1, -2, -3])), flush=True)
+        os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_workers_end_with_a_process_that_is_killed(tmp_path, repository):
+    script = tmp_path / "killed.py"
+    script.write_text(KILLED)
+    # The workers have the same standard output, so that this returns when they have ended, too.
+    done = subprocess.run([sys.executable, script], cwd=repository, capture_output=True, timeout=120, text=True)
+    assert done.returncode == -signal.SIGKILL and done.stdout == "[1, 2, 3]\n"
 
 
 def test_too_few_jobs_are_refused():
