@@ -52,8 +52,10 @@ def package_files(folder: str) -> list[str]:
     return [os.path.relpath(p, NAME) for p in files_below(os.path.join(NAME, folder)) if not p.endswith(".py")]
 
 
-learn = ["torch>=2.3", "escnn>=1.0.11", "onnx", "onnxscript", "open3d>=0.18", "trimesh", "tqdm", "matplotlib"]
+learn = ["torch>=2.3", "onnx", "onnxscript", "open3d>=0.18", "trimesh", "tqdm", "matplotlib"]
 learn += ["lxml", "networkx"]  # what trimesh reads 3MF with
+# Recomputes learning/coupling_table.npz; compiles Fortran and needs numpy 1. Training and export do without it.
+escnn = ["escnn>=1.0.11"]
 evaluation = ["rosbags", "matplotlib", "trimesh"]
 view = ["rosbags", "trimesh", "rerun-sdk>=0.23"]  # pose_node view; with numpy 1: script/constraints.txt
 ray = ["ray"]  # pose_node evaluate --ray: beside the evaluation side, on every machine of a cluster
@@ -71,6 +73,7 @@ ros = [
 test = ["pytest"]  # colcon test runs no test where this extra is missing
 bench = ["opencv-contrib-python-headless>=4.11,<5", "kiss-matcher>=1.0.2", "psutil"]
 dev = [*test, "pytest-cov", "pytest-xdist", "hypothesis", "ruff", "mypy", "pre-commit", *bench]
+data = [file for folder in ("ros/demo", "ros/interfaces", "learning") for file in package_files(folder)]
 
 setup(
     name=NAME,
@@ -82,11 +85,12 @@ setup(
     maintainer_email="pose_node@example.com",
     python_requires=">=3.10",
     packages=find_packages(include=[NAME, f"{NAME}.*"]),
-    package_data={NAME: ["py.typed", *package_files("ros/demo"), *package_files("ros/interfaces")]},
+    package_data={NAME: ["py.typed", *data]},
     data_files=shared_data(),
     install_requires=["numpy>=1.21,<3", "scipy>=1.8", "pyyaml", "onnxruntime", "pillow", "threadpoolctl"],
     extras_require={
         "learn": learn,
+        "escnn": escnn,
         "eval": evaluation,
         "view": view,
         "ray": ray,

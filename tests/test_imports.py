@@ -306,7 +306,7 @@ def test_ros_side_imports_without_the_messages_that_only_ros_has():
 def test_learning_imports_without_ros_and_evaluation():
     need("torch")
     need("open3d")
-    import_without(ROS_PACKAGES | {"rosbags"}, names("learning"))
+    import_without(ROS_PACKAGES | {"rosbags", "escnn"}, names("learning"))
 
 
 def test_evaluation_imports_without_ros_and_learning():

@@ -86,6 +86,13 @@ def test_the_demo_recording_travels_with_its_licence(told):
     assert "YCB-Video" in (REPOSITORY / "NOTICE").read_text(encoding="utf-8")
 
 
+def test_the_coupling_table_is_shipped_and_needs_no_fortran(told):
+    assert "learning/coupling_table.npz" in told["package_data"]["pose_node"]
+    assert "pose_node/learning/coupling_table.npz" in (REPOSITORY / "MANIFEST.in").read_text(encoding="utf-8")
+    for extra in ("learn", "dev"):
+        assert not any(re.match(r"(escnn|py3nj|lie.learn)", need) for need in told["extras_require"][extra])
+
+
 def test_the_robot_side_needs_wheels_only_and_no_pins(told):
     needs = told["install_requires"]
     assert {re.split(r"[<>=!~ \[]", need)[0] for need in needs} == {

@@ -1,7 +1,7 @@
 """The network, top to bottom: an SO(3)-equivariant point network with three pose heads.
 
-escnn gives the group, its irreps, the Clebsch-Gordan tensors and, through the irreps' endomorphisms, the linear maps that
-Schur's lemma allows. The point convolution is ours: dense gathers of nearest neighbours, no scatter, so that it exports.
+escnn gives the Clebsch-Gordan tensors (``coupling_table``); Schur's lemma gives the linear maps. The point convolution is
+ours: dense gathers of nearest neighbours, no scatter, so that it exports.
 Features are [B, N, 9, C]: C channels of each of the degrees 0, 1 and 2 stacked on the third axis (1 + 3 + 5). The products
 of tensor field networks (Thomas et al. 2018) use all paths, also those that a reflection would flip (1 x 1 -> 1): the
 network is equivariant to rotations and not to mirror images, so it can tell a part from its mirror image.
@@ -14,10 +14,10 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from escnn.group import SO3, so3_group
 from torch import Tensor, nn
 
 from pose_node.geometry.harmonics import COEFFICIENTS, MAX_DEGREE, solid_harmonics
+from pose_node.learning.coupling_table import clebsch_gordan
 
 WIDTH = 16  # channels of the fine level
 COARSE_WIDTH = 24
@@ -32,23 +32,14 @@ def degree_slices(degrees: list[int]) -> list[slice]:
     return [slice(int(end) - 2 * degree - 1, int(end)) for degree, end in zip(degrees, ends, strict=True)]
 
 
-def group(max_degree: int) -> SO3:
-    return so3_group(max_degree)
-
-
 class Schur(nn.Module):
-    """Linear map between channels of each degree: by Schur's lemma weights times the irrep's endomorphisms.
+    """Linear map between the channels of each degree: [..., sum(2l + 1), C_in] -> [..., sum(2l + 1), C_out].
 
-    [..., sum(2l + 1), C_in] -> [..., sum(2l + 1), C_out]. The irreps of SO(3) are of real type, so there is one
-    endomorphism, the identity (checked here), and one weight a channel pair.
+    The irreps of SO(3) are of real type, so Schur's lemma leaves one weight for each pair of channels.
     """
 
     def __init__(self, degrees: list[int], channels_in: int, channels_out: int) -> None:
         super().__init__()
-        for degree in degrees:
-            basis = group(max(degrees)).irrep(degree).endomorphism_basis()
-            if not np.allclose(basis, np.eye(2 * degree + 1)[None]):
-                raise AssertionError(f"irrep {degree} of SO(3): expected the identity as its only endomorphism")
         self.slices = degree_slices(degrees)
         self.weights = nn.ParameterList(
             [nn.Parameter(torch.randn(channels_in, channels_out) / channels_in**0.5) for _ in degrees]
@@ -71,7 +62,6 @@ class Coupling(nn.Module):
 
     def __init__(self, left: list[int], right: list[int], out: list[int], kinds: int, channels_out: int) -> None:
         super().__init__()
-        so3 = group(max(left + right + out))
         columns: list[np.ndarray] = []
         self.paths: list[int] = []
         self.out = out
@@ -83,7 +73,7 @@ class Coupling(nn.Module):
                         continue
                     block = np.zeros((sum(2 * x + 1 for x in left), sum(2 * x + 1 for x in right), 2 * j + 1))
                     # Component normalisation: products of unit-variance inputs keep unit variance.
-                    cg = so3._clebsh_gordan_coeff((a,), (b,), (j,))[:, :, 0, :]
+                    cg = clebsch_gordan(a, b, j)
                     block[left_slice, right_slice] = cg * (2 * j + 1) ** 0.5 / np.linalg.norm(cg)
                     columns.append(block.reshape(-1, 2 * j + 1))
                     found += 1

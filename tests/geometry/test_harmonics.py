@@ -80,7 +80,7 @@ def test_a_turn_mixes_each_degree_by_an_orthogonal_matrix(seed):
 
 @pytest.mark.learning
 def test_the_basis_is_that_of_escnns_irreps():
-    group = pytest.importorskip("escnn.group", reason="the learning side's group theory").so3_group(MAX_DEGREE)
+    group = pytest.importorskip("escnn.group", reason="pip install -e '.[escnn]'").so3_group(MAX_DEGREE)
     rng = np.random.default_rng(0)
     for _ in range(10):
         element = group.sample()
