@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-from glob import glob
 
 from setuptools import find_packages, setup
 
@@ -35,15 +34,11 @@ def shared_data() -> list[tuple[str, list[str]]]:
     data = [
         ("share/ament_index/resource_index/packages", [f"resource/{NAME}"]),
         (share, ["package.xml", "LICENSE", "NOTICE"]),
-        (os.path.join(share, "launch"), sorted(glob("launch/*.launch.py"))),
-        (
-            os.path.join(share, "config"),
-            sorted(glob("config/*.yaml") + glob("config/*.xml") + glob("config/*.rviz") + glob("config/*.json")),
-        ),
     ]
     below: dict[str, list[str]] = {}
-    for path in files_below("models"):
-        below.setdefault(os.path.join(share, os.path.dirname(path)), []).append(path)
+    for folder in ("config", "launch", "models"):
+        for path in files_below(folder):
+            below.setdefault(os.path.join(share, os.path.dirname(path)), []).append(path)
     return [(target, files) for target, files in data + sorted(below.items()) if files]
 
 
