@@ -207,7 +207,7 @@ def refine(poses: Sequence[Array], name: str, segment: Segment, scene: Any, refi
     """(pose, share of the crop's points on it) after our coarse and fine refinement, in the order given."""
     if not len(poses):
         return []
-    rough = refiner.coarse_poses(np.stack(poses), scene.view(segment))
+    rough = refiner.coarse(np.stack(poses), scene.view(segment))
     fine = [refiner.fine(Hypothesis(name, T, segment, "expected"), scene) for T in rough]
     return [(r.T_camera_object, r.inlier_fraction) for r in fine]
 

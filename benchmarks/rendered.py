@@ -2,7 +2,7 @@
 
     python -m benchmarks.rendered                            all six objects, 1,000 views each -> results/rendered.json
     python -m benchmarks.rendered --objects mug --views 100  a quick look, printed and not written
-    python -m benchmarks.rendered --truth ...                also asks whether the truth would have won: search or judge?
+    python -m benchmarks.rendered --truth ...                also asks whether the truth would have won: is search at fault, or selection?
 
 The protocol is ``learning.views.BENCHMARK``: 0.5-1.2 m, visible share 40-100 %, 20 % of the segment's points foreign,
 clutter of shapes that training never sees, the three noise models in turn, Xtion intrinsics. View ``i`` is seed 700000 + i,
@@ -160,7 +160,7 @@ def nees(estimate: Estimate, T_true: Array, card: ObjectCard) -> float:
 
 
 def truth_row(pipeline: Any, cloud: Cloud, result: Result, view: Any, card: ObjectCard) -> dict[str, Any]:
-    """What the judge says of the refined truth: its score, and whether it is a hit after refinement."""
+    """The score of the refined truth, and whether it is a hit after refinement."""
     from pose_node.measurement.scene import Scene
 
     if not result.hypotheses:
@@ -168,7 +168,7 @@ def truth_row(pipeline: Any, cloud: Cloud, result: Result, view: Any, card: Obje
     truth = replace(result.hypotheses[0], T_camera_object=view.T_camera_object)  # same segment, same belief
     scene = Scene(cloud, {card.name: card})
     refined = pipeline.refiners[card.name].fine(truth, scene)
-    estimates, rejected = pipeline.judge.decide([refined], scene)
+    estimates, rejected = pipeline.selector.select([refined], scene)
     score = estimates[0].score if estimates else (rejected[0].score or 0.0)
     turn, shift = pose_errors(refined.T_camera_object, view.T_camera_object, card)
     return {
@@ -203,8 +203,8 @@ def figures_of(name: str, views: Sequence[Mapping[str, Any]]) -> dict[str, float
             out[f"{unit}_p{q}"] = results.percentile([r[key] for r in answered], q)
     out["nees_median"] = results.percentile([r["nees"] for r in views if "nees" in r], 50)
     wrong = [r["score"] for r in answered if not is_hit(r)]
-    out["score_median_hits"] = results.percentile([r["score"] for r in answered if is_hit(r)], 50)
-    out["score_median_misses"] = results.percentile(wrong, 50)
+    out["soff_support_median_hits"] = results.percentile([r["score"] for r in answered if is_hit(r)], 50)
+    out["soff_support_median_misses"] = results.percentile(wrong, 50)
     out["ms_median"] = results.percentile([r["ms"] for r in views], 50)
     if any("truth_score" in r for r in views):
         missed = [r for r in views if not is_hit(r) and "truth_score" in r]

@@ -148,12 +148,12 @@ class Turns:
         return {"outcome": "refused", "why": why.code if why else "silent", **error_row(crop, None, ms)}
 
     def _peer_on_clusters(self, peer: Any, crop: Crop, masks: Sequence[Any]) -> rows.Row:
-        """The pose that our judge scores best, of the first ones of all clusters and of all poses of all clusters."""
+        """The pose with our best score, of the first ones of all clusters and of all poses of all clusters."""
         found, _ = segments(crop.cloud, {crop.name: list(masks)}, {crop.name: self.card}, self.pipeline.config.segment)
         if not masks or not found:
             return {"outcome": "no_cluster", **{v: error_row(crop, None, float("nan")) for v in VARIANTS}}
         scene = Scene(crop.cloud, {crop.name: self.card})
-        judge = self.pipeline.judge.visibility[crop.name]
+        likelihood = self.pipeline.likelihoods[crop.name]
         best: dict[str, tuple[float, Array | None]] = dict.fromkeys(VARIANTS, (-np.inf, None))
         total = dict.fromkeys(VARIANTS, 0.0)
         outcomes = []
@@ -164,7 +164,7 @@ class Turns:
                 start = time.process_time()
                 if poses:
                     T, view = np.stack([T for T, _ in poses]), scene.view(segment)
-                    score = judge.score(T, view, samples=2048, points=len(view.points_m), exact=True).score
+                    score = likelihood.score(T, view, samples=2048, points=len(view.points_m), exact=True).score
                     top = int(np.argmax(score))
                     if score[top] > best[variant][0]:
                         best[variant] = (float(score[top]), T[top])

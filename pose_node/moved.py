@@ -20,7 +20,7 @@ _ROOMS = {
     "measurement": "checks cloud image_files scene thinning viewpoint",
     "messages": "camera_file compressed_depth convert rvl tf_buffer transforms",
     "objects": "card",
-    "pose": "covariance outline refine smoothing",
+    "pose": "covariance outline refine",
     "ros": "demo detector_process interfaces memory node worker",
     "tracking": "existence follow fusion stream",
 }
@@ -38,12 +38,13 @@ _RENAMED = {
     "parts": "detection.surface_pieces",
     "pixels": "measurement.image_view",
     "prepare": "measurement.sampling",
-    "proposals": "pose.blind",
+    "proposals": "pose.blind_search",
     "ros_messages": "ros.publish",
     "ros_parameters": "ros.parameters",
     "ros_status": "ros.status",
     "ros_subscription": "ros.subscription",
     "search": "detection.recognition",
+    "smoothing": "pose.depth_smoothing",
     "track": "tracking.tracker",
     "visibility": "pose.likelihood",
 }

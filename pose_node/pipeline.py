@@ -16,8 +16,10 @@ from pose_node.measurement.scene import Scene
 from pose_node.measurement.viewpoint import contradiction
 from pose_node.network.object_network import Network
 from pose_node.objects.card import ObjectCard, load_card
-from pose_node.pose.refine import Refiner
-from pose_node.pose.selection import Judge, by_segment_and_object
+from pose_node.pose.likelihood import Likelihood
+from pose_node.pose.refine import Refiner, refine_all
+from pose_node.pose.selection import Selector
+from pose_node.pose.shortlist import Shortlister
 from pose_node.timing import timed
 from pose_node.tracking.stream import Stream
 from pose_node.types import Hypothesis, Masks, Rejected, Result, Step
@@ -31,9 +33,13 @@ class Pipeline:
         self.cards = {name: network.card for name, network in self.networks.items()}
         self.config = config
         self.refiners = {name: Refiner(card, config.refine) for name, card in self.cards.items()}
-        self.judge = Judge(self.cards, config.judge, self.refiners)
+        self.likelihoods = {n: Likelihood(r.card, r.lookup, config.judge) for n, r in self.refiners.items()}
+        self.shortlister = Shortlister(self.refiners, self.likelihoods, config.judge)
+        self.selector = Selector(self.refiners, self.likelihoods, config.judge)
         self.provider = networks[0].provider
-        self.stream = Stream(self.judge, config, lambda c, m, names: self.estimate(c, m, objects=names))
+        self.stream = Stream(
+            self.refiners, self.likelihoods, config, lambda c, m, names: self.estimate(c, m, objects=names)
+        )
 
     @classmethod
     def load(cls, folders: Sequence[str | Path], config: str | Path | PipelineConfig | None = None) -> Pipeline:
@@ -93,13 +99,12 @@ class Pipeline:
                 else:
                     hypotheses.extend(proposed)
         with timed("shortlist", clock):
-            shortlist, hopeless = self.judge.sift(self.judge.shortlist(hypotheses, scene))
+            shortlist, hopeless = self.shortlister.shortlist(hypotheses, scene)
             rejected += hopeless
         with timed("refine", clock):
-            groups = by_segment_and_object(shortlist, key=lambda h: h)
-            refined = [r for group in groups for r in self.refiners[group[0].object_name].rivals(group, scene)]
+            refined = refine_all(shortlist, self.refiners, scene)
         with timed("decide", clock):
-            estimates, refused = self.judge.decide(refined, scene)
+            estimates, refused = self.selector.select(refined, scene)
         return Result(tuple(estimates), (*rejected, *refused), tuple(found), tuple(hypotheses), tuple(refined), clock)
 
     def step(self, cloud: Cloud, T_fixed_camera: Array, masks: Masks | None = None) -> Step:
@@ -113,7 +118,7 @@ class Pipeline:
     def retune(self, config: PipelineConfig) -> None:
         """Other settings from the next call on, of those that config.py calls live; networks and tracks stay."""
         self.config = config
-        self.judge.config = config.judge
+        self.shortlister.config = self.selector.config = config.judge
         self.stream.retune(config)
 
     def reset(self) -> None:

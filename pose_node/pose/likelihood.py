@@ -14,41 +14,49 @@ from pose_node.measurement.view import View
 from pose_node.objects.card import ObjectCard
 from pose_node.objects.surface_lookup import SurfaceLookup
 
-# Standard deviation of agreement, share of the tolerance: where somebody says that the object is, and where nobody does.
-_SIGMA_TOLD, _SIGMA_GUESSED = 0.6, 0.5
+# Standard deviation of agreement, as a share of the tolerance, in a mask and in any other segment.
+_SIGMA_TRUSTED, _SIGMA_UNTRUSTED = 0.6, 0.5
 _GRAZING = 4.0  # along the ray a point may lie this many times farther off than across the surface
 _VIOLATION_COST = 1.0
-_SHOWN = (0.1, 0.3)  # share of the visible surface that must be shown: none of the score below, all of it above
-_OVERFLOW = (0.02, 0.1)  # share of the surface around that a pose may leave out: all of the score below, none above
-_TELLING = (0.075, 0.12)  # tolerance in diameters: agreement within so much tells all below, nothing above
-_BESIDE_RAYS = 2.0  # a point so many rays beside the model lies on it yet; at twice that it is wholly off it
-_AROUND_REL = 0.06  # points within twice this share of the diameter are around, at thrice none
+_MIN_OBSERVED = (
+    0.1,
+    0.3,
+)  # share of the visible surface that must be observed: score 0 below the first, whole above the second
+_OVERFLOW = (0.02, 0.1)  # share of the surface around that a pose may leave out: whole score below, 0 above
+_INFORMATIVE = (
+    0.075,
+    0.12,
+)  # tolerance in diameters: agreement within so much is fully informative below, not at all above
+_BESIDE_RAYS = 2.0  # a point this many rays beside the model still belongs to it; at twice that it is fully off
+_AROUND_REL = 0.06  # points within twice this share of the diameter count as around the model, beyond thrice none does
 _BORDER_FREE = 1.5  # a segment point this many tolerances off is as bad as one far away
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Scores:
-    """Figures of a batch of poses, each [B] in [0, 1]; names as in ``types.Evidence``. ``seen``: share of the surface
-    turned to the viewpoint about which the measurement says anything (neither hole nor occluded)."""
+    """Scores of a batch of poses, each [B] in [0, 1]; names as in ``types.Evidence``.
+
+    observed: share of the surface turned to the viewpoint that was measured (neither hole nor occluded).
+    """
 
     score: Array
     explained: Array
     violated: Array
     occluded: Array
     covered: Array
-    seen: Array
+    observed: Array
 
     def __getitem__(self, index: Indices | slice | int) -> Scores:
         return Scores(*(getattr(self, f.name)[index] for f in fields(self)))
 
 
 def tolerance(range_m: Array, config: JudgeConfig) -> Array:
-    """Distance in metres within which model and measurement agree at ``range_m``."""
+    """Distance [...] in metres within which model and measurement agree at ``range_m`` [...]."""
     return config.tolerance_m + config.tolerance_per_m2 * np.square(range_m)
 
 
-class Visibility:
-    """Scores poses of one object. The samples are the first of the surface's, which cover it evenly."""
+class Likelihood:
+    """How well poses of one object explain a view, as a score in [0, 1]."""
 
     def __init__(self, card: ObjectCard, lookup: SurfaceLookup, config: JudgeConfig) -> None:
         self.card, self.lookup, self.config = card, lookup, config
@@ -58,22 +66,24 @@ class Visibility:
     def score(self, T: Array, view: View, samples: int = 512, points: int = 256, exact: bool = False) -> Scores:
         """Scores of poses T [B, 4, 4] with ``samples`` of the model's surface and ``points`` of the segment.
 
-        ``exact``: the poses are right to a pixel or wrong, so that what lies beside them tells.
+        samples: the first of the surface's samples, whose every prefix covers it evenly. exact: T is converged, so that
+        surface which continues beside the model counts against it (``_containment``).
         """
-        explained, violated, occluded, seen = self._model_to_rays(T, view, samples)
+        explained, violated, occluded, observed = self._model_to_rays(T, view, samples)
         covered = self._points_to_model(T, view, points)
         score = np.clip(explained - _VIOLATION_COST * violated, 0.0, 1.0)
         if view.trusted:
             score = score * covered
         else:
-            # Nobody said that the object is here: a pose of which the measurement shows little is an accident.
-            low, high = _SHOWN
-            score = score * np.sqrt(covered) * np.clip((seen - low) / (high - low), 0.0, 1.0)
+            # Without a mask, a pose of which little is observed fits by chance.
+            low, high = _MIN_OBSERVED
+            score = score * np.sqrt(covered) * np.clip((observed - low) / (high - low), 0.0, 1.0)
         if len(view.off_support_m):
-            score = score * self._telling(view) * (self._held_in(T, view, points) if exact else 1.0)
-        return Scores(score, explained, violated, occluded, covered, seen)
+            score = score * self._informativeness(view) * (self._containment(T, view, points) if exact else 1.0)
+        return Scores(score, explained, violated, occluded, covered, observed)
 
     def _model_to_rays(self, T: Array, view: View, samples: int) -> tuple[Array, Array, Array, Array]:
+        """Explained, violated, occluded and observed share [B] of the model's visible surface, each sample against its ray."""
         surface = self.card.surface
         samples = min(samples, self._visible.shape[1])
         R = T[:, :3, :3]
@@ -103,10 +113,10 @@ class Visibility:
         allowed = tolerance(range_m, self.config)
         agree = np.where(hit, np.exp(-0.5 * np.square(miss / (_sigma(view) * allowed))), 0.0)
         behind = gap < 0.0  # the model lies behind the measurement
-        # Agreement outside the segment: at its border the mask may be wrong; farther off, and in a segment that nobody
-        # vouches for, it is no evidence either way.
+        # Agreement outside the segment: at its border the mask may be wrong; farther off, and around segments that
+        # are not masks, it is no evidence either way.
         neutral = np.where(own, 0.0, agree if not view.trusted else agree * view.border[cell])
-        # Hidden behind something that is not part of the segment. Behind points of its border the mask decides nothing.
+        # Hidden behind something that is not part of the segment. Behind points of its border the mask is not reliable.
         neutral = np.where(behind & ~own, np.maximum(neutral, 1.0 - agree), neutral)
         neutral = np.where(hit, neutral, 1.0)
         agree = np.where(own, agree, 0.0)
@@ -120,6 +130,7 @@ class Visibility:
         return explained, np.einsum("bs,bs->b", weight, violated) / basis, occluded, counted / total
 
     def _points_to_model(self, T: Array, view: View, points: int) -> Array:
+        """Share [B] of the segment's points that lie on the model's surface and face as it does."""
         pick = evenly_spaced(len(view.points_m), points)
         measured, normal = view.points_m[pick], view.normals[pick]
         R = T[:, :3, :3]
@@ -136,29 +147,29 @@ class Visibility:
         facing = np.clip(1.5 * np.einsum("bpi,bpi->bp", turned, model_normal) - 0.2, 0.0, 1.0)
         return (np.exp(-0.5 * np.square(miss / (_sigma(view) * allowed))) * facing).mean(axis=1)
 
-    def _telling(self, view: View) -> float:
-        """How much agreement tells, in [0, 1]: nothing where the tolerance is large against the object."""
-        fine, coarse = _TELLING
+    def _informativeness(self, view: View) -> float:
+        """How much agreement counts, in [0, 1]: nothing where the tolerance is large against the object."""
+        fine, coarse = _INFORMATIVE
         noise = float(tolerance(np.array(view.range_m), self.config)) / self.card.diameter_m
         return float(np.clip((coarse - noise) / (coarse - fine), 0.0, 1.0))
 
-    def _held_in(self, T: Array, view: View, points: int) -> Array:
-        """One where the model holds the surface around it, [B]; less where the surface goes on beside the model.
+    def _containment(self, T: Array, view: View, points: int) -> Array:
+        """1 where the model contains the measured surface around it, less where that continues beside the model: [B].
 
-        No crease or gap divides the surface of a found segment, so what goes on is the same thing's: a small box that fits
-        into a larger one's face is betrayed by the rest of the face.
+        No crease or gap divides the surface of a found segment, so all of it is one object: a small box that fits into the
+        face of a larger one is refused because of the rest of that face.
         """
         few, many = _OVERFLOW
         return np.clip((many - self._overflow(T, view, points)) / (many - few), 0.0, 1.0)
 
     def _overflow(self, T: Array, view: View, points: int) -> Array:
-        """Share [B] of the segment's surface around a pose that lies beside the model as the viewpoint sees it."""
+        """Share [B] of the segment's surface near a pose that lies beside the model, as seen from the viewpoint."""
         measured = view.off_support_m[evenly_spaced(len(view.off_support_m), points)]
         x = (measured - T[:, None, :3, 3]) @ T[:, :3, :3]
         distance, near = self._tree.query(x.reshape(-1, 3))
         offset = (x - self.lookup.points_m[near].reshape(x.shape)) @ np.swapaxes(T[:, :3, :3], -1, -2)
         distance = distance.reshape(x.shape[:2])
-        # Across the ray a camera is as exact as its pixels, whatever its noise along the ray.
+        # Across the ray a camera is as accurate as its pixels, whatever its noise along the ray.
         to_point = measured - view.viewpoint_m
         range_m = np.linalg.norm(to_point, axis=1)
         along = np.einsum("bwi,wi->bw", offset, to_point / range_m[:, None])
@@ -170,4 +181,4 @@ class Visibility:
 
 
 def _sigma(view: View) -> float:
-    return _SIGMA_TOLD if view.trusted else _SIGMA_GUESSED
+    return _SIGMA_TRUSTED if view.trusted else _SIGMA_UNTRUSTED

@@ -6,6 +6,7 @@ hypothesis, and the same refinement and the same score as of a detection say whe
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -16,7 +17,8 @@ from pose_node.measurement.cloud import Cloud
 from pose_node.measurement.image_view import Lattice, Patch
 from pose_node.measurement.scene import Scene
 from pose_node.objects.card import ObjectCard
-from pose_node.pose.selection import Judge
+from pose_node.pose.likelihood import Likelihood
+from pose_node.pose.refine import Refiner
 from pose_node.types import Estimate, Evidence, Hypothesis, Rejected, Segment
 
 _AROUND_REL = 0.9  # of the diameter: what lies farther from the predicted centre neither hides nor touches the object
@@ -32,10 +34,12 @@ _FAR_REL = 0.5  # a fit this many diameters from the prediction is of something 
 
 
 class Follower:
-    """Follows the objects of a judge's cards."""
+    """Follows the objects that have a refiner and a likelihood."""
 
-    def __init__(self, judge: Judge, config: PipelineConfig) -> None:
-        self._judge, self.config = judge, config
+    def __init__(
+        self, refiners: Mapping[str, Refiner], likelihoods: Mapping[str, Likelihood], config: PipelineConfig
+    ) -> None:
+        self._refiners, self._likelihoods, self.config = refiners, likelihoods, config
         self._lattice: Lattice | None = None  # of the last frame
 
     def follow(
@@ -52,7 +56,8 @@ class Follower:
         mask: rows of the cloud that somebody said are the object. moving: the prediction may be off by more than noise.
         A refusal's code is out_of_view, out_of_reach, hidden, gone or low_score.
         """
-        card, refiner = self._judge.cards[name], self._judge.refiners[name]
+        refiner = self._refiners[name]
+        card = refiner.card
         centre_m = T_camera_object[:3, :3] @ card.centre_m + T_camera_object[:3, 3]
         around = self._around(cloud, centre_m, card)
         if mask is None:
@@ -77,12 +82,17 @@ class Follower:
         view = around.view(segment)
         T = T_camera_object
         if moving:
-            T = refiner.coarse_poses(T[None], view)[0]
+            T = refiner.coarse(T[None], view)[0]
         refined = refiner.fine(
-            Hypothesis(name, T, segment, "expected"), around, looks=1, step_rel=_STEP_REL, most=_MOST, smoothed=True
+            Hypothesis(name, T, segment, "expected"),
+            around,
+            passes=1,
+            step_rel=_STEP_REL,
+            max_steps=_MOST,
+            model_smoothing=True,
         )
         T = refined.T_camera_object
-        scores = self._judge.visibility[name].score(T[None], view, _SAMPLES, len(view.points_m), exact=True)[0]
+        scores = self._likelihoods[name].score(T[None], view, _SAMPLES, len(view.points_m), exact=True)[0]
         score = float(scores.score)
         moved_m = float(np.linalg.norm((T - T_camera_object)[:3] @ np.append(card.centre_m, 1.0)))
         found = Segment(around.rows[rows], segment.source, name)

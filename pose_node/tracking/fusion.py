@@ -3,8 +3,8 @@
 Errors of a pose seen twice from the same place are alike: the same noise of surface, mesh and border. So looks at a static
 object are gathered by the side that it was seen from; looks from one side sharpen only the part of the error that is new in
 each of them, and the sides are weighed against each other by their covariances. What is wrong with camera and mesh
-(``covariance.floor``) no look mends, so it is added to whatever they agree on; the error of the camera's depth
-(``covariance.depth_bias``) is one for all looks, too, but lies along each one's line of sight. All is computed on SE(3) in the
+(``error_model.shared_covariance``) no look mends, so it is added to whatever they agree on; the error of the camera's depth
+(``error_model.depth_bias``) is one for all looks, too, but lies along each one's line of sight. All is computed on SE(3) in the
 house's decoupled coordinates (``se3.retract``); a motion of the fixed frame moves the result with it.
 """
 
@@ -17,7 +17,7 @@ import numpy as np
 from pose_node.arrays import Array
 from pose_node.config import TrackConfig
 from pose_node.geometry import se3
-from pose_node.pose.covariance import biased
+from pose_node.pose.error_model import add_bias
 
 _SIDE_COS = np.cos(np.deg2rad(10.0))  # looks from nearer directions than this are of one side
 _MOST_SIDES = 32
@@ -75,7 +75,7 @@ class StaticPose:
 
     def add(self, look: Look) -> None:
         """Take one more look; the nearest of symmetric poses must have been chosen."""
-        whole = look.covariance - _CERTAIN * biased(look.floor, look.bias)
+        whole = look.covariance - _CERTAIN * add_bias(look.floor, look.bias)
         new = (1.0 - self._config.common) * whole
         side = next((s for s in self._sides if s.towards @ look.towards > _SIDE_COS), None)
         if side is None:
@@ -111,7 +111,7 @@ class StaticPose:
         bias = np.linalg.solve(
             total, np.einsum("nij,nj->i", precisions[:, :, :3], np.stack([s.bias for s in self._sides]))
         )
-        self.covariance = _symmetric(np.linalg.inv(total)) + _CERTAIN * biased(floor, bias)
+        self.covariance = _symmetric(np.linalg.inv(total)) + _CERTAIN * add_bias(floor, bias)
 
 
 class MovingPose:

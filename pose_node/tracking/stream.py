@@ -19,7 +19,8 @@ from pose_node.errors import InputError
 from pose_node.geometry import se3
 from pose_node.measurement.checks import checked_masks, checked_names, checked_stamp, checked_transform
 from pose_node.measurement.cloud import Cloud
-from pose_node.pose.selection import Judge
+from pose_node.pose.likelihood import Likelihood
+from pose_node.pose.refine import Refiner
 from pose_node.timing import CLOCK_SET_NS, timed
 from pose_node.tracking.follow import Follower
 from pose_node.tracking.tracker import Camera, Expected, Tracker
@@ -69,14 +70,19 @@ class Stream:
     """Follows objects through the frames of one camera. ``detect`` is the stateless estimate of one frame."""
 
     def __init__(
-        self, judge: Judge, config: PipelineConfig, detect: Detect, detections: Detections | None = None
+        self,
+        refiners: Mapping[str, Refiner],
+        likelihoods: Mapping[str, Likelihood],
+        config: PipelineConfig,
+        detect: Detect,
+        detections: Detections | None = None,
     ) -> None:
         self._config = config
         self._detect = detect
-        self._known = judge.cards
+        self._cards = {name: refiner.card for name, refiner in refiners.items()}
         self.detections: Detections = detections or Inline(detect)
-        self.tracker = Tracker(judge.cards, config.track)
-        self._follower = Follower(judge, config)
+        self.tracker = Tracker(self._cards, config.track)
+        self._follower = Follower(refiners, likelihoods, config)
         self._objects: frozenset[str] | None = None
         self._pending: _Pending | None = None
         self._next_ns: int | None = None
@@ -98,7 +104,7 @@ class Stream:
 
         Raises InputError for an unknown object.
         """
-        checked_names(objects or (), self._known)
+        checked_names(objects or (), self._cards)
         self._objects = None if objects is None else frozenset(objects)
         if self._objects is not None:
             self.tracker.keep(self._objects)
@@ -114,7 +120,7 @@ class Stream:
         InputError, code out_of_order.
         """
         T_fixed_camera = checked_transform(T_fixed_camera, "T_fixed_camera")
-        masks = checked_masks(masks, cloud, self._known)
+        masks = checked_masks(masks, cloud, self._cards)
         now_ns = checked_stamp(cloud.stamp_ns)
         if self._last_ns is not None and now_ns <= self._last_ns:
             if self._last_ns - now_ns <= CLOCK_SET_NS:

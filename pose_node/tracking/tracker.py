@@ -23,7 +23,7 @@ from pose_node.config import TrackConfig
 from pose_node.geometry import se3
 from pose_node.geometry.symmetry import nearest_symmetric
 from pose_node.objects.card import ObjectCard
-from pose_node.pose.covariance import depth_bias, floor
+from pose_node.pose.error_model import depth_bias, shared_covariance
 from pose_node.tracking import existence
 from pose_node.tracking.fusion import Look, MovingPose, StaticPose
 from pose_node.types import Estimate, Rejected, Track, TrackState, track_name
@@ -228,7 +228,7 @@ class Tracker:
         away_m = T[:3, :3] @ card.centre_m + T[:3, 3] - viewpoint_m
         range_m = float(np.linalg.norm(away_m))
         towards = -T[:3, :3].T @ away_m / range_m
-        return Look(T, covariance, floor(range_m), depth_bias(away_m), towards, camera.stamp_ns)
+        return Look(T, covariance, shared_covariance(range_m), depth_bias(away_m), towards, camera.stamp_ns)
 
     def _distance2(self, mode: _Mode, look: Look) -> float:
         """Squared Mahalanobis distance of a look from a mode."""

@@ -11,7 +11,7 @@ from pose_node.config import SegmentConfig
 from pose_node.detection.segment import segments
 from pose_node.geometry.se3 import apply, exp_so3, transform
 from pose_node.measurement.cloud import Cloud
-from pose_node.pose.covariance import noise_sigma
+from pose_node.pose.error_model import noise_sigma
 
 CONFIG = SegmentConfig()
 K = np.array([[280.0, 0.0, 159.5], [0.0, 280.0, 119.5], [0.0, 0.0, 1.0]])

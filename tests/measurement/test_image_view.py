@@ -12,7 +12,7 @@ from pose_node.measurement.cloud import Cloud
 from pose_node.measurement.image_view import Lattice
 from pose_node.measurement.scene import Scene
 from pose_node.objects.surface_lookup import SurfaceLookup
-from pose_node.pose.likelihood import Visibility
+from pose_node.pose.likelihood import Likelihood
 from pose_node.types import Segment
 
 POINTS = 256
@@ -58,8 +58,10 @@ def test_a_pose_is_worth_what_it_is_worth_in_a_scene(block, around, pose):
     cloud, mask, patch, segment = around
     whole = Segment(np.flatnonzero(mask.ravel()[cloud.source_index]), "mask", block.card.name)
     scene = Scene(cloud, {block.card.name: block.card})
-    judge = Visibility(block.card, SurfaceLookup(block.card.surface, block.card.diameter_m), JudgeConfig())
-    here, there = (judge.score(pose[None], v, 1024, POINTS).score for v in (patch.view(segment), scene.view(whole)))
+    likelihood = Likelihood(block.card, SurfaceLookup(block.card.surface, block.card.diameter_m), JudgeConfig())
+    here, there = (
+        likelihood.score(pose[None], v, 1024, POINTS).score for v in (patch.view(segment), scene.view(whole))
+    )
     assert here == pytest.approx(there, abs=0.03)
 
 

@@ -9,7 +9,7 @@ from pose_node.geometry.se3 import apply, exp_so3, transform
 from pose_node.measurement.cloud import Cloud
 from pose_node.measurement.viewpoint import contradiction, hidden_share
 from pose_node.pipeline import Pipeline
-from pose_node.pose.covariance import noise_sigma
+from pose_node.pose.error_model import noise_sigma
 
 
 @pytest.fixture(scope="module")

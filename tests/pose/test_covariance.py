@@ -1,4 +1,4 @@
-"""What a fit knows: not the turn of a round body, the turn of one with a handle, and no more than its noise allows."""
+"""Stated covariances: a round body's turn is unknown, that of one with a handle is known, and none is below the noise."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ import pytest
 
 from pose_node.geometry.se3 import exp_so3, rotate_covariance, transform
 from pose_node.geometry.symmetry import Axis
-from pose_node.pose.covariance import depth_bias, pose_covariance, widen
+from pose_node.pose.covariance import pose_covariance, widen
+from pose_node.pose.error_model import depth_bias
 
 
 def body(handle: bool, roughness_rad: float = 0.05, count: int = 2000):
@@ -34,18 +35,18 @@ def turn_sigma_deg(block, T, handle, **of_body):
     return np.degrees(np.sqrt(axis @ covariance[3:, 3:] @ axis))
 
 
-def test_the_turn_of_a_round_body_is_unknown_and_a_handle_shows_it(block, pose):
+def test_the_turn_of_a_round_body_is_unknown_and_that_of_one_with_a_handle_is_not(block, pose):
     assert turn_sigma_deg(block, pose, handle=False) > 60.0
     assert turn_sigma_deg(block, pose, handle=True) < 5.0
 
 
-def test_a_little_roughness_more_does_not_turn_ignorance_into_knowledge(block, pose):
+def test_a_rough_round_body_is_still_unknown_in_turn(block, pose):
     few, more = (turn_sigma_deg(block, pose, False, roughness_rad=r) for r in (0.02, 0.06))
     assert few > 60.0 and more > 60.0
 
 
 @pytest.mark.parametrize("handle", [False, True])
-def test_it_turns_with_the_pose(block, pose, handle):
+def test_the_covariance_turns_with_the_pose(block, pose, handle):
     points, normals = body(handle)
     M = transform(exp_so3(np.array([0.3, -0.8, 0.4])), np.array([0.1, 0.2, -0.3]))
     weight = np.ones(len(points))
@@ -56,7 +57,7 @@ def test_it_turns_with_the_pose(block, pose, handle):
         np.testing.assert_allclose(turned, rotate_covariance(M[:3, :3], still), rtol=1e-6, atol=1e-12)
 
 
-def test_more_points_make_it_surer_down_to_the_floor(block, pose):
+def test_more_information_lowers_the_variance_down_to_the_shared_errors(block, pose):
     points, normals = body(True)
     few, many, most = (
         np.trace(pose_covariance(pose, points, normals, np.ones(len(points)), information, AWAY, block.card)[1][:3, :3])
@@ -65,7 +66,7 @@ def test_more_points_make_it_surer_down_to_the_floor(block, pose):
     assert few > many > most > 1e-7
 
 
-def test_the_camera_s_depth_errs_along_the_line_of_sight(block, pose):
+def test_the_depth_bias_lies_along_the_line_of_sight(block, pose):
     points, normals = body(True)
     aside = np.linalg.norm(AWAY) * np.array([1.0, 0.0, 0.0])
     along, across = (
@@ -78,7 +79,7 @@ def test_the_camera_s_depth_errs_along_the_line_of_sight(block, pose):
     assert np.linalg.norm(depth_bias(AWAY)) == pytest.approx(0.0022, abs=2e-4)
 
 
-def test_widening_leaves_what_is_wider_already(block, pose):
+def test_widening_keeps_a_larger_variance(block, pose):
     axis = Axis(np.array([0.0, 0.0, 1.0]), np.zeros(3))
     C = np.eye(6)
     np.testing.assert_array_equal(widen(C, pose, axis, 0.5), C)

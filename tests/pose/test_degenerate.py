@@ -1,4 +1,4 @@
-"""Points that show no surface: whatever they are and whoever points at them, the answer is a refusal in words, never an exception."""
+"""Points that form no surface: with or without masks, the result is a refusal with a reason, never an exception."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def shaped(shape, count, direction, range_m, jitter_m, seed):
     return points * range_m + jitter_m * rng.normal(size=points.shape)
 
 
-def assert_in_words(outcomes):
+def assert_finite_or_reasoned(outcomes):
     for outcome in outcomes:
         if isinstance(outcome, Estimate):
             assert np.isfinite(outcome.T_camera_object).all() and np.isfinite(outcome.covariance).all()
@@ -81,7 +81,9 @@ def assert_in_words(outcomes):
     st.integers(0, 100),
 )
 @settings(max_examples=50, phases=[Phase.generate])  # shrinking a slow failure takes minutes
-def test_no_surface_is_refused_in_words(pipeline, shape, count, direction, range_m, jitter_m, wild, viewpoint, seed):
+def test_points_without_a_surface_are_refused_with_a_reason(
+    pipeline, shape, count, direction, range_m, jitter_m, wild, viewpoint, seed
+):
     points = shaped(shape, count, direction, range_m, jitter_m, seed)
     if wild is not None:
         points = np.concatenate([points, [[wild, 0.0, 0.0], [0.3, wild, -wild]]])
@@ -89,19 +91,19 @@ def test_no_surface_is_refused_in_words(pipeline, shape, count, direction, range
         warnings.simplefilter("error")
         try:
             cloud = Cloud.from_points(points + viewpoint, viewpoint)
-        except InputError as error:  # nothing is left but what is wild
+        except InputError as error:  # only invalid points remain
             assert error.code == "not_metres"
             return
         everything = {"block": [np.ones(cloud.shape, bool)]}
         for arguments in ({"masks": everything}, {"boxes": everything}, {}):
             result = pipeline.estimate(cloud, **arguments)
             assert result.estimates or result.rejected
-            assert_in_words((*result.estimates, *result.rejected))
+            assert_finite_or_reasoned((*result.estimates, *result.rejected))
         if len(cloud):
             T = transform(exp_so3(np.array([0.3, 1.0, -0.4])), cloud.points_m[0])
-            follower = Follower(pipeline.judge, pipeline.config)
+            follower = Follower(pipeline.refiners, pipeline.likelihoods, pipeline.config)
             rows = np.arange(len(cloud))
-            assert_in_words(
+            assert_finite_or_reasoned(
                 follower.follow("block", cloud, T, 1e-4 * np.eye(6), moving, mask)
                 for moving, mask in ((False, None), (True, None), (False, rows))
             )
@@ -109,7 +111,7 @@ def test_no_surface_is_refused_in_words(pipeline, shape, count, direction, range
 
 @pytest.mark.parametrize("key", ["masks", "boxes"])
 @pytest.mark.parametrize("shape", ["ray", "point", "row", "two points"])
-def test_points_along_one_ray_or_row_are_said_to_be(pipeline, key, shape):
+def test_points_along_one_ray_or_row_are_refused_as_no_surface(pipeline, key, shape):
     cloud = Cloud.from_points(shaped(shape, 200, AXES[0], 0.6, 0.0, 0))
     refused, *_ = pipeline.estimate(cloud, **{key: {"block": [np.ones(cloud.shape, bool)]}}).rejected
     assert refused.code == "no_surface"

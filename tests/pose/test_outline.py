@@ -1,4 +1,4 @@
-"""The measured outline: found where the object ends, hidden where something stands before it, carried by rigid motions."""
+"""The measured outline: found where the object ends, not where it is occluded, and moved by rigid motions."""
 
 from __future__ import annotations
 
@@ -40,11 +40,11 @@ def test_the_contour_is_where_the_surface_turns_away(block, contour):
     assert np.abs(np.einsum("ni,ni->n", normals, ray)).max() < 1e-9 * np.linalg.norm(ray, axis=1).max()
     np.testing.assert_allclose(np.linalg.norm(normals, axis=1), 1.0, atol=1e-9)
     assert 1.0 * block.card.diameter_m < length_m < 6.0 * block.card.diameter_m
-    # Outward: the object's middle lies on the inner side of every place.
+    # Outward: the object's centre lies on the inner side of every place.
     assert (np.einsum("ni,ni->n", normals, points - block.card.centre_m) > 0.0).all()
 
 
-def test_a_layer_under_the_surface_makes_no_outline_of_its_own(block, contour):
+def test_a_layer_under_the_surface_has_no_outline(block, contour):
     surface, centre = block.card.surface, block.card.centre_m
     inner = centre + 0.85 * (surface.points_m - centre)
     layered = replace(
@@ -68,7 +68,7 @@ def test_at_the_true_pose_the_edges_lie_on_the_outline(block, contour, pose):
     assert np.abs(offsets_m(outline, pose)).max() < 2.5 * outline.ray_m
 
 
-def test_a_shifted_pose_sees_its_edges_on_the_side_it_should_go_to(block, contour, pose):
+def test_the_edges_of_a_shifted_pose_point_to_where_it_belongs(block, contour, pose):
     cloud, mask = block.see(pose)
     shifted = transform(pose[:3, :3], pose[:3, 3] + [0.006, 0.0, 0.0])
     outline = outline_of(block, contour, cloud, mask, shifted)
@@ -78,7 +78,7 @@ def test_a_shifted_pose_sees_its_edges_on_the_side_it_should_go_to(block, contou
     assert np.median(along[sideways < -0.7]) > 0.003
 
 
-def test_behind_an_occluder_there_is_no_edge(block, contour, pose):
+def test_no_edge_is_found_behind_an_occluder(block, contour, pose):
     cloud, mask = block.see(pose)
     whole = outline_of(block, contour, cloud, mask, pose)
     columns = np.flatnonzero(mask.any(axis=0))
@@ -93,7 +93,7 @@ def test_behind_an_occluder_there_is_no_edge(block, contour, pose):
     assert outline.independent < 0.7 * whole.independent
 
 
-def test_far_from_the_object_there_is_none(block, contour, pose):
+def test_far_from_the_object_no_outline_is_found(block, contour, pose):
     cloud, mask = block.see(pose)
     away = transform(pose[:3, :3], pose[:3, 3] + [0.3, 0.0, 0.0])
     assert outline_of(block, contour, cloud, mask, away) is None

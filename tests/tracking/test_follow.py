@@ -10,8 +10,8 @@ import pytest
 from pose_node.config import PipelineConfig, SegmentConfig
 from pose_node.geometry import se3
 from pose_node.measurement.cloud import Cloud
+from pose_node.pose.likelihood import Likelihood
 from pose_node.pose.refine import Refiner
-from pose_node.pose.selection import Judge
 from pose_node.tracking.follow import Follower
 from pose_node.types import Estimate, Rejected
 
@@ -22,7 +22,9 @@ SURE = np.diag([0.002] * 3 + [0.02] * 3) ** 2
 @pytest.fixture(scope="module")
 def follower(block):
     config = PipelineConfig()
-    return Follower(Judge({"block": block.card}, config.judge, {"block": Refiner(block.card, config.refine)}), config)
+    refiner = Refiner(block.card, config.refine)
+    likelihood = Likelihood(block.card, refiner.lookup, config.judge)
+    return Follower({"block": refiner}, {"block": likelihood}, config)
 
 
 def follow(follower, cloud, T, **how):
@@ -97,7 +99,7 @@ def test_out_of_view_it_is_said_to_be(block, follower, pose):
 
 @pytest.mark.parametrize("reach", [SegmentConfig(far_m=0.4), SegmentConfig(near_m=0.8)])
 def test_out_of_reach_it_is_not_followed_unless_a_mask_names_it(block, follower, pose, reach):
-    limited = Follower(follower._judge, replace(follower.config, segment=reach))
+    limited = Follower(follower._refiners, follower._likelihoods, replace(follower.config, segment=reach))
     cloud, mask = block.see(pose)
     outcome = follow(limited, cloud, pose)
     assert isinstance(outcome, Rejected) and outcome.code == "out_of_reach"

@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 
 from pose_node.config import TrackConfig
 from pose_node.geometry import se3
-from pose_node.pose.covariance import biased, depth_bias, floor
+from pose_node.pose.error_model import add_bias, depth_bias, shared_covariance
 from pose_node.tracking.fusion import _CERTAIN, Look, MovingPose, StaticPose
 
 TRUTH = se3.transform(se3.exp_so3(np.array([0.3, -0.2, 0.9])), np.array([0.4, 0.1, 0.8]))
 NOISE = np.diag([0.002, 0.002, 0.004, 0.02, 0.02, 0.03]) ** 2
-FLOOR = floor(1.0)
+FLOOR = shared_covariance(1.0)
 CONFIG = TrackConfig()
 SECOND = 1_000_000_000
 
@@ -23,7 +23,7 @@ def look(rng, stamp_ns=0, towards=(0.0, 0.0, 1.0), truth=TRUTH, noise=NOISE):
     twist = rng.multivariate_normal(np.zeros(6), noise)
     towards = np.asarray(towards) / np.linalg.norm(towards)
     bias = depth_bias(-truth[:3, :3] @ towards)
-    return Look(se3.retract(truth, twist), noise + biased(FLOOR, bias), FLOOR, bias, towards, stamp_ns)
+    return Look(se3.retract(truth, twist), noise + add_bias(FLOOR, bias), FLOOR, bias, towards, stamp_ns)
 
 
 def test_one_look_is_taken_as_it_is():
@@ -39,7 +39,7 @@ def test_looks_from_one_side_agree_but_never_to_less_than_what_they_share():
     for i in range(1, 200):
         pose.add(look(rng, i * SECOND // 30))
     assert np.abs(se3.local(TRUTH, pose.T_fixed_object)).max() < 0.01
-    shared = biased(FLOOR, depth_bias(-TRUTH[:3, 2]))
+    shared = add_bias(FLOOR, depth_bias(-TRUTH[:3, 2]))
     least = CONFIG.common * NOISE + _CERTAIN * shared
     assert np.all(np.linalg.eigvalsh(pose.covariance - least) > -1e-12)
     assert np.trace(pose.covariance) < np.trace(NOISE + shared)
@@ -93,7 +93,7 @@ def test_a_camera_that_errs_in_depth_errs_alike_in_all_looks():
                 bias = depth_bias(-TRUTH[:3, :3] @ towards)
                 truth = se3.retract(TRUTH, rest + np.append(size * bias, np.zeros(3)))
                 seen = look(rng, i * SECOND, towards, truth, noise)
-                seen = Look(seen.T_fixed_object, noise + biased(FLOOR, bias), FLOOR, bias, towards, seen.stamp_ns)
+                seen = Look(seen.T_fixed_object, noise + add_bias(FLOOR, bias), FLOOR, bias, towards, seen.stamp_ns)
                 if pose is None:
                     pose = StaticPose(seen, CONFIG)
                 else:

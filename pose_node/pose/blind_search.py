@@ -1,6 +1,6 @@
-"""Poses that nobody proposed: rotations spread over all orientations, each put where its visible surface meets the segment.
+"""Hypotheses without a network: rotations spread over all of SO(3), each placed so that its visible surface meets the segment.
 
-They serve where the network's own hypotheses explain a segment badly. The rotations are laid out from the segment's own
+They are tried where the network's own hypotheses explain a mask or box badly. The rotations are laid out in the segment's own
 frame, so they turn with it.
 """
 
@@ -16,7 +16,7 @@ from pose_node.objects.card import ObjectCard
 
 
 def blind_poses(card: ObjectCard, view: View, count: int) -> Array:
-    """``count`` poses [count, 4, 4] evenly over SO(3), the visible surface's centroid at that of the segment's points."""
+    """``count`` poses [count, 4, 4], rotations evenly over SO(3), the visible surface's centroid at that of the segment's points."""
     R = view.basis.T @ rotation_grid(count)
     towards = -np.einsum("bji,j->bi", R, view.basis[2])  # from the object to the viewpoint, in the object frame
     surface = card.surface
@@ -24,5 +24,5 @@ def blind_poses(card: ObjectCard, view: View, count: int) -> Array:
     nearest = np.argmax(towards @ np.asarray(surface.view_directions).T, axis=1)
     samples = visible.shape[1]
     weight = visible[nearest] * np.maximum(towards @ surface.normals[:samples].T, 0.0)
-    seen = (weight @ surface.points_m[:samples]) / np.maximum(weight.sum(axis=1, keepdims=True), 1e-12)
-    return transform(R, view.points_m.mean(axis=0) - np.einsum("bij,bj->bi", R, seen))
+    centroid = (weight @ surface.points_m[:samples]) / np.maximum(weight.sum(axis=1, keepdims=True), 1e-12)
+    return transform(R, view.points_m.mean(axis=0) - np.einsum("bij,bj->bi", R, centroid))
