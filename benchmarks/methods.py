@@ -16,7 +16,7 @@ from benchmarks.crops import Crop
 from benchmarks.peers.worker import Answer, Worker, make_quietly
 from pose_node.arrays import Array
 from pose_node.config import SegmentConfig
-from pose_node.detection.segment import segments
+from pose_node.detection.segmentation import segments
 from pose_node.measurement.scene import Scene
 from pose_node.objects.card import ObjectCard
 from pose_node.pose.refine import Refiner

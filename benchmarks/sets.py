@@ -12,7 +12,7 @@ coarse and fine refinement: "first" its first pose, "best_fit" the one of all wi
 a set is its figure there. Time is the processor's, on one thread, without training and loading; a call ends after 30 s, a
 training after 120 s, and what comes of neither is a miss with its name. Methods take turns crop by crop.
 
-``clusters_*`` (ycbv): no masks. The frame's clusters (``pose_node.detection.segment``, table removed) that have the object's
+``clusters_*`` (ycbv): no masks. The frame's clusters (``pose_node.detection.segmentation``, table removed) that have the object's
 size, the likeliest ``MOST_CLUSTERS``, are given to all methods as masks; of a method's poses the one that our judge scores
 best is its answer.
 
@@ -54,7 +54,7 @@ from benchmarks.peers_settings import chosen
 from benchmarks.set_objects import SETS, card_name, label_counts, networks_folder
 from benchmarks.speed import THREADS
 from pose_node.arrays import Array
-from pose_node.detection.segment import segments
+from pose_node.detection.segmentation import segments
 from pose_node.evaluation.figures.paired import mean_difference
 from pose_node.measurement.scene import Scene
 from pose_node.objects.card import ObjectCard, load_card

@@ -9,7 +9,6 @@ from types import ModuleType
 
 # All names are below pose_node. In these rooms only the folder is new; _RENAMED has what got another name, too.
 _ROOMS = {
-    "detection": "segment",
     "evaluation": "metrics",
     "evaluation.figures": "curves intervals paired summarise track_figures tracks unlabelled",
     "evaluation.report": "bag_depth charts compare index motion page pictures svg tables terminal track_charts "
@@ -44,6 +43,7 @@ _RENAMED = {
     "ros_status": "ros.status",
     "ros_subscription": "ros.subscription",
     "search": "detection.recognition",
+    "segment": "detection.segmentation",
     "smoothing": "pose.depth_smoothing",
     "track": "tracking.tracker",
     "visibility": "pose.likelihood",

@@ -1,21 +1,21 @@
-"""The chain: cloud -> segments -> hypotheses -> refinement -> estimates. One object for the node, the command line and bags."""
+"""The chain: cloud -> segments -> hypotheses -> refined poses -> estimates; for the node, the command line and recordings."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from pose_node.arrays import Array
 from pose_node.config import PipelineConfig, load
-from pose_node.detection.recognition import prospects
-from pose_node.detection.segment import segments
+from pose_node.detection.recognition import candidates
+from pose_node.detection.segmentation import segments
 from pose_node.errors import InputError
-from pose_node.measurement.checks import checked_expected, checked_masks, checked_names
+from pose_node.measurement.checks import Request, checked_request
 from pose_node.measurement.cloud import Cloud
 from pose_node.measurement.scene import Scene
-from pose_node.measurement.viewpoint import contradiction
-from pose_node.network.object_network import Network
-from pose_node.objects.card import ObjectCard, load_card
+from pose_node.measurement.viewpoint import wrong_viewpoint
+from pose_node.network.object_network import Network, propose
+from pose_node.objects.card import load_card
 from pose_node.pose.likelihood import Likelihood
 from pose_node.pose.refine import Refiner, refine_all
 from pose_node.pose.selection import Selector
@@ -24,9 +24,11 @@ from pose_node.timing import timed
 from pose_node.tracking.stream import Stream
 from pose_node.types import Hypothesis, Masks, Rejected, Result, Step
 
+_NOTHING_REQUESTED = Result((), (Rejected("not_wanted", "no mask matches the requested objects."),))
+
 
 class Pipeline:
-    """Finds the objects of its cards in clouds, deterministically. ``estimate`` is stateless; ``step`` follows them over time."""
+    """Finds objects in clouds, deterministically. ``estimate`` is stateless; ``step`` tracks the objects over time."""
 
     def __init__(self, networks: Sequence[Network], config: PipelineConfig) -> None:
         self.networks = {network.card.name: network for network in networks}
@@ -45,7 +47,8 @@ class Pipeline:
     def load(cls, folders: Sequence[str | Path], config: str | Path | PipelineConfig | None = None) -> Pipeline:
         """Load object folders, with settings from a YAML file, a PipelineConfig, or the defaults.
 
-        Raises CardError, ModelError or ConfigError for what cannot be used, InputError when there is no object at all.
+        Raises CardError, ModelError or ConfigError for an invalid folder, network or setting, and InputError when there is no
+        object or two have one name.
         """
         settings = config if isinstance(config, PipelineConfig) else load(config)
         cards = [load_card(folder) for folder in folders]
@@ -62,70 +65,53 @@ class Pipeline:
         expected: Sequence[Hypothesis] = (),
         objects: Collection[str] | None = None,
     ) -> Result:
-        """Estimates of all objects in the cloud, best first, and what was refused and why.
+        """Estimates of the objects in the cloud, best first, and what was refused and why.
 
-        masks: {object name: [bool over the cloud's source shape, ...]}, one instance each; boxes: the same, when what is
-        marked holds background too. With neither, the cloud is segmented. expected: hypotheses from elsewhere, judged like the others.
-        objects: only these are looked for, by default all; masks and boxes of others are left alone.
-        Raises InputError for masks or boxes that do not fit the cloud, for unknown objects, and for hypotheses that are none.
+        masks:    {object name: [bool over the cloud's source shape, ...]}, one instance each.
+        boxes:    the same, with background. With neither masks nor boxes, the cloud is segmented.
+        expected: hypotheses from elsewhere, treated like those of the networks.
+        objects:  the objects to look for, by default all; masks, boxes and hypotheses of others are ignored. Where that leaves
+                  nothing to do, the result has one refusal, with code not_wanted, and no ``stage_s``.
+        Raises InputError for invalid masks, boxes, hypotheses or object names.
         """
-        checked_names(objects or (), self.cards)
-        masks = checked_masks(masks, cloud, self.cards)
-        boxes = checked_masks(boxes, cloud, self.cards, "boxes")
-        hypotheses = checked_expected(expected, cloud, self.cards)
+        request = checked_request(cloud, masks, boxes, expected, objects, self.cards)
+        return self._find(request) if request.cards else _NOTHING_REQUESTED
+
+    def _find(self, request: Request) -> Result:
+        """The chain itself."""
         clock: dict[str, float] = {}
-        wanted = {name: card for name, card in self.cards.items() if objects is None or name in objects}
-        given = (masks, boxes)
-        masks, boxes = (_of(wanted, marked) for marked in given)
-        if not wanted or (any(given) and not masks and not boxes):
-            return Result((), (Rejected("not_wanted", "the frame has nothing of an object that is looked for."),))
-        scene = Scene(cloud, wanted)
+        scene = Scene(request.cloud, request.cards)
+        networks = {name: self.networks[name] for name in request.cards}
         with timed("segment", clock):
-            found, rejected = segments(cloud, masks, wanted, self.config.segment, boxes)
-            doubt = contradiction(cloud)
-            rejected += [doubt] if doubt else []
+            found, unusable = segments(request.cloud, request.masks, request.cards, self.config.segment, request.boxes)
+            warnings = wrong_viewpoint(request.cloud)
         with timed("infer", clock):
-            clusters = [s for s in found if s.source == "cluster"]
-            networks = {name: self.networks[name] for name in wanted}
-            guessed, overlooked = prospects(networks, scene, clusters, self.config.infer)
-            rejected += overlooked
-            asked = [
-                self.networks[s.object_name].propose(s, scene) for s in found if s.object_name and s.source != "cluster"
-            ]
-            asked += [self.networks[p.name].propose(p.segment, scene, p.glance) for p in guessed]
-            for proposed in asked:
-                if isinstance(proposed, Rejected):
-                    rejected.append(proposed)
-                else:
-                    hypotheses.extend(proposed)
+            to_try, unrecognised = candidates(found, networks, scene, self.config.infer)
+            proposed, unproposed = propose(to_try, networks, scene)
         with timed("shortlist", clock):
+            hypotheses = [*request.expected, *proposed]
             shortlist, hopeless = self.shortlister.shortlist(hypotheses, scene)
-            rejected += hopeless
         with timed("refine", clock):
             refined = refine_all(shortlist, self.refiners, scene)
         with timed("decide", clock):
             estimates, refused = self.selector.select(refined, scene)
-        return Result(tuple(estimates), (*rejected, *refused), tuple(found), tuple(hypotheses), tuple(refined), clock)
+        rejected = (*unusable, *warnings, *unrecognised, *unproposed, *hopeless, *refused)
+        return Result(tuple(estimates), rejected, tuple(found), tuple(hypotheses), tuple(refined), clock)
 
     def step(self, cloud: Cloud, T_fixed_camera: Array, masks: Masks | None = None) -> Step:
-        """The next frame of one camera, taken from T_fixed_camera [4, 4]: what it shows, and all tracks in the fixed frame.
+        """Process the next frame of one camera, taken from T_fixed_camera [4, 4]: its result, and all tracks in the fixed frame.
 
-        Raises InputError as ``estimate`` does, for a pose that is no rigid motion, and for a frame older than the last; the
-        tracks stay as they were.
+        Raises InputError as ``estimate`` does, for a T_fixed_camera that is not a rigid motion, and for a frame older than the
+        last; the tracks then stay as they were.
         """
         return self.stream.step(cloud, T_fixed_camera, masks)
 
     def retune(self, config: PipelineConfig) -> None:
-        """Other settings from the next call on, of those that config.py calls live; networks and tracks stay."""
+        """Use other settings from the next call on, of those that config.py calls live; networks and tracks stay."""
         self.config = config
         self.shortlister.config = self.selector.config = config.judge
         self.stream.retune(config)
 
     def reset(self) -> None:
-        """Forget all tracks; identities are not used again."""
+        """Forget all tracks; their identities are not used again."""
         self.stream.reset()
-
-
-def _of(wanted: Mapping[str, ObjectCard], marked: Masks | None) -> Masks | None:
-    """The masks of what is looked for."""
-    return marked and {name: each for name, each in marked.items() if name in wanted}

@@ -1,7 +1,7 @@
-"""Which unions of neighbouring surface pieces may be one object, judged by their size alone, likeliest first.
+"""Which unions of neighbouring surface pieces have the size of an object.
 
-The size of a set of points is the spread along its three main axes, which no motion changes. A view of an object has such a
-size, too; an occluder makes it smaller, nothing makes it larger.
+The size of a set of points is its spread along its three main axes, which no motion changes. Each view of an object has such a
+size; an occluder makes it smaller, nothing makes it larger.
 """
 
 from __future__ import annotations
@@ -18,39 +18,40 @@ from pose_node.geometry.normals import noise_radius
 from pose_node.measurement.sampling import even_subset
 from pose_node.objects.card import ObjectCard, Surface
 
-_MOST_PIECES = 4  # of one object
-_MOST_UNIONS = 400  # of as many pieces
-_SUBSET = 150  # points of a piece that its neighbours are found with
+_MAX_PIECES = 4  # of one object
+_MAX_UNIONS = 400  # of the same number of pieces
+_SUBSET = 150  # points of a piece that are used to find its neighbours
 _SLACK_M = 0.003  # spread that noise may add
-_TOO_LARGE = 0.15  # logarithm of a spread beyond a view's: not this view
-_TOO_UNLIKE = 1.6  # sum over the axes of logarithms: too little is left of the object
-_EXCESS_COST = 3.0  # of a logarithm beyond a view's, against one below
-_TOO_NOISY = 0.12  # of the diameter: nothing can be told
-_UNION_COST = 0.15  # of each piece beyond the first
-_NOISE_COST = 6.0  # of the sensor's noise, in diameters: far off, there is little to tell things by
+_MAX_EXCESS = 0.15  # logarithm of spread / a view's spread: above it, the view is excluded
+_MAX_COST = 1.6  # above it, too little of the object is left
+_EXCESS_COST = 3.0  # weight of a spread above a view's, relative to one below
+_MAX_NOISE_REL = 0.12  # noise radius in diameters above which the object cannot be recognised
+_UNION_COST = 0.15  # for each piece beyond the first
+_NOISE_COST = 6.0  # for the noise radius in diameters: at a large range sizes are less distinctive
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Candidate:
-    """Rows [M] that may be one object, and the objects whose size they have: ((cost, name), ...), likeliest first."""
+class SizeMatch:
+    """Rows [M] that may be one object, and the objects whose size they have: ((cost, name), ...), lowest cost first."""
 
     rows: Indices
     objects: tuple[tuple[float, str], ...]
 
 
-def candidates(
+def size_matches(
     points_m: Array, range_m: Array, pieces: Sequence[Indices], cards: Mapping[str, ObjectCard], gap_m: Array
-) -> list[Candidate]:
-    """Unions of up to four of the pieces (rows of points [N, 3]) that some object may be, likeliest first.
+) -> list[SizeMatch]:
+    """Unions of up to four neighbouring pieces that have the size of an object, lowest cost first.
 
-    Pieces nearer to each other than ``gap_m`` [N] are neighbours: the rim of a mug parts its inside from its outside.
+    points_m: [N, 3]; range_m: [N]; pieces: rows of each. Pieces closer to each other than ``gap_m`` [N] are neighbours: the
+    inside and the outside of a mug, for example, which its rim divides.
     """
     if not pieces:
         return []
     widest = max(card.diameter_m for card in cards.values())
     noise_m = np.array([noise_radius(float(np.median(range_m[rows]))) for rows in pieces])
-    pieces = [rows for rows, noise in zip(pieces, noise_m) if noise < _TOO_NOISY * widest]
-    noise_m = noise_m[noise_m < _TOO_NOISY * widest]
+    pieces = [rows for rows, noise in zip(pieces, noise_m) if noise < _MAX_NOISE_REL * widest]
+    noise_m = noise_m[noise_m < _MAX_NOISE_REL * widest]
     if not pieces:
         return []
     moments = _moments(points_m, pieces)
@@ -60,9 +61,9 @@ def candidates(
     alone = np.isfinite(costs).any(axis=1)
     unions = {frozenset([i]): costs[i] for i in np.flatnonzero(alone)}
     level = list(unions)
-    for _ in range(_MOST_PIECES - 1):
+    for _ in range(_MAX_PIECES - 1):
         wider = {u | {i} for u in level for i in set().union(*(near[j] for j in u)) - u if alone[i]}
-        level = sorted(wider, key=sorted)[:_MOST_UNIONS]
+        level = sorted(wider, key=sorted)[:_MAX_UNIONS]
         if not level:
             break
         costs = _costs(_spreads(np.stack([moments[sorted(u)].sum(axis=0) for u in level])), cards)
@@ -74,10 +75,10 @@ def candidates(
         fitting = [
             (float(c) + _NOISE_COST * noise / cards[name].diameter_m + _UNION_COST * (len(union) - 1), name)
             for c, name in zip(cost, names)
-            if c < _TOO_UNLIKE and noise < _TOO_NOISY * cards[name].diameter_m
+            if c < _MAX_COST and noise < _MAX_NOISE_REL * cards[name].diameter_m
         ]
         if fitting:
-            out.append(Candidate(np.sort(np.concatenate([pieces[i] for i in sorted(union)])), tuple(sorted(fitting))))
+            out.append(SizeMatch(np.sort(np.concatenate([pieces[i] for i in sorted(union)])), tuple(sorted(fitting))))
     return sorted(out, key=lambda c: (c.objects[0], -len(c.rows)))
 
 
@@ -97,23 +98,23 @@ def _spreads(moments: Array) -> Array:
 
 
 def _costs(spreads: Array, cards: Mapping[str, ObjectCard]) -> Array:
-    """How unlike spreads [B, 3] are to the most similar view of each object, [B, objects]; infinite: larger than all of them."""
+    """Difference [B, objects] of spreads [B, 3] from the most similar view of each object; infinite if larger than all views."""
     own = np.log(spreads + _SLACK_M)
     out = np.empty((len(own), len(cards)))
     for k, card in enumerate(cards.values()):
         ratio = own[:, None] - _log_views(card)
         excess = ratio.max(axis=2)
         cost = _EXCESS_COST * np.maximum(excess, 0.0) - np.minimum(ratio, 0.0).sum(axis=2)
-        out[:, k] = np.where(excess < _TOO_LARGE, cost, np.inf).min(axis=1)
+        out[:, k] = np.where(excess < _MAX_EXCESS, cost, np.inf).min(axis=1)
     return out
 
 
-# A card that nobody uses is not kept for this.
+# Weak: the cache does not keep a card alive.
 _log_views_of: WeakKeyDictionary[ObjectCard, Array] = WeakKeyDictionary()
 
 
 def _log_views(card: ObjectCard) -> Array:
-    """Logarithms [V, 3] of the spreads of what a camera sees of the object from each of its view directions; worked out once."""
+    """Logarithms [V, 3] of the spreads of what a camera sees of the object from each of its view directions; computed once."""
     known = _log_views_of.get(card)
     if known is None:
         known = _log_views_of[card] = _view_spreads(card.surface)
@@ -121,6 +122,7 @@ def _log_views(card: ObjectCard) -> Array:
 
 
 def _view_spreads(surface: Surface) -> Array:
+    """See ``_log_views``."""
     visible = np.asarray(surface.visible, dtype=bool)
     points, normals = (a[: visible.shape[1]] for a in (surface.points_m, surface.normals))
     weight = np.where(visible, np.maximum(np.asarray(surface.view_directions) @ normals.T, 0.0), 0.0)
@@ -131,7 +133,7 @@ def _view_spreads(surface: Surface) -> Array:
 
 
 def _neighbours(points_m: Array, pieces: Sequence[Indices], gap_m: Array) -> list[set[int]]:
-    """For each piece those that lie within ``gap_m`` of it."""
+    """For each piece the indices of those within ``gap_m`` [N] of it."""
     subsets, owner, reach = [], [], []
     for i, rows in enumerate(pieces):
         subset = even_subset(points_m[rows], _SUBSET)

@@ -1,8 +1,9 @@
-"""The door of ``estimate`` and ``step``: what callers give is checked here once, so that the chain behind can trust it."""
+"""Checks of the arguments of ``estimate`` and ``step``, made once, so that the chain can trust them."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -10,13 +11,55 @@ import numpy as np
 from pose_node.arrays import Array
 from pose_node.errors import InputError
 from pose_node.measurement.cloud import Cloud
+from pose_node.objects.card import ObjectCard
 from pose_node.types import Hypothesis, Masks
 
-_RIGID = 1e-3  # of the entries of R R^T: what a text file with three decimals errs by
+_RIGID_TOLERANCE = 1e-3  # error of the entries of R R^T, as in a text file with three decimals
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Request:
+    """Checked arguments of ``Pipeline.estimate``, limited to the objects that are looked for.
+
+    cards:    {object name: card} of these objects; empty: nothing is requested.
+    masks, boxes: {object name: [bool over the cloud's source shape, ...]}; both empty: the cloud is segmented.
+    expected: hypotheses from elsewhere.
+    """
+
+    cloud: Cloud
+    cards: Mapping[str, ObjectCard]
+    masks: Masks
+    boxes: Masks
+    expected: Sequence[Hypothesis]
+
+
+def checked_request(
+    cloud: Cloud,
+    masks: Any,
+    boxes: Any,
+    expected: Sequence[Hypothesis],
+    objects: Collection[str] | None,
+    cards: Mapping[str, ObjectCard],
+) -> Request:
+    """The arguments of ``Pipeline.estimate`` as a request; ``cards`` of all objects that are loaded.
+
+    Nothing is requested where there are masks or boxes, but none of ``objects``. Raises InputError, see the checks below.
+    """
+    checked_names(objects or (), cards)
+    masks = checked_masks(masks, cloud, cards)
+    boxes = checked_masks(boxes, cloud, cards, "boxes")
+    expected = checked_expected(expected, cloud, cards)
+    wanted = {name: card for name, card in cards.items() if objects is None or name in objects}
+    wanted_masks = {name: each for name, each in (masks or {}).items() if name in wanted}
+    wanted_boxes = {name: each for name, each in (boxes or {}).items() if name in wanted}
+    if (masks or boxes) and not wanted_masks and not wanted_boxes:
+        wanted = {}
+    expected = [hypothesis for hypothesis in expected if hypothesis.object_name in wanted]
+    return Request(cloud, wanted, wanted_masks, wanted_boxes, expected)
 
 
 def checked_masks(masks: Any, cloud: Cloud, known: Collection[str], what: str = "masks") -> Masks | None:
-    """{object name: [bool of the cloud's source shape, ...]}; one bare mask stands for a list of it, None for none.
+    """{object name: [bool of the cloud's source shape, ...]}; a single mask counts as a list of one, None stays None.
 
     what: the argument's name. Raises InputError for an unknown object (code unknown_object) and for a mask of another shape
     (mask_shape) or type (mask_type).
@@ -69,8 +112,12 @@ def checked_transform(T: Any, what: str) -> Array:
         raise InputError(f"{what}: found numbers that are not finite, expected a rigid motion in metres.", "not_rigid")
     R = T[:3, :3]
     off = np.abs(R @ R.T - np.eye(3)).max()
-    if off > _RIGID or np.linalg.det(R) < 0.0:
-        how = f"axes of lengths {np.round(np.linalg.norm(R, axis=0), 3).tolist()}" if off > _RIGID else "a mirror image"
+    if off > _RIGID_TOLERANCE or np.linalg.det(R) < 0.0:
+        how = (
+            f"axes of lengths {np.round(np.linalg.norm(R, axis=0), 3).tolist()}"
+            if off > _RIGID_TOLERANCE
+            else "a mirror image"
+        )
         raise InputError(f"{what}: found {how}, expected a rotation in its first three rows and columns.", "not_rigid")
     if not np.array_equal(T[3], (0.0, 0.0, 0.0, 1.0)):
         raise InputError(f"{what}: found last row {T[3].tolist()}, expected [0, 0, 0, 1].", "not_rigid")

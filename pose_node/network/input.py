@@ -1,6 +1,4 @@
-"""Segment -> network input, with ``measurement/sampling.py``: the ONLY preparation code, which learning imports too, so
-that training and running cannot drift.
-"""
+"""A segment's sample -> the network's input. The only preparation code: training uses it too, so that both stay the same."""
 
 from __future__ import annotations
 
@@ -15,11 +13,13 @@ from pose_node.measurement.sampling import POINTS, Sample, sample_segment
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Prepared:
-    """One segment as the network sees it, lengths in object diameters, origin at ``centre_m``.
+    """A network's input for one segment: lengths in object diameters, origin at ``centre_m``.
 
-    points, normals: [POINTS, 3] float32; viewpoint: [3] float32; centres: [CENTRES] int64, rows of ``points`` in
-    farthest-point order (repeated where there are fewer points).
-    centre_m: [3] the origin in the cloud's frame; scale_m: the diameter.
+    points, normals: [POINTS, 3] float32.
+    viewpoint:       [3] float32.
+    centres:         [CENTRES] int64, rows of ``points`` in farthest-point order (repeated where there are fewer points).
+    centre_m:        [3] the origin in the cloud's frame.
+    scale_m:         the object's diameter.
     """
 
     points: NDArray[np.float32]
@@ -30,7 +30,7 @@ class Prepared:
     scale_m: float
 
     def inputs(self) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32], NDArray[np.int64]]:
-        """The arrays that the network takes, in its order."""
+        """The network's input arrays, in the order of ``session.INPUTS``."""
         return self.points, self.normals, self.viewpoint, self.centres
 
     def centres_m(self) -> Array:

@@ -1,4 +1,4 @@
-"""Poses from what every point says of itself: its frame, its offset to the centre, its place on the object."""
+"""Poses from the per-point predictions: each point's frame, offset to the object's centre, and place on the object."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from pose_node.geometry.se3 import project_so3, transform
 from pose_node.geometry.symmetry import Symmetry, largest_trace, nearest_symmetric
 from pose_node.network.rotation_density import SAME_RAD, well_apart
 
-FITS = 10  # poses that are kept of one kind
-_POLISHES = 4
-_AGREE_REL = 0.08  # a correspondence agrees with a frame within this share of the diameter
+MAX_POSES = 10  # from one head
+_FIT_ITERATIONS = 4
+_AGREE_REL = 0.08  # scale of the distance at which a correspondence agrees with a pose, in diameters
 
 
 def frames_to_rotations(frames: Array) -> Array:
@@ -21,26 +21,28 @@ def frames_to_rotations(frames: Array) -> Array:
 
 
 def weighted_centre(votes: Array, weight: Array) -> Array:
-    """Robust mean of votes [M, 3]: iteratively reweighted (Weiszfeld), continuous in its input."""
+    """Robust mean [3] of votes [M, 3] with weights [M]: a smoothed geometric median by Weiszfeld's iteration (Weiszfeld 1937),
+    continuous in its input."""
     weight = weight + 1e-9
     centre = np.average(votes, axis=0, weights=weight)
     for _ in range(8):
-        pull = weight / np.sqrt(np.sum((votes - centre) ** 2, axis=1) + 0.02**2)
-        centre = np.average(votes, axis=0, weights=pull)
+        reweighted = weight / np.sqrt(np.sum((votes - centre) ** 2, axis=1) + 0.02**2)
+        centre = np.average(votes, axis=0, weights=reweighted)
     return centre
 
 
 def consensus(points: Array, coordinates: Array, R: Array, weight: Array) -> list[tuple[Array, Array, float]]:
-    """Poses (R, t, support) on which most correspondences agree: points [M, 3] seen, coordinates [M, 3] on the object.
+    """Poses (R, t, support) on which most correspondences agree, best first.
 
-    One correspondence with its frame R [M, 3, 3] is a full pose, so each proposes one and all vote (softly, so that a
-    vote at the border cannot flip); the best, apart from one another, are fitted to their supporters.
+    points: [M, 3] measured; coordinates: [M, 3] predicted on the object; R: [M, 3, 3] predicted frames; weight: [M].
+    One correspondence with its frame is a full pose, so each proposes one and all vote, with a smooth kernel, so that no vote
+    switches abruptly. The best that differ are fitted to the correspondences that agree with them.
     """
     t = points - (R @ coordinates[..., None])[..., 0]
     order = np.argsort(-_support(R, t, points, coordinates, weight), kind="stable")
-    seeds = order[well_apart(R[order], SAME_RAD, FITS)]
-    R, t = R[seeds], t[seeds]
-    for _ in range(_POLISHES):
+    starts = order[well_apart(R[order], SAME_RAD, MAX_POSES)]
+    R, t = R[starts], t[starts]
+    for _ in range(_FIT_ITERATIONS):
         agreement = np.exp(-_miss2(R, t, points, coordinates) / _AGREE_REL**2)
         R, t = _fit(points, coordinates, weight * agreement)
     R_all, t_all = _fit(points, coordinates, weight[None])
@@ -50,6 +52,7 @@ def consensus(points: Array, coordinates: Array, R: Array, weight: Array) -> lis
 
 
 def _support(R: Array, t: Array, points: Array, coordinates: Array, weight: Array) -> Array:
+    """Weighted share [S] of the correspondences that agree with poses R [S, 3, 3], t [S, 3]."""
     return np.exp(-_miss2(R, t, points, coordinates) / _AGREE_REL**2) @ weight
 
 
@@ -60,20 +63,25 @@ def _miss2(R: Array, t: Array, points: Array, coordinates: Array) -> Array:
 
 
 def _fit(points: Array, coordinates: Array, weight: Array) -> tuple[Array, Array]:
-    """Weighted Kabsch fits (Kabsch 1976), one for each row of ``weight`` [S, M]: R [S, 3, 3], t [S, 3]."""
+    """Weighted least-squares poses (Kabsch 1976), one for each row of ``weight`` [S, M]: R [S, 3, 3], t [S, 3]."""
     w = (weight + 1e-12) / (weight + 1e-12).sum(axis=1, keepdims=True)
-    seen, known = w @ points, w @ coordinates
-    R = project_so3(np.swapaxes(w[..., None] * (points - seen[:, None]), -1, -2) @ (coordinates - known[:, None]))
-    return R, seen - (R @ known[..., None])[..., 0]
+    mean_point, mean_coordinate = w @ points, w @ coordinates
+    R = project_so3(
+        np.swapaxes(w[..., None] * (points - mean_point[:, None]), -1, -2) @ (coordinates - mean_coordinate[:, None])
+    )
+    return R, mean_point - (R @ mean_coordinate[..., None])[..., 0]
 
 
 def densest(R: Array, weight: Array, symmetry: Symmetry, count: int) -> list[tuple[Array, float]]:
-    """The densest rotations among votes [M, 3, 3], up to symmetry, each the mean of the votes that it gathers."""
+    """At most ``count`` modes (R [3, 3], share) of rotations [M, 3, 3] with weights [M], up to symmetry.
+
+    Greedy: each mode is the mean of the rotations around the densest one, whose weight is then removed.
+    """
     total = max(weight.sum(), 1e-12)
     T = transform(R, np.zeros(3))
     found: list[tuple[Array, float]] = []
     left = weight.copy()
-    # Likeness in [0, 1]: 6 - 2 trace is the squared chordal distance, 8 sin^2(angle / 2).
+    # A Gaussian of the chordal distance, whose square is 6 - 2 trace = 8 sin^2(angle / 2).
     kernel = np.exp((largest_trace(R, R, symmetry) - 3.0) / SAME_RAD**2)
     for _ in range(count):
         gathered = kernel @ left

@@ -11,18 +11,18 @@ from pose_node.geometry.harmonics import derivatives, rotation_basis
 from pose_node.geometry.se3 import exp_so3
 from pose_node.geometry.symmetry import rotation_grid
 
-SAME_RAD = np.deg2rad(20.0)  # rotations nearer than this are one
+SAME_RAD = np.deg2rad(20.0)  # rotations closer than this are one mode
 _GRID = 2304
 _FIRST_STEPS, _LAST_STEPS = 8, 40
-_STILL_RAD = 1e-8  # a climb of shorter steps has arrived
+_CONVERGED_RAD = 1e-8  # length of the longest step at which the ascent ends
 _STARTS, _PEAKS = 20, 4
-_MOST_NATS = 4.0  # a peak this far below the highest is not believed
+_MAX_NATS = 4.0  # peaks further below the highest are dropped
 
 
 def density_peaks(coefficients: Array) -> list[tuple[Array, float]]:
-    """The highest maxima of the density over SO(3), by ascent from the best cells of the grid, each once.
+    """The highest maxima (R [3, 3], height relative to the highest) of a log density given by its coefficients [165].
 
-    Which cells serve as starts depends on how the grid lies; what they climb to does not.
+    The ascent starts from the best cells of a fixed grid; where it ends does not depend on the grid.
     """
     grid, basis = search_grid()
     density = basis @ coefficients
@@ -31,42 +31,42 @@ def density_peaks(coefficients: Array) -> list[tuple[Array, float]]:
     R = _highest(ascend(grid[starts], coefficients, _FIRST_STEPS), coefficients, 2 * _PEAKS)
     R = _highest(ascend(R, coefficients, _LAST_STEPS), coefficients, _PEAKS)
     height = rotation_basis(R) @ coefficients
-    return [(R[i], float(np.exp(height[i] - height[0]))) for i in range(len(R)) if height[i] > height[0] - _MOST_NATS]
+    return [(R[i], float(np.exp(height[i] - height[0]))) for i in range(len(R)) if height[i] > height[0] - _MAX_NATS]
 
 
 @lru_cache(maxsize=1)
 def search_grid() -> tuple[Array, Array]:
-    """Rotations [_GRID, 3, 3] where the search for peaks starts, and their basis [_GRID, 165]: the same for all objects."""
+    """The grid of rotations [_GRID, 3, 3] that the ascent starts from, and their basis [_GRID, 165]; the same for all objects."""
     grid = rotation_grid(_GRID)
     return grid, rotation_basis(grid)
 
 
 def ascend(R: Array, coefficients: Array, steps: int = 40) -> Array:
-    """Climb the density from rotations [P, 3, 3]: Newton steps, bounded, so that the grid is forgotten."""
+    """Maxima [P, 3, 3] of the density reached from rotations [P, 3, 3] by at most ``steps`` bounded Newton steps."""
     slopes = derivatives(coefficients).T
     for _ in range(steps):
         found = rotation_basis(R) @ slopes
         gradient, curvature = found[:, :3], found[:, 3:].reshape(-1, 3, 3)
         size, axes = np.linalg.eigh(curvature)
-        # Along every axis move uphill; flat or upward-curved axes get a bounded gradient step.
+        # Uphill along each principal axis: |curvature| instead of curvature, bounded below, so that no step goes to a minimum.
         along = np.einsum("pij,pi->pj", axes, gradient)
         step = along / np.maximum(np.abs(size), 1e-3 * (1.0 + np.abs(size).max(axis=1, keepdims=True)))
         step = np.einsum("pij,pj->pi", axes, step)
         length = np.linalg.norm(step, axis=1, keepdims=True)
         R = exp_so3(step * np.minimum(1.0, 0.2 / np.maximum(length, 1e-12))) @ R
-        if length.max() < _STILL_RAD:
+        if length.max() < _CONVERGED_RAD:
             break
     return R
 
 
 def _highest(R: Array, coefficients: Array, count: int) -> Array:
-    """At most ``count`` of the rotations [P, 3, 3], highest density first, none twice."""
+    """At most ``count`` different ones of the rotations [P, 3, 3], highest density first."""
     R = R[np.argsort(-(rotation_basis(R) @ coefficients), kind="stable")]
     return R[well_apart(R, 0.5 * SAME_RAD, count)]
 
 
 def well_apart(R: Array, angle_rad: float, count: int) -> list[int]:
-    """The first ``count`` of the rotations [N, 3, 3] that are ``angle_rad`` or more from all those taken before them."""
+    """Rows of at most ``count`` of the rotations [N, 3, 3]: each is ``angle_rad`` or more from all that were taken before it."""
     flat = R.reshape(-1, 9)
     left = np.ones(len(flat), dtype=bool)
     taken: list[int] = []

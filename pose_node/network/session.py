@@ -1,4 +1,4 @@
-"""A network file -> its outputs: the only import of onnxruntime."""
+"""Runs a network file. The only import of onnxruntime."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from pose_node.objects.card import ObjectCard
 
 INPUTS = ("points", "normals", "viewpoint", "centres")
 OUTPUTS = ("objectness", "offsets", "frames", "coordinates", "spreads", "centre", "rotation")
-# CUDA's default is to round what matrix products take to ten bits (TF32), which is no longer the exported network.
+# CUDA rounds the factors of matrix products to ten bits by default (TF32), which changes the outputs.
 _OPTIONS = {"CUDAExecutionProvider": {"use_tf32": "0"}}
 _PROVIDERS = {
     "cpu": ("CPUExecutionProvider",),
@@ -28,7 +28,11 @@ _PROVIDERS = {
 
 
 def open_session(card: ObjectCard, config: InferConfig) -> ort.InferenceSession:
-    """ONNX Runtime's session for ``card.network``; raises ModelError in one sentence for whatever is wrong."""
+    """ONNX Runtime's session for ``card.network``.
+
+    Raises ModelError when the file is missing, has another hash or other inputs and outputs than expected, or does not load,
+    and when the provider is not available.
+    """
     if card.network is None:
         raise ModelError(f"{card.name}: the card names no network; train and export the object first.")
     path = card.folder / str(card.network["file"])
@@ -47,14 +51,14 @@ def open_session(card: ObjectCard, config: InferConfig) -> ort.InferenceSession:
     options.log_severity_level = 3
     wanted = providers(config)
     if wanted[0] != "CPUExecutionProvider" and hasattr(ort, "preload_dlls"):
-        ort.preload_dlls()  # CUDA's libraries where pip put them: the loader does not look there
+        ort.preload_dlls()  # finds CUDA's libraries where pip installs them
     try:
         session = ort.InferenceSession(
             content, options, providers=list(wanted), provider_options=[_OPTIONS.get(name, {}) for name in wanted]
         )
-    except Exception as error:  # onnxruntime raises its own kinds of Exception, all of which mean this
+    except Exception as error:  # onnxruntime's exceptions have no common base of their own
         raise ModelError(f"{path}: ONNX Runtime cannot load it ({str(error).splitlines()[0]}).") from error
-    # A provider whose libraries do not load is left out silently, although it is listed as available.
+    # ONNX Runtime falls back silently when a provider's libraries do not load.
     found = session.get_providers()[0]
     if found != wanted[0] and (config.require_gpu or config.provider != "auto"):
         raise ModelError(
@@ -65,7 +69,7 @@ def open_session(card: ObjectCard, config: InferConfig) -> ort.InferenceSession:
 
 
 def providers(config: InferConfig) -> Sequence[str]:
-    """The execution providers to ask for; raises ModelError when the GPU is required and not to be had."""
+    """The execution providers to ask for, best first. Raises ModelError when the one that is required is not available."""
     available = ort.get_available_providers()
     wanted = _PROVIDERS.get(config.provider)
     if wanted is None:
@@ -80,6 +84,7 @@ def providers(config: InferConfig) -> Sequence[str]:
 
 
 def _check_contract(session: ort.InferenceSession, name: str) -> None:
+    """Raises ModelError when the file ``name`` has other inputs or outputs than ``INPUTS`` and ``OUTPUTS``."""
     found_inputs = tuple(i.name for i in session.get_inputs())
     found_outputs = {o.name: o.shape for o in session.get_outputs()}
     if found_inputs != INPUTS or tuple(found_outputs) != OUTPUTS:
@@ -97,7 +102,7 @@ def run(session: ort.InferenceSession, prepared: Prepared, name: str) -> dict[st
     feeds = {key: np.asarray(value)[None] for key, value in zip(INPUTS, prepared.inputs())}
     try:
         outputs: list[Any] = session.run(list(OUTPUTS), feeds)
-    except Exception as error:  # onnxruntime raises its own kinds of Exception, all of which mean this
+    except Exception as error:  # onnxruntime's exceptions have no common base of their own
         provider = session.get_providers()[0]
         raise ModelError(f"{name}: {provider} failed while running ({error}).") from error
     return {key: value[0].astype(np.float64) for key, value in zip(OUTPUTS, outputs)}

@@ -1,10 +1,10 @@
-"""Unions of pieces by size: an object in two halves is put together, what is too large is not, whichever way it is turned."""
+"""Unions of pieces by size: an object in two halves is united, what is too large is refused, whichever way it is turned."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from pose_node.detection.size_match import candidates
+from pose_node.detection.size_match import size_matches
 from pose_node.geometry.se3 import apply, exp_so3, transform
 
 
@@ -15,7 +15,7 @@ def seen(block, pose):
 
 def found(block, points, pieces, gap_m=0.01):
     range_m = np.linalg.norm(points, axis=1)
-    return candidates(points, range_m, pieces, {"block": block.card}, np.full(len(points), gap_m))
+    return size_matches(points, range_m, pieces, {"block": block.card}, np.full(len(points), gap_m))
 
 
 def test_two_halves_are_one_object(block, pose):

@@ -1,11 +1,12 @@
-"""Pieces of surface: parted by hollow creases and gaps, whole over convex edges, whichever way the cloud is turned."""
+"""Surface pieces: divided at concave creases and gaps, whole over convex edges, whichever way the cloud is turned."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from pose_node.detection.surface_pieces import components, neighbourhood, pieces
+from pose_node.detection.neighbourhood import neighbourhood
+from pose_node.detection.surface_pieces import components, pieces
 from pose_node.geometry.se3 import apply, exp_so3, transform
 
 SIDE = 60
@@ -13,7 +14,7 @@ GAP_M = 0.012
 
 
 def bent(angle_deg: float, turn_m: float = 0.0):
-    """Points [N, 3] of a sheet 12 cm long, bent in the middle by an angle (positive: hollow to the viewer), and their pixels."""
+    """Points [N, 3] of a sheet 12 cm long, bent across by an angle (positive: concave to the viewer), and their pixels."""
     row, column = (a.ravel() for a in np.indices((SIDE, SIDE)))
     along = (column - SIDE / 2) * 0.002
     x = (row - SIDE / 2) * 0.002
@@ -28,20 +29,20 @@ def split(points, viewpoint=(0.0, 0.0, 0.0), pixels=None):
 
 @pytest.mark.parametrize("image", [True, False])
 @pytest.mark.parametrize(("angle_deg", "count"), [(90.0, 2), (-90.0, 1), (0.0, 1)])
-def test_hollow_creases_part_and_edges_do_not(angle_deg, count, image):
+def test_concave_creases_divide_and_convex_edges_do_not(angle_deg, count, image):
     points, pixels = bent(angle_deg)
     found = split(points, pixels=pixels if image else None)
     assert len(found) == count
     assert sum(map(len, found)) > 0.95 * len(points)
 
 
-def test_a_gap_parts():
+def test_a_gap_divides():
     points, pixels = bent(0.0)
     points[points[:, 1] > 0, 2] += 0.05
     assert len(split(points, pixels=pixels)) == 2
 
 
-def test_hollow_as_a_bowl_is_one_piece():
+def test_the_inside_of_a_bowl_is_one_piece():
     row, column = (a.ravel() for a in np.indices((SIDE, SIDE)))
     x, y = (row - SIDE / 2) * 0.002, (column - SIDE / 2) * 0.002
     points = np.stack([x, y, 0.6 + np.sqrt(0.09**2 - np.minimum(x * x + y * y, 0.08**2))], axis=1)
@@ -52,7 +53,7 @@ def test_normals_point_to_the_viewer_and_curvature_has_the_right_size():
     points, pixels = bent(0.0)
     around = neighbourhood(points, np.zeros(3), pixels)
     assert np.allclose(around.normals, [0.0, 0.0, -1.0], atol=1e-6)
-    assert around.hollow.max() < 1e-6
+    assert around.concavity.max() < 1e-6
 
 
 @pytest.mark.parametrize("image", [True, False])
@@ -74,10 +75,10 @@ def test_components_keep_to_their_members():
     assert len(np.unique(label[member])) == 2
 
 
-def test_the_foot_of_a_piece_lies_next_to_its_support():
+def test_points_of_a_piece_next_to_its_support_are_marked():
     points, pixels = bent(90.0)
     support = points[:, 1] < -0.012
     around = neighbourhood(points, np.zeros(3), pixels)
-    _, foot = pieces(around, support, np.full(len(points), GAP_M))
-    assert foot.any() and not foot[support].any()
-    assert np.abs(points[foot, 1]).max() < 0.03
+    _, at_support = pieces(around, support, np.full(len(points), GAP_M))
+    assert at_support.any() and not at_support[support].any()
+    assert np.abs(points[at_support, 1]).max() < 0.03

@@ -1,4 +1,4 @@
-"""Segments: masks as given but for what bled in, boxes searched, and clusters that stand on a plane."""
+"""Segments: masks without background, clusters in boxes, and clusters on a plane."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from pose_node.config import SegmentConfig
-from pose_node.detection.segment import segments
+from pose_node.detection.segmentation import segments
 from pose_node.geometry.se3 import apply, exp_so3, transform
 from pose_node.measurement.cloud import Cloud
 from pose_node.pose.error_model import noise_sigma
@@ -58,7 +58,7 @@ def test_a_mask_is_a_segment(block, cards, pose):
     assert np.array_equal(segment.indices, np.flatnonzero(mask.ravel()[cloud.source_index]))
 
 
-def test_what_bled_into_a_mask_is_dropped(block, cards, pose):
+def test_background_in_a_mask_is_dropped(block, cards, pose):
     cloud, mask = block.see(pose)
     wide = np.zeros_like(mask)
     rows, columns = np.nonzero(mask)
@@ -71,8 +71,8 @@ def test_parts_that_an_occluder_cut_off_stay(block, cards, pose):
     cloud, mask = block.see(pose)
     _, columns = np.nonzero(mask)
     cut = mask.copy()
-    middle = int(np.median(columns))
-    cut[:, middle - 4 : middle + 5] = False
+    centre = int(np.median(columns))
+    cut[:, centre - 4 : centre + 5] = False
     (segment,), _ = segments(cloud, {"block": [cut]}, cards, CONFIG)
     assert share(cloud, segment, cut) > 0.99
 
@@ -125,21 +125,21 @@ def test_a_smooth_thing_larger_than_the_object_is_not_it(block, cards):
     assert all(share(cloud, s, masks[0]) < 0.5 for s in segments(cloud, None, cards, CONFIG)[0])
 
 
-def test_things_that_touch_are_told_apart_at_the_crease(block, cards):
+def test_things_that_touch_are_divided_at_the_crease(block, cards):
     depth, masks = table_scene([(-0.045, 0.09, 0.14, 0.12), (0.045, 0.09, 0.07, 0.1)])
     cloud = Cloud.from_depth(depth, K)
     found, _ = segments(cloud, None, cards, CONFIG)
     assert max(share(cloud, s, masks[1] & ~masks[0]) for s in found) > 0.75
 
 
-def test_the_foot_of_a_thing_stays_with_it(cards):
+def test_points_next_to_the_support_stay_with_the_object(cards):
     depth, masks = table_scene([(0.0, 0.1, 0.07, 0.12)])
     cloud = Cloud.from_depth(depth, K)
     found, _ = segments(cloud, None, cards, CONFIG)
     assert max(share(cloud, s, masks[0]) for s in found) > 0.9
 
 
-def test_segments_without_a_mask_know_whose_size_they_have(block, cards):
+def test_clusters_name_the_objects_whose_size_they_have(block, cards):
     depth, _ = table_scene([(0.0, 0.1, 0.07, 0.12)])
     tiny = replace(
         block.card, name="tiny", surface=replace(block.card.surface, points_m=0.2 * block.card.surface.points_m)
@@ -160,7 +160,7 @@ def test_nothing_but_a_plane(cards):
     ("finer", "noise"), [(0.5, 1.0), (1.0, 1.0), (3.0, 1.0), (5.0, 0.0), (5.0, 0.1), (5.0, 1.0)], ids=str
 )
 @pytest.mark.parametrize("around_m", [0.0, 0.02, 0.1], ids=["alone", "with a rim", "with the wall"])
-def test_a_bare_cloud_may_be_as_dense_as_it_likes(block, cards, pose, finer, noise, around_m):
+def test_a_bare_cloud_of_any_density_is_segmented(block, cards, pose, finer, noise, around_m):
     farther = transform(pose[:3, :3], np.array([0.02, -0.01, 1.1]))
     cloud, mask = block.see(farther, 1.5, finer=finer)
     sigma_m = noise * noise_sigma(1.1)
@@ -176,7 +176,7 @@ def test_a_bare_cloud_may_be_as_dense_as_it_likes(block, cards, pose, finer, noi
     assert max(shares) > 0.9
 
 
-def test_a_dense_cluster_is_tried_whole_though_specks_lie_about(block, cards, pose):
+def test_a_cropped_cloud_is_tried_whole_without_specks(block, cards, pose):
     cloud, mask = block.see(pose, finer=3.0)
     points = cloud.points_m[mask.ravel()]
     flying = points[::200] * np.random.default_rng(0).uniform(1.1, 1.6, (len(points[::200]), 1))
@@ -197,7 +197,7 @@ def test_too_far_and_too_near_is_ignored(cards):
     assert segments(Cloud.from_points(face * [1, 1, 0.02]), None, cards, replace(CONFIG, near_m=0.2))[0] == []
 
 
-def test_only_the_likeliest_pairs(cards):
+def test_only_the_best_pairs_are_kept(cards):
     depth, _ = table_scene([(-0.15, 0.08, 0.07, 0.12), (0.0, 0.08, 0.07, 0.1), (0.15, 0.08, 0.08, 0.1)])
     cloud = Cloud.from_depth(depth, K)
     every, few = (segments(cloud, None, cards, replace(CONFIG, max_pairs=n))[0] for n in (40, 2))
@@ -217,7 +217,7 @@ def test_a_box_is_searched_for_the_object(cards):
     assert all(inside[s.indices].mean() > 0.6 for s in found)  # the other block is not looked at
 
 
-def test_a_box_in_which_nothing_is_parted_is_the_segment(cards):
+def test_a_box_without_clusters_is_the_segment(cards):
     depth, _ = table_scene([])
     cloud = Cloud.from_depth(depth, K)
     box = np.zeros(SHAPE, bool)

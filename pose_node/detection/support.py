@@ -1,0 +1,82 @@
+"""The surfaces that objects stand on: planes that are wider than any object."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pose_node.arrays import Array
+from pose_node.config import SegmentConfig
+from pose_node.detection.neighbourhood import MIN_POINTS, Neighbourhood
+from pose_node.detection.surface_pieces import components
+from pose_node.detection.tolerances import plane_distance
+from pose_node.measurement.sampling import even_subset
+from pose_node.objects.card import ObjectCard
+
+_MAX_PLANES = 3
+_SUBSET = 1500  # points that a plane is fitted to
+_TRIALS = 256
+_MIN_COSINE = 0.8  # between the plane's normal and that of a point on the plane
+_SMOOTH_GAP = 0.5  # gaps that divide a support, in gaps that divide objects: a support is smooth
+_MIN_RADIUS_REL = 0.6  # of the largest object's diameter: a plane's connected piece of this radius is a support
+
+
+def supports(
+    around: Neighbourhood, viewpoint_m: Array, cards: Mapping[str, ObjectCard], config: SegmentConfig, gap_m: Array
+) -> NDArray[np.bool_]:
+    """Which points [N] belong to a support: a connected piece of a plane that is wider than any object.
+
+    All points near a plane would be too many: the lower edge of whatever stands on it, the bottom of a bowl.
+    gap_m: [N] see ``tolerances.gap``.
+    """
+    support = np.zeros(len(around.points_m), dtype=bool)
+    widest = max(card.diameter_m for card in cards.values())
+    for _ in range(_MAX_PLANES if config.remove_plane else 0):
+        left = np.flatnonzero(~support)
+        if len(left) < MIN_POINTS:
+            break
+        plane = _largest_plane(around.points_m[left], viewpoint_m, config)
+        # Distance and tilt together: the lower edge of a wall is near the table's plane, the top of a box is parallel to it.
+        off = (around.points_m @ plane[:3] + plane[3]) / _limit(around.points_m, viewpoint_m, config)
+        tilt = (1.0 - np.abs(around.normals @ plane[:3])) / (1.0 - _MIN_COSINE)
+        on = ~support & (off * off + tilt * tilt < 1.0)
+        if on.sum() < config.plane_min_share * len(support):
+            break
+        label = components(around, on, _SMOOTH_GAP * gap_m)
+        for piece in np.flatnonzero(np.bincount(label[on]) >= MIN_POINTS):
+            flat = label == piece
+            points = around.points_m[flat]
+            radius_m = np.percentile(np.linalg.norm(points - points.mean(axis=0), axis=1), 90)
+            if radius_m >= _MIN_RADIUS_REL * widest:
+                support |= flat
+    return support
+
+
+def _largest_plane(points: Array, viewpoint_m: Array, config: SegmentConfig) -> Array:
+    """The plane [4] (unit normal, offset) near most of the points [N, 3]: RANSAC (Fischler, Bolles 1981), then least squares."""
+    subset = even_subset(points, _SUBSET)
+    rng = np.random.default_rng(0)  # draws ranks in an invariant order, so that a motion of the points changes nothing
+    triple = subset[rng.integers(0, len(subset), (_TRIALS, 3))]
+    normal = np.cross(triple[:, 1] - triple[:, 0], triple[:, 2] - triple[:, 0])
+    normal /= np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-12)
+    offset = -np.einsum("ti,ti->t", normal, triple[:, 0])
+    limit = _limit(subset, viewpoint_m, config)
+    inliers = np.abs(subset @ normal.T + offset) < limit[:, None]
+    best = int(inliers.sum(axis=0).argmax())
+    plane = np.append(normal[best], offset[best])
+    for _ in range(3):
+        on = subset[np.abs(subset @ plane[:3] + plane[3]) < limit]
+        if len(on) < 3:
+            break
+        centroid = on.mean(axis=0)
+        normal = np.linalg.eigh((on - centroid).T @ (on - centroid))[1][:, 0]
+        plane = np.append(normal, -normal @ centroid)
+    return plane
+
+
+def _limit(points: Array, viewpoint_m: Array, config: SegmentConfig) -> Array:
+    """Distance [N] in metres from a plane within which points [N, 3] are on it."""
+    range2 = np.einsum("ni,ni->n", points - viewpoint_m, points - viewpoint_m)
+    return plane_distance(range2, config)
