@@ -24,7 +24,7 @@ from pose_node.timing import timed
 from pose_node.tracking.stream import Stream
 from pose_node.types import Hypothesis, Masks, Rejected, Result, Step
 
-_NOTHING_REQUESTED = Result((), (Rejected("not_wanted", "no mask matches the requested objects."),))
+_NOTHING_REQUESTED = Rejected("not_wanted", "no mask matches the requested objects.")
 
 
 class Pipeline:
@@ -75,10 +75,10 @@ class Pipeline:
         Raises InputError for invalid masks, boxes, hypotheses or object names.
         """
         request = checked_request(cloud, masks, boxes, expected, objects, self.cards)
-        return self._find(request) if request.cards else _NOTHING_REQUESTED
+        return self._find(request) if request.cards else Result((), (_NOTHING_REQUESTED,))
 
     def _find(self, request: Request) -> Result:
-        """The chain itself."""
+        """The chain: where each object may be, which poses it may have there, and which of them the measurement supports."""
         clock: dict[str, float] = {}
         scene = Scene(request.cloud, request.cards)
         networks = {name: self.networks[name] for name in request.cards}
