@@ -114,20 +114,19 @@ def readme(card: ObjectCard, mesh: Mesh, similarity: Similarity, source: str, un
         ("diameter", f"{1000 * card.diameter_m:.1f} mm"),
         ("size along x, y, z", f"{millimetres(high - low)} mm"),
         ("centre in the object frame", f"({', '.join(f'{1000 * v:.1f}' for v in card.centre_m)}) mm"),
-        (
-            "mesh",
-            f"{source}, {len(mesh.faces)} faces, read as {units or 'the file states, else m'}; the object frame is the mesh's own",
-        ),
+        ("mesh file", source),
+        ("unit of the mesh file", units or "as the file states, else m"),
+        ("faces", str(len(mesh.faces))),
         ("symmetry", "; ".join(symmetry_words(similarity)) or "none"),
         ("may be confused with", "; ".join(confusion_words(similarity)) or "nothing found"),
         ("BOP id", "none" if card.bop_id is None else str(card.bop_id)),
-        ("network", "see card.yaml: how it was trained and what it scored, once it is"),
+        ("network", "see `training` in card.yaml"),
     ]
     table = "\n".join(f"| {key} | {value} |" for key, value in rows)
     return (
         f"# {card.name}\n\n![{card.name} with its frame]({PICTURE_FILE})\n\n| fact | value |\n|---|---|\n{table}\n\n"
-        "Look at the picture first: a wrong origin, axis or unit shows there. All facts that the chain uses are in\n"
-        "[card.yaml](card.yaml); this page is written once, by `pose_node add-object`.\n"
+        "Check the picture for a wrong origin, axis or unit. The object frame is the mesh's own.\n"
+        "All facts that the pipeline uses are in [card.yaml](card.yaml). `pose_node add-object` wrote this page once.\n"
     )
 
 
