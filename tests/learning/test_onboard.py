@@ -269,7 +269,11 @@ def test_a_new_folder_is_whole(added):
     assert card.surface.points_m.shape == (8192, 3) and card.surface.visible.shape == (642, 2048)
     assert len(card.symmetry.discrete) == 2
     readme = (card.folder / "README.md").read_text()
-    assert "180 deg about (0.00, 0.00, 1.00)" in readme and "part.stl" in readme and "| unit of the mesh file | mm |" in readme
+    assert (
+        "180 deg about (0.00, 0.00, 1.00)" in readme
+        and "part.stl" in readme
+        and "| unit of the mesh file | mm |" in readme
+    )
 
 
 def test_the_picture_shows_the_frame(added):
