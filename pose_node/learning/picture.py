@@ -9,6 +9,7 @@ import numpy as np
 
 from pose_node.arrays import Array
 from pose_node.learning.mesh import Mesh
+from pose_node.learning.render import raycasting_scene
 from pose_node.learning.similarity import Similarity, describe, fold_axes, symmetry_words
 from pose_node.objects.card import ObjectCard
 
@@ -83,10 +84,7 @@ def _draw_side(axes: Any, mesh: Mesh, card: ObjectCard, similarity: Similarity, 
 
 def _shade(mesh: Mesh, project: Array, forward: Array, extent: tuple[float, ...]) -> Array:
     """Grey values [H, W] of parallel rays through the picture; white where there is nothing."""
-    import open3d as o3d
-
-    scene = o3d.t.geometry.RaycastingScene(nthreads=1)
-    scene.add_triangles(mesh.vertices_m.astype(np.float32), mesh.faces.astype(np.uint32))
+    scene = raycasting_scene(mesh.vertices_m, mesh.faces)
     u, v = np.meshgrid(np.linspace(extent[0], extent[1], _PIXELS), np.linspace(extent[3], extent[2], _PIXELS))
     behind = (mesh.vertices_m @ forward).min() - mesh.diameter_m
     start = u[..., None] * project[0] + v[..., None] * project[1] + behind * forward

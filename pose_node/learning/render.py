@@ -43,6 +43,13 @@ class Window:
         return Window(u0, v0, max(u1 - u0, 0), max(v1 - v0, 0))
 
 
+def raycasting_scene(vertices_m: Array, faces: NDArray) -> o3d.t.geometry.RaycastingScene:
+    """A mesh (vertices [V, 3], faces [F, 3]) to cast rays against, or to measure distances from, on one thread."""
+    scene = o3d.t.geometry.RaycastingScene(nthreads=1)
+    scene.add_triangles(np.asarray(vertices_m, np.float32), np.asarray(faces, np.uint32))
+    return scene
+
+
 class Renderer:
     """One mesh, ready to be cast at any pose and scale.
 
@@ -60,8 +67,7 @@ class Renderer:
         low, high = self.vertices_m.min(axis=0), self.vertices_m.max(axis=0)
         self.centre_m = (low + high) / 2
         self.radius_m = float(np.linalg.norm(self.vertices_m - self.centre_m, axis=1).max())
-        self._scene = o3d.t.geometry.RaycastingScene(nthreads=1)
-        self._scene.add_triangles(o3d.core.Tensor(self.vertices_m.astype(np.float32)), o3d.core.Tensor(self.faces))
+        self._scene = raycasting_scene(self.vertices_m, self.faces)
 
     def __reduce__(self):
         # The tree cannot be pickled; a worker process builds its own.

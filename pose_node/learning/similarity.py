@@ -21,6 +21,7 @@ from pose_node.geometry.se3 import angle, apply, exp_so3, invert, log_so3, trans
 from pose_node.geometry.symmetry import Axis, Symmetry, nearest_symmetric, rotation_grid, turn
 from pose_node.geometry.symmetry_group import generate, members
 from pose_node.learning.mesh import Mesh
+from pose_node.learning.render import raycasting_scene
 from pose_node.objects.card import Surface
 
 STRICT_REL = 0.02  # a symmetry moves 98 % of the surface by less than this share of the diameter
@@ -92,8 +93,6 @@ class Probe:
     """A surface that can be asked how far a motion moves it off itself."""
 
     def __init__(self, mesh: Mesh, surface: Surface) -> None:
-        import open3d as o3d
-
         self.diameter_m = mesh.diameter_m
         relative = max(STRICT_REL * mesh.diameter_m, min(STRICT_MM / 1000.0, 0.025 * mesh.diameter_m))
         self.tolerance_m = min(relative, SEEN_M)
@@ -105,8 +104,7 @@ class Probe:
         self._weight = _NORMAL_WEIGHT_REL * mesh.diameter_m
         self._fine = cKDTree(np.hstack([self.points, self._weight * self.normals]))
         self._coarse = cKDTree(np.hstack([self.points, self._weight * self.normals])[:2048])
-        self._scene = o3d.t.geometry.RaycastingScene(nthreads=1)
-        self._scene.add_triangles(mesh.vertices_m.astype(np.float32), mesh.faces.astype(np.uint32))
+        self._scene = raycasting_scene(mesh.vertices_m, mesh.faces)
         a, b, c = self._corners = mesh.vertices_m[mesh.faces].transpose(1, 0, 2)
         self._area_m2 = 0.5 * float(np.linalg.norm(np.cross(b - a, c - a), axis=1).sum())
 

@@ -1,15 +1,17 @@
-"""Mesh -> surface samples that a camera can see, with outward normals, in farthest-point order, and from where each is seen."""
+"""Mesh -> samples of its visible surface, with outward normals, in farthest-point order, and the directions that see each."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import numpy as np
+import trimesh
 from scipy.spatial import cKDTree
 
 from pose_node.arrays import Array
 from pose_node.errors import MeshError
 from pose_node.learning.mesh import Mesh
+from pose_node.learning.render import raycasting_scene
 from pose_node.objects.card import Surface
 
 CANDIDATES = 40_000
@@ -18,9 +20,9 @@ VISIBLE_SAMPLES = 2048
 VIEW_SUBDIVISIONS = 3  # 642 directions
 VIEW_DISTANCE_REL = 5.0
 _LIFT_REL = 2e-4  # rays start this far off the surface, in diameters
-_SEARCH_SUBDIVISIONS = 2  # 162 directions tell what can be seen at all
-_MIN_VIEWS = 2  # of 162: less is a crack in the mesh, not a surface that a camera meets
-_NORMAL_WEIGHT_REL = 0.05  # keeps the two sides of a thin wall apart when samples are spread
+_SEARCH_SUBDIVISIONS = 2  # 162 directions decide what is visible at all
+_MIN_VIEWS = 2  # of 162: a sample seen from fewer directions is seen through a crack in the mesh
+_NORMAL_WEIGHT_REL = 0.05  # separates the two sides of a thin wall when samples are spread
 
 
 def sample_surface(
@@ -30,10 +32,10 @@ def sample_surface(
     samples: int = SAMPLES,
     subdivisions: int = VIEW_SUBDIVISIONS,
 ) -> Surface:
-    """Samples of what can be seen from outside: 8192 of them, the first 2048 with their visibility from 642 directions.
+    """Samples of the surface visible from outside: 8192, the first 2048 with their visibility from 642 directions.
 
-    Which side of a triangle is outside is decided by looking, not by the mesh's winding; a sheet seen from both sides
-    gets samples on both. Interior surface is left out. Raises MeshError when nothing can be seen.
+    Visibility, not the mesh's winding, decides which side of a triangle is outside; a sheet visible from both sides gets
+    samples on both. Interior surface has none. Raises MeshError when nothing is visible.
     """
     points, normals = _area_samples(mesh, candidates, np.random.default_rng(seed))
     centre = 0.5 * (mesh.vertices_m.min(axis=0) + mesh.vertices_m.max(axis=0))
@@ -41,18 +43,18 @@ def sample_surface(
     distance_m = VIEW_DISTANCE_REL * mesh.diameter_m
     searched = centre + distance_m * icosphere(_SEARCH_SUBDIVISIONS)
     few = slice(None, None, 16)
-    if _seen_often(mesh, points[few], -normals[few], searched).any():  # a sheet, or triangles wound either way
+    if _seen_often(mesh, points[few], -normals[few], searched).any():  # a sheet, or inconsistent winding
         points, normals = np.concatenate([points, points]), np.concatenate([normals, -normals])
     seen = _seen_often(mesh, points, normals, searched)
     if seen.sum() < 100:
-        raise MeshError("mesh: hardly any of its surface can be seen from outside, expected an object.")
+        raise MeshError("mesh: hardly any of its surface is visible from outside, expected an object.")
     points, normals = points[seen], normals[seen]
     order = farthest_point_order(
         np.concatenate([points, _NORMAL_WEIGHT_REL * mesh.diameter_m * normals], axis=1), min(samples, len(points))
     )
-    # what is stored is float32: the visibility must be that of the stored points
+    # The samples are stored as float32; their visibility must be that of the stored values.
     points, normals = points[order].astype(np.float32).astype(float), normals[order].astype(np.float32).astype(float)
-    scene = _scene(mesh)
+    scene = raycasting_scene(mesh.vertices_m, mesh.faces)
     first = slice(0, VISIBLE_SAMPLES)
     lift = _LIFT_REL * mesh.diameter_m
     visible = np.stack(
@@ -63,24 +65,22 @@ def sample_surface(
 
 def icosphere(subdivisions: int) -> Array:
     """Directions [10 * 4**n + 2, 3] spread evenly over the sphere."""
-    import trimesh
-
     return np.asarray(trimesh.creation.icosphere(subdivisions=subdivisions).vertices, dtype=np.float64)
 
 
 def farthest_point_order(features: Array, count: int) -> Any:
     """Indices [count]: each next row of ``features`` [N, F] is the one farthest from those before it.
 
-    Starts at the row farthest from the mean; ties go to the lowest index.
+    It starts with the row farthest from the mean; ties go to the lowest index.
     """
     features = np.ascontiguousarray(features, dtype=np.float32)
     tree = cKDTree(features)
-    nearest = np.full(len(features), np.inf, dtype=np.float32)  # squared distance to what is taken
+    nearest = np.full(len(features), np.inf, dtype=np.float32)  # squared distance to the rows taken so far
     order = np.empty(count, dtype=np.intp)
     order[0] = np.argmax(np.sum((features - features.mean(axis=0)) ** 2, axis=1))
     for i in range(1, count):
         new = features[order[i - 1]]
-        # once samples are dense, a new one changes only rows nearer to it than the farthest row is to any
+        # Only rows nearer to the new one than the farthest row is to any can change.
         near = slice(None) if i < 256 else tree.query_ball_point(new, 1.001 * float(np.sqrt(nearest[order[i - 1]])))
         gap = features[near] - new
         nearest[near] = np.minimum(nearest[near], np.einsum("ij,ij->i", gap, gap))
@@ -89,7 +89,10 @@ def farthest_point_order(features: Array, count: int) -> Any:
 
 
 def _area_samples(mesh: Mesh, count: int, rng: np.random.Generator) -> tuple[Array, Array]:
-    """Points [count, 3] spread by area, stratified over the triangles, with the triangles' normals."""
+    """Points [count, 3] spread evenly by area, with the triangles' normals [count, 3].
+
+    Stratified over the triangles, so steadier than trimesh's independent draws.
+    """
     corners = mesh.vertices_m[mesh.faces]
     normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
     double_area = np.linalg.norm(normals, axis=1)
@@ -101,16 +104,8 @@ def _area_samples(mesh: Mesh, count: int, rng: np.random.Generator) -> tuple[Arr
     return a + u[:, None] * (b - a) + v[:, None] * (c - a), normals[face] / double_area[face, None]
 
 
-def _scene(mesh: Mesh) -> Any:
-    import open3d as o3d
-
-    scene = o3d.t.geometry.RaycastingScene(nthreads=1)
-    scene.add_triangles(mesh.vertices_m.astype(np.float32), mesh.faces.astype(np.uint32))
-    return scene
-
-
 def _visible(scene: Any, points: Array, normals: Array, viewpoint: Array, lift: float) -> Any:
-    """Which points [N] face ``viewpoint`` with nothing in between."""
+    """Which points [N] face ``viewpoint`` and are not occluded."""
     ray = viewpoint - points
     facing = np.einsum("ij,ij->i", ray, normals) > 0
     start = points[facing] + lift * normals[facing]
@@ -123,11 +118,11 @@ def _visible(scene: Any, points: Array, normals: Array, viewpoint: Array, lift: 
 
 
 def _seen_often(mesh: Mesh, points: Array, normals: Array, viewpoints: Array) -> Any:
-    """Which points [N] are seen from ``_MIN_VIEWS`` viewpoints or more; those that are need no further looks."""
-    scene = _scene(mesh)
+    """Which points [N] are visible from ``_MIN_VIEWS`` viewpoints or more; those are not tested any further."""
+    scene = raycasting_scene(mesh.vertices_m, mesh.faces)
     lift = _LIFT_REL * mesh.diameter_m
     count = np.zeros(len(points), dtype=int)
     for viewpoint in viewpoints[np.random.default_rng(0).permutation(len(viewpoints))]:
-        open_ = np.flatnonzero(count < _MIN_VIEWS)
-        count[open_] += _visible(scene, points[open_], normals[open_], viewpoint, lift)
+        undecided = np.flatnonzero(count < _MIN_VIEWS)
+        count[undecided] += _visible(scene, points[undecided], normals[undecided], viewpoint, lift)
     return count >= _MIN_VIEWS

@@ -1,4 +1,4 @@
-"""Mesh files in every format and with every fault."""
+"""Mesh files: every format, every kind of unusable file."""
 
 from __future__ import annotations
 
@@ -109,14 +109,14 @@ def test_every_unit(tmp_path, units, scale):
 @pytest.mark.parametrize(
     ("unit", "scale"), [("inch", 1 / 0.0254), ("centimeter", 100), ("meter", 1), ("millimeter", 1000), (None, 1000)]
 )
-def test_the_unit_that_a_file_states_is_read(tmp_path, unit, scale):
+def test_the_unit_stated_in_the_file_is_used(tmp_path, unit, scale):
     write_3mf(tmp_path / "box.3mf", box(scale), unit)
     mesh = load_mesh(tmp_path / "box.3mf")
     np.testing.assert_allclose(np.ptp(mesh.vertices_m, axis=0), BOX_M, rtol=1e-6)
     assert "as the file states (diameter 130 mm)" in mesh.notes[0]
 
 
-def test_units_against_the_file_are_taken_and_said(tmp_path):
+def test_given_units_override_those_of_the_file_with_a_note(tmp_path):
     write_3mf(tmp_path / "box.3mf", box(100), "inch")
     mesh = load_mesh(tmp_path / "box.3mf", "cm")
     assert mesh.diameter_m == pytest.approx(0.13)
@@ -125,7 +125,7 @@ def test_units_against_the_file_are_taken_and_said(tmp_path):
     )
 
 
-def test_the_unit_of_a_file_may_be_impossible(tmp_path):
+def test_an_implausible_unit_in_the_file_is_refused(tmp_path):
     box(1000).export(tmp_path / "box.glb")  # millimetres, in a format of metres
     with pytest.raises(MeshError, match=r"130 m in the file's own unit, m, expected .* \(130 mm, "):
         load_mesh(tmp_path / "box.glb")
@@ -159,21 +159,21 @@ def triangle(*place):
         (trimesh.util.concatenate([triangle(0, 0, 400), triangle(0, 0, -500)]), "2 of 3 bodies"),
     ],
 )
-def test_geometry_far_from_the_part_is_left_out_and_said(tmp_path, stray, words):
+def test_stray_bodies_are_removed_with_a_note(tmp_path, stray, words):
     with_bodies(stray).export(tmp_path / "part.stl")
     mesh = load_mesh(tmp_path / "part.stl", "mm")
     assert mesh.diameter_m == pytest.approx(0.13)
     (note,) = mesh.notes
-    assert note.startswith("stray geometry: ") and words in note and note.endswith("m from the rest, left out")
+    assert note.startswith("stray geometry: ") and words in note and note.endswith("m from the rest, removed")
 
 
-def test_where_the_stray_geometry_is(tmp_path):
+def test_the_note_says_where_the_stray_body_is(tmp_path):
     with_bodies(triangle(1500, 0, 0)).export(tmp_path / "part.stl")
     (note,) = load_mesh(tmp_path / "part.stl", "mm").notes
     assert "around (1.5, 0.002, 0) m, 1.44 m from the rest" in note
 
 
-def test_parts_of_several_bodies_are_whole(tmp_path):
+def test_parts_of_several_bodies_are_kept(tmp_path):
     feet = [trimesh.creation.box((3, 3, 3)).apply_translation((x, 0, -40)) for x in (-50, 50)]
     with_bodies(*feet).export(tmp_path / "part.stl")
     mesh = load_mesh(tmp_path / "part.stl", "mm")
@@ -183,7 +183,7 @@ def test_parts_of_several_bodies_are_whole(tmp_path):
     assert len(pair.faces) == 24 and "far geometry: 1 of 2 bodies" in pair.notes[0] and "kept" in pair.notes[0]
 
 
-def test_a_scene_is_merged_where_its_parts_stand(tmp_path):
+def test_the_parts_of_a_scene_are_merged_at_their_positions(tmp_path):
     scene = trimesh.Scene()
     scene.add_geometry(box())
     scene.add_geometry(box(), transform=trimesh.transformations.translation_matrix((0, 0, 0.5)))
@@ -193,7 +193,7 @@ def test_a_scene_is_merged_where_its_parts_stand(tmp_path):
     assert np.ptp(mesh.vertices_m[:, 2]) == pytest.approx(0.53)
 
 
-def test_quads_are_cut_into_triangles(tmp_path):
+def test_quads_are_triangulated(tmp_path):
     corners = [(x, y, z) for x in (0, 0.1) for y in (0, 0.1) for z in (0, 0.1)]
     sides = [(0, 1, 3, 2), (4, 6, 7, 5), (0, 4, 5, 1), (2, 3, 7, 6), (0, 2, 6, 4), (1, 5, 7, 3)]
     lines = [f"v {x} {y} {z}" for x, y, z in corners] + ["f " + " ".join(str(i + 1) for i in side) for side in sides]
@@ -201,14 +201,13 @@ def test_quads_are_cut_into_triangles(tmp_path):
     assert len(load_mesh(tmp_path / "cube.obj", "m").faces) == 12
 
 
-def test_degenerate_triangles_and_loose_vertices_are_dropped():
-    import pose_node.learning.mesh as module
-
+def test_degenerate_triangles_and_unused_vertices_are_removed(tmp_path):
     good = box()
     vertices = np.vstack([good.vertices, [[9.0, 9.0, 9.0]]])
     faces = np.vstack([good.faces, [[0, 0, 1]], [[2, 2, 2]]])
-    kept_vertices, kept_faces = module._without_degenerate(vertices, faces)
-    assert len(kept_faces) == 12 and len(kept_vertices) == 8
+    trimesh.Trimesh(vertices, faces, process=False).export(tmp_path / "box.ply")
+    mesh = load_mesh(tmp_path / "box.ply", "m")
+    assert len(mesh.faces) == 12 and len(mesh.vertices_m) == 8
 
 
 def ply(vertices, faces, kind="float"):
@@ -243,8 +242,12 @@ TRIANGLE = [(0, 0, 0), (0.1, 0, 0), (0, 0.1, 0)]
             ply([(0, 0, 0), ("nan", 0, 0), (0, 0.1, 0)], [(0, 1, 2)]).encode(),
             "1 vertices that are not finite",
         ),
-        ("line.ply", ply([(0, 0, 0), (0.1, 0, 0), (0.2, 0, 0)], [(0, 1, 2)]).encode(), "no area"),
-        ("point.ply", ply([(0, 0, 0)] * 3, [(0, 1, 2)]).encode(), "no area"),
+        (
+            "line.ply",
+            ply([(0, 0, 0), (0.1, 0, 0), (0.2, 0, 0)], [(0, 1, 2)]).encode(),
+            "none of its triangles has an area",
+        ),
+        ("point.ply", ply([(0, 0, 0)] * 3, [(0, 1, 2)]).encode(), "none of its triangles has an area"),
         ("beyond.ply", ply(TRIANGLE, [(0, 1, 7)]).encode(), ""),
         ("empty.obj", b"# nothing\n", ""),
     ],
@@ -260,7 +263,7 @@ def test_unusable_files_are_refused(tmp_path, name, content, words):
     assert str(path) in message and words in message and "\n" not in message
 
 
-def test_large_meshes_are_simplified_and_said_so(tmp_path):
+def test_large_meshes_are_simplified_with_a_note(tmp_path):
     trimesh.creation.icosphere(subdivisions=5, radius=0.05).export(tmp_path / "ball.ply")
     mesh = load_mesh(tmp_path / "ball.ply", "m")
     assert len(mesh.faces) <= MAX_FACES
@@ -268,7 +271,7 @@ def test_large_meshes_are_simplified_and_said_so(tmp_path):
     assert "20480 simplified" in mesh.notes[0]
 
 
-def test_what_is_saved_is_loaded(tmp_path):
+def test_a_saved_mesh_is_loaded_unchanged(tmp_path):
     good = box()
     mesh = Mesh(np.asarray(good.vertices), np.asarray(good.faces), 0.13)
     save_mesh(tmp_path / "out.ply", mesh)
