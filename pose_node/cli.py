@@ -390,7 +390,8 @@ def _draw(path: Path, depth_m: Array, K: Array, cards: Mapping[str, Any], result
 
 
 def _add_object(options: argparse.Namespace) -> int:
-    from pose_node.learning.onboard import PICTURE_FILE, add_object, confusion_words, symmetry_words
+    from pose_node.learning.onboard import PICTURE_FILE, add_object
+    from pose_node.learning.similarity_text import confusion_texts, symmetry_texts
 
     done = add_object(
         options.mesh, options.name, options.models, options.units, options.bop_id, options.symmetry, options.force
@@ -399,8 +400,8 @@ def _add_object(options: argparse.Namespace) -> int:
     for note in done.notes:
         print(f"note: {note}")
     print(f"{card.folder}: diameter {1000 * card.diameter_m:.1f} mm")
-    print(f"  symmetry: {'; '.join(symmetry_words(similarity)) or 'none'}")
-    print(f"  may be confused with: {'; '.join(confusion_words(similarity)) or 'nothing found'}")
+    print(f"  symmetry: {'; '.join(symmetry_texts(similarity)) or 'none'}")
+    print(f"  may be confused with: {'; '.join(confusion_texts(similarity)) or 'nothing found'}")
     print(f"  look at {card.folder / PICTURE_FILE}, then: pose_node train {card.folder}")
     return DONE
 

@@ -344,11 +344,13 @@ def test_objects_are_added_as_told(monkeypatch, capsys, block):
     calls = []
     onboard = types.ModuleType("onboard")
     onboard.PICTURE_FILE = "onboarding.png"
-    onboard.symmetry_words, onboard.confusion_words = lambda _: ["a half-turn"], lambda _: []
+    text = types.ModuleType("similarity_text")
+    text.symmetry_texts, text.confusion_texts = lambda _: ["a half-turn"], lambda _: []
     onboard.add_object = lambda *words: (
         calls.append(words) or types.SimpleNamespace(card=block.card, similarity=None, notes=("units: none given",))
     )
     monkeypatch.setitem(sys.modules, "pose_node.learning.onboard", onboard)
+    monkeypatch.setitem(sys.modules, "pose_node.learning.similarity_text", text)
     assert cli.main(["add-object", "part.stl", "--name", "part", "--units", "mm", "--bop-id", "4"]) == 0
     (call,) = calls
     assert [str(w) for w in call] == ["part.stl", "part", "models", "mm", "4", "auto", "False"]

@@ -1,4 +1,4 @@
-"""``pose_node add-object``: a mesh file becomes an object folder that the chain can load and ``train`` can work on."""
+"""``pose_node add-object``: makes an object folder from a mesh file, ready for the pipeline and for ``pose_node train``."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ from pose_node.geometry.se3 import apply
 from pose_node.geometry.symmetry import Symmetry
 from pose_node.learning.mesh import Mesh, load_mesh, save_mesh
 from pose_node.learning.picture import draw_onboarding
-from pose_node.learning.similarity import Similarity, describe, find_similarity, in_words, symmetry_words
+from pose_node.learning.similarity import Similarity, find_similarity
+from pose_node.learning.similarity_text import confusion_texts, symmetry_texts
 from pose_node.learning.surface import sample_surface
 from pose_node.objects.card import (
     CARD_FILE,
@@ -32,15 +33,15 @@ from pose_node.objects.card import (
     save_card,
     save_surface,
 )
+from pose_node.objects.mesh_file import read_ply
 
-__all__ = ["Onboarded", "add_object", "confusion_words", "readme", "symmetry_words"]
 PICTURE_FILE, README_FILE = "onboarding.png", "README.md"
-_OURS = {CARD_FILE, MESH_FILE, SURFACE_FILE, PICTURE_FILE, README_FILE}
+_WRITTEN_HERE = {CARD_FILE, MESH_FILE, SURFACE_FILE, PICTURE_FILE, README_FILE}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Onboarded:
-    """The new card, what was found, and sentences for the user to read."""
+    """The new card, the symmetries and confusions that were found, and notes for the user."""
 
     card: ObjectCard
     similarity: Similarity
@@ -56,11 +57,11 @@ def add_object(
     symmetry: str = "auto",
     force: bool = False,
 ) -> Onboarded:
-    """Make ``models/name`` from a mesh file, whole or not at all.
+    """Make ``models/name`` from a mesh file; when that fails, an existing folder stays as it was.
 
     symmetry: "auto" searches it, "none" declares that there is none, anything else is a YAML file with
               ``discrete`` (4x4 motions, metres, mesh frame) and ``axes`` ({direction, origin_m}).
-    force:    replace an existing folder. A network in it is kept only if mesh, centre and symmetry come out the same.
+    force:    replace an existing folder. Its network is kept only if mesh, centre and symmetry are unchanged.
     Raises MeshError (the mesh) or CardError (the name, the symmetry file, the folder).
     """
     check_name(name)
@@ -72,39 +73,39 @@ def add_object(
     surface = sample_surface(mesh)
     similarity = find_similarity(mesh, surface, declared)
     folder.parent.mkdir(parents=True, exist_ok=True)
-    part = Path(tempfile.mkdtemp(prefix=f".{name}.", dir=folder.parent))
+    staging = Path(tempfile.mkdtemp(prefix=f".{name}.", dir=folder.parent))
     try:
-        home = part / name  # the card refuses a folder of another name
-        home.mkdir()
+        new = staging / name  # the card refuses a folder of another name
+        new.mkdir()
         card = ObjectCard(
             name=name,
-            folder=home,
+            folder=new,
             diameter_m=mesh.diameter_m,
             centre_m=_centre(surface.points_m, similarity.symmetry),
             symmetry=similarity.symmetry,
             confusions=np.array([m.T for m in similarity.confusions]).reshape(-1, 4, 4),
             confusion_axes=similarity.confusion_axes,
             surface=surface,
-            mesh_path=home / MESH_FILE,
+            mesh_path=new / MESH_FILE,
             bop_id=bop_id,
         )
-        save_mesh(home / MESH_FILE, mesh)
-        save_surface(home / SURFACE_FILE, surface)
+        save_mesh(new / MESH_FILE, mesh)
+        save_surface(new / SURFACE_FILE, surface)
         notes = list(mesh.notes)
-        card = _carry_over(folder, card, notes)
+        card = _keep_training(folder, card, notes)
         save_card(card)
-        draw_onboarding(home / PICTURE_FILE, mesh, card, similarity)
-        (home / README_FILE).write_text(readme(card, mesh, similarity, Path(mesh_path).name, units))
-        load_card(home)  # what is written must be readable
-        os.chmod(home, 0o755)
-        _swap(home, folder, part)
+        draw_onboarding(new / PICTURE_FILE, mesh, card, similarity)
+        (new / README_FILE).write_text(_readme(card, mesh, similarity, Path(mesh_path).name, units))
+        load_card(new)  # raises CardError if the new folder cannot be loaded
+        os.chmod(new, 0o755)
+        _replace_folder(folder, new, old=staging / "old")
     finally:
-        shutil.rmtree(part, ignore_errors=True)
+        shutil.rmtree(staging, ignore_errors=True)
     return Onboarded(load_card(folder), similarity, tuple(notes))
 
 
-def readme(card: ObjectCard, mesh: Mesh, similarity: Similarity, source: str, units: str | None) -> str:
-    """The folder's README: what the object is, in words and numbers a person can check against the part."""
+def _readme(card: ObjectCard, mesh: Mesh, similarity: Similarity, source: str, units: str | None) -> str:
+    """The folder's README: facts that a person can check against the part."""
     low, high = mesh.vertices_m.min(axis=0), mesh.vertices_m.max(axis=0)
 
     def millimetres(values: Any) -> str:
@@ -115,10 +116,10 @@ def readme(card: ObjectCard, mesh: Mesh, similarity: Similarity, source: str, un
         ("size along x, y, z", f"{millimetres(high - low)} mm"),
         ("centre in the object frame", f"({', '.join(f'{1000 * v:.1f}' for v in card.centre_m)}) mm"),
         ("mesh file", source),
-        ("unit of the mesh file", units or "as the file states, else m"),
+        ("unit of the mesh file", units or "as the file states, otherwise m"),
         ("faces", str(len(mesh.faces))),
-        ("symmetry", "; ".join(symmetry_words(similarity)) or "none"),
-        ("may be confused with", "; ".join(confusion_words(similarity)) or "nothing found"),
+        ("symmetry", "; ".join(symmetry_texts(similarity)) or "none"),
+        ("may be confused with", "; ".join(confusion_texts(similarity)) or "nothing found"),
         ("BOP id", "none" if card.bop_id is None else str(card.bop_id)),
         ("network", "see `training` in card.yaml"),
     ]
@@ -130,14 +131,8 @@ def readme(card: ObjectCard, mesh: Mesh, similarity: Similarity, source: str, un
     )
 
 
-def confusion_words(similarity: Similarity) -> list[str]:
-    """Each confusion in words, with the share of the surface that it keeps."""
-    words = [f"any turn about {in_words(a.direction)}" for a in similarity.confusion_axes]
-    return words + [f"{describe(m.T)} ({100 * m.overlap:.0f} % of the surface)" for m in similarity.confusions]
-
-
 def _centre(points: Array, symmetry: Symmetry) -> Array:
-    """The mean of the visible surface, moved to where the symmetry leaves it in place."""
+    """The mean of the visible surface, moved to the nearest point that the symmetry leaves in place."""
     centre = points.mean(axis=0)
     for axis in symmetry.axes:
         centre = axis.origin_m + ((centre - axis.origin_m) @ axis.direction) * axis.direction
@@ -165,7 +160,7 @@ def _declared_symmetry(symmetry: str) -> Symmetry | None:
 
 
 def _is_identity(value: Any) -> bool:
-    """Whether a row of the file is the identity, which a list of motions may name; what is no matrix is refused later."""
+    """Whether an entry of the file is the identity, which it may list; ``parse_symmetry`` refuses invalid matrices."""
     try:
         T = np.array(value, dtype=float)
     except (TypeError, ValueError):
@@ -173,18 +168,18 @@ def _is_identity(value: Any) -> bool:
     return T.shape == (4, 4) and bool(np.allclose(T, np.eye(4), atol=1e-6))
 
 
-def _carry_over(folder: Path, card: ObjectCard, notes: list[str]) -> ObjectCard:
-    """Keep the training of a folder about to be replaced, if it still holds for the new card; say what happened."""
-    others = sorted(p for p in folder.iterdir() if p.name not in _OURS) if folder.is_dir() else []
+def _keep_training(folder: Path, card: ObjectCard, notes: list[str]) -> ObjectCard:
+    """Copy the training of the folder to be replaced if it is valid for the new card; the outcome is added to ``notes``."""
+    others = sorted(p for p in folder.iterdir() if p.name not in _WRITTEN_HERE) if folder.is_dir() else []
     try:
         old = load_card(folder) if folder.is_dir() else None
     except CardError as error:
-        notes.append(f"the old card could not be read and is gone: {error}")
+        notes.append(f"the old card could not be read and was replaced: {error}")
         old = None
     if old is None or (old.network is None and not others):
         return card
     same = (
-        (folder / MESH_FILE).read_bytes() == (card.folder / MESH_FILE).read_bytes()
+        _same_mesh(old.mesh_path, card.mesh_path)
         and np.allclose(old.centre_m, card.centre_m, atol=1e-5)
         and old.symmetry.discrete.shape == card.symmetry.discrete.shape
         and np.allclose(old.symmetry.discrete, card.symmetry.discrete, atol=1e-4)
@@ -197,7 +192,7 @@ def _carry_over(folder: Path, card: ObjectCard, notes: list[str]) -> ObjectCard:
     names = ", ".join(p.name for p in others)
     if not same:
         notes.append(
-            f"mesh, centre or symmetry changed: the old training is dropped{f' ({names})' if names else ''}; train again"
+            f"mesh, centre or symmetry changed: the old training is removed{f' ({names})' if names else ''}; train again"
         )
         return card
     for path in others:
@@ -214,9 +209,16 @@ def _carry_over(folder: Path, card: ObjectCard, notes: list[str]) -> ObjectCard:
     )
 
 
-def _swap(new: Path, folder: Path, part: Path) -> None:
-    """Put ``new`` where ``folder`` is; the old one leaves only when the new one stands."""
-    old = part / "old"
+def _same_mesh(a: Path, b: Path) -> bool:
+    """Whether two PLY files have the same vertices and faces, whatever their headers; False for an unreadable one."""
+    try:
+        return all(np.array_equal(x, y) for x, y in zip(read_ply(a), read_ply(b)))
+    except MeshError:
+        return False
+
+
+def _replace_folder(folder: Path, new: Path, old: Path) -> None:
+    """Rename ``new`` to ``folder`` and what was there to ``old``; when that fails, ``folder`` stays as it was."""
     if folder.exists():
         folder.rename(old)
     try:

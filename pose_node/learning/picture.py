@@ -1,4 +1,4 @@
-"""The onboarding picture: the mesh from three sides with its frame, size and symmetry, so that a wrong one is seen at once."""
+"""The onboarding picture: the mesh from three sides with its frame, size and symmetry, to check them at a glance."""
 
 from __future__ import annotations
 
@@ -10,19 +10,20 @@ import numpy as np
 from pose_node.arrays import Array
 from pose_node.learning.mesh import Mesh
 from pose_node.learning.render import raycasting_scene
-from pose_node.learning.similarity import Similarity, describe, fold_axes, symmetry_words
+from pose_node.learning.similarity import Similarity
+from pose_node.learning.similarity_text import fold_axes, motion_text, symmetry_texts
 from pose_node.objects.card import ObjectCard
 
 _COLOURS = ("#d62728", "#2ca02c", "#1f77b4")
 _SYMMETRY_COLOUR, _CONFUSION_COLOUR = "#b000b0", "#e08a00"
 _PIXELS = 420
-_LINES = 13  # axes drawn: those of a cube; of more, the ones of the highest order
-# mostly along one axis each, tilted so that all three axes can be seen
+_MAX_AXES = 13  # drawn: as many as a cube has; of more, those of the highest order
+# Each mostly along one axis, tilted so that all three axes are visible.
 _SIDES = {"from +x": (1.0, 0.45, 0.4), "from -y": (0.4, -1.0, 0.45), "from +z": (0.3, -0.35, 1.0)}
 
 
 def draw_onboarding(path: Path, mesh: Mesh, card: ObjectCard, similarity: Similarity) -> None:
-    """Write a PNG: three shaded views with the object frame (x red, y green, z blue), and the facts in words."""
+    """Write a PNG: three shaded views with the object frame (x red, y green, z blue), and the facts as text."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -36,11 +37,11 @@ def draw_onboarding(path: Path, mesh: Mesh, card: ObjectCard, similarity: Simila
         axes = figure.add_subplot(grid[0, column])
         _draw_side(axes, mesh, card, similarity, np.asarray(side))
         axes.set_title(title, fontsize=10, color="#555555", pad=2)
-    words = figure.add_subplot(grid[1, :])
-    words.axis("off")
-    words.text(0.01, 0.95, _facts(mesh, card), va="top", fontsize=10, family="monospace", linespacing=1.5)
-    words.text(0.40, 0.95, _symmetry_facts(similarity), va="top", fontsize=10, linespacing=1.5, color=_SYMMETRY_COLOUR)
-    words.text(
+    facts = figure.add_subplot(grid[1, :])
+    facts.axis("off")
+    facts.text(0.01, 0.95, _facts(mesh, card), va="top", fontsize=10, family="monospace", linespacing=1.5)
+    facts.text(0.40, 0.95, _symmetry_facts(similarity), va="top", fontsize=10, linespacing=1.5, color=_SYMMETRY_COLOUR)
+    facts.text(
         0.66, 0.95, _confusion_facts(similarity), va="top", fontsize=10, linespacing=1.5, color=_CONFUSION_COLOUR
     )
     figure.savefig(path, metadata={"Software": None})
@@ -53,10 +54,11 @@ def _draw_side(axes: Any, mesh: Mesh, card: ObjectCard, similarity: Similarity, 
     right /= np.linalg.norm(right)
     project = np.stack([right, np.cross(right, forward)])  # [2, 3]: picture right and up
     length = _nice(0.45 * card.diameter_m)
-    middle = 0.5 * (mesh.vertices_m.min(axis=0) + mesh.vertices_m.max(axis=0))
-    # an origin far from the object must come into view: that is what the picture is for
+    box_centre = 0.5 * (mesh.vertices_m.min(axis=0) + mesh.vertices_m.max(axis=0))
+    # The picture includes the origin, however far from the object: a wrong one must be visible.
     frame = project @ np.vstack([np.zeros(3), 1.2 * length * np.eye(3)]).T
-    body = project @ np.array([middle + s * 0.56 * card.diameter_m * a for a in (right, project[1]) for s in (-1, 1)]).T
+    reach = 0.56 * card.diameter_m
+    body = project @ np.array([box_centre + s * reach * a for a in (right, project[1]) for s in (-1, 1)]).T
     both = np.hstack([frame, body])
     centre = 0.5 * (both.min(axis=1) + both.max(axis=1))
     half = 0.53 * float(np.ptp(both, axis=1).max())
@@ -64,7 +66,7 @@ def _draw_side(axes: Any, mesh: Mesh, card: ObjectCard, similarity: Similarity, 
     axes.imshow(_shade(mesh, project, forward, extent), extent=extent, cmap="gray", vmin=0.0, vmax=1.0, origin="upper")
     for axis in card.symmetry.axes:
         _line(axes, project, axis.origin_m, axis.direction, 0.6 * card.diameter_m, _SYMMETRY_COLOUR, "round")
-    for order, point, direction in fold_axes(card.symmetry)[:_LINES]:
+    for order, point, direction in fold_axes(card.symmetry)[:_MAX_AXES]:
         point = point + ((card.centre_m - point) @ direction) * direction
         _line(axes, project, point, direction, 0.6 * card.diameter_m, _SYMMETRY_COLOUR, f"{order}-fold")
     for axis in similarity.confusion_axes:
@@ -83,7 +85,7 @@ def _draw_side(axes: Any, mesh: Mesh, card: ObjectCard, similarity: Similarity, 
 
 
 def _shade(mesh: Mesh, project: Array, forward: Array, extent: tuple[float, ...]) -> Array:
-    """Grey values [H, W] of parallel rays through the picture; white where there is nothing."""
+    """Grey values [H, W] of parallel rays through the picture; white in the background."""
     scene = raycasting_scene(mesh.vertices_m, mesh.faces)
     u, v = np.meshgrid(np.linspace(extent[0], extent[1], _PIXELS), np.linspace(extent[3], extent[2], _PIXELS))
     behind = (mesh.vertices_m @ forward).min() - mesh.diameter_m
@@ -105,7 +107,7 @@ def _line(axes: Any, project: Array, point: Array, direction: Array, reach: floa
 
 
 def _nice(length: float) -> float:
-    """The largest of 1, 2, 5 times a power of ten that is not longer."""
+    """The largest of 1, 2, 5 times a power of ten that is not greater than ``length``."""
     power = 10.0 ** np.floor(np.log10(length))
     return float(max(step * power for step in (1, 2, 5) if step * power <= length * (1 + 1e-9)))
 
@@ -120,14 +122,14 @@ def _symmetry_facts(similarity: Similarity) -> str:
     axes = similarity.symmetry.axes
     if len(axes) > 1:
         return "symmetry: a ball"
-    words = symmetry_words(similarity)[len(axes) :]
-    lines = ["any turn about the dashed axis"] * len(axes) + words[:4]
-    more = [f"and {len(words) - 4} more"] if len(words) > 4 else []
+    texts = symmetry_texts(similarity)[len(axes) :]
+    lines = ["any rotation about the dashed axis"] * len(axes) + texts[:4]
+    more = [f"and {len(texts) - 4} more"] if len(texts) > 4 else []
     return "\n".join(["symmetry:" if lines else "symmetry: none", *lines, *more])
 
 
 def _confusion_facts(similarity: Similarity) -> str:
-    lines = ["any turn about the dashed axis"] * len(similarity.confusion_axes)
-    lines += [f"{describe(m.T)}, {100 * m.overlap:.0f} %" for m in similarity.confusions[:4]]
+    lines = ["any rotation about the dashed axis"] * len(similarity.confusion_axes)
+    lines += [f"{motion_text(m.T)}, {100 * m.overlap:.0f} %" for m in similarity.confusions[:4]]
     more = [f"and {len(similarity.confusions) - 4} more"] if len(similarity.confusions) > 4 else []
     return "\n".join(["may be confused with:" if lines else "confusions: none found", *lines, *more])
