@@ -1,14 +1,17 @@
-"""Bare clouds: the same points with and without their pixel grid, cut out more and less tightly, without a mask.
+"""Recall on point clouds without a pixel grid, cropped tightly and loosely, without a mask.
 
     python -m benchmarks.bare_clouds           -> results/bare_clouds.json
 
-The first two labels in ``ycbv`` and in ``ycbv_demo`` of each object with a shipped network (frames of one scene show one
-placement), cut out of their frame as bare clouds, without a mask: ``object`` (its points alone), ``object_tenth`` (every tenth of
-them), ``box_1_2``, ``box_1_5``, ``box_2_0`` (what lies in a box that many times the object's own), ``window`` (a pixel window
-with a margin of half the object's size, all depths in it) and ``frame``. Beside them the object's points with an all-true mask
-(``masked``), and the same points as a depth image without any other pixel (``depth_*``). NAME is the recall of MSSD-depth at
-10 % of the diameter (``benchmarks.real``) by the best estimate; NAME_answered the share with any estimate;
-NAME_minus_REFERENCE the paired difference with its interval over placements.
+Labels: the first two in ``ycbv`` and in ``ycbv_demo`` of each object with a shipped network (frames of one scene show one
+placement). Conditions, all as bare clouds without a mask unless stated:
+
+- object: the object's points. object_tenth: every tenth of them. masked: the object's points with an all-true mask.
+- box_1_2, box_1_5, box_2_0: the points in a box of so many times the object's size.
+- window: a pixel window with a margin of half the object's size, all depths. frame: the whole frame.
+- depth_*: the same points as a depth image in which all other pixels are empty.
+
+NAME is the recall of MSSD-depth at 10 % of the diameter (``benchmarks.real``) by the best estimate. NAME_answered is the share
+with any estimate. NAME_minus_REFERENCE is the paired difference with its interval over placements.
 """
 
 from __future__ import annotations

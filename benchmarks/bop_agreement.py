@@ -1,11 +1,13 @@
-"""Errors and recalls as bop_toolkit works them out, kept for the tests: what ours has to agree with.
+"""Errors and recalls as bop_toolkit computes them, stored for the tests of our own metrics.
 
     git clone https://github.com/thodan/bop_toolkit
-    PYTHONPATH=bop_toolkit python -m benchmarks.bop_agreement       -> tests/evaluation/bop_agreed.npz
+    PYTHONPATH=bop_toolkit python -m benchmarks.bop_agreement       -> tests/benchmarks/bop_agreed.npz
 
-Inputs are drawn from a seed and kept beside the toolkit's answers, so that the tests need neither the toolkit nor the draw:
-1,000 pose pairs, 250 for each kind of symmetry (none, discrete, continuous off the origin, both), with MSSD, MSPD, ADD and
-ADD-S; VSD of small depth images; recalls of random error matrices of frames with several instances.
+Inputs are drawn from a seed and stored with the toolkit's answers, so the tests need neither the toolkit nor the seed:
+
+- 1,000 pose pairs with MSSD, MSPD, ADD and ADD-S, 250 for each kind of symmetry: none, discrete, continuous off the origin, both;
+- VSD of small depth images;
+- recalls of random error matrices of frames with several instances.
 """
 
 from __future__ import annotations

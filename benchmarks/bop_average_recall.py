@@ -1,11 +1,11 @@
-"""Average recall end to end: ours and that of bop_toolkit's own scripts, on the same poses, each with its own renderer.
+"""Average recall end to end: ours and that of bop_toolkit's scripts, on the same poses, each with its own renderer.
 
     git clone https://github.com/thodan/bop_toolkit && pip install vispy PyOpenGL imageio pypng pytz
     python -m benchmarks.bop_average_recall --toolkit bop_toolkit       -> results/bop_average_recall.json
 
-The poses are the labels of ``ycbv``, moved by up to some 1.5 cm and 15 degrees, so that all thresholds have something to
-tell. The toolkit renders with OpenGL, without a screen through EGL. It knows the test scenes of its YCB-V by number (48 to
-59) and wants models of all 21 objects, so the set is laid out for it in a folder of links.
+The poses are the labels of ``ycbv``, moved by up to about 1.5 cm and 15 degrees, so that all thresholds are exercised. The
+toolkit renders with OpenGL, without a screen through EGL. It expects the scene numbers of YCB-V's test set (48 to 59) and
+models of all 21 objects, so the set is laid out for it in a folder of links.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
-"""Recordings that are cut or wrong through ``pose_node evaluate``: a report or one sentence each, never a traceback?
+"""Truncated and faulty recordings through ``pose_node evaluate``: a report or one sentence each, never a traceback.
 
-    python -m benchmarks.cut_bags            -> results/cut_bags.json (some ten minutes)
+    python -m benchmarks.cut_bags            -> results/cut_bags.json (about ten minutes)
 
-Fifty copies of a small bag, each cut at a random byte; and bags without camera info, with depth of another type, with
-stamps of depth and info apart, and with a clock that begins again. Each goes through the command with one process and with two.
-``neither`` counts what ended in neither a report nor exactly one sentence; it is printed as it came.
+Inputs: fifty copies of a small bag, each cut at a random byte; and bags without camera info, with depth of another type, with
+different stamps of depth and info, and with a clock that is reset. Each goes through the command with one process and with two.
+``neither`` counts runs that gave neither a report nor exactly one sentence; their output is printed.
 """
 
 from __future__ import annotations

@@ -1,24 +1,23 @@
-"""A rigid motion of points and viewpoint moves the pose with it, to rounding; an order of the points changes nothing.
+"""Equivariance and determinism: the pose follows a rigid motion of points and viewpoint; point order changes nothing.
 
     python -m benchmarks.exactness                      -> results/exactness.json
-    python -m benchmarks.exactness --motions 60         a quick look, printed and not written
+    python -m benchmarks.exactness --motions 60         a partial run, printed and not written
 
 Crops: every label of the six objects in ycbv's dev frames, the points under its true mask (``real_``), and rendered views of
 the benchmark protocol, the points of the imperfect segment (``rendered_``). Each crop is a bare cloud,
-``Cloud.from_points(points, viewpoint)``, its mask true everywhere. Motions: rotation uniform over SO(3), translation uniform
-in the ball of 1 m, spread evenly over the crops, the same in every run.
+``Cloud.from_points(points, viewpoint)``, with an all-true mask. Motions: rotation uniform over SO(3), translation uniform in
+the ball of 1 m, distributed evenly over the crops, the same in every run.
 
-- pipeline_rotation_deg_*, pipeline_translation_rel_*: the pose of the moved crop against the moved pose of the crop as it
-  was, up to the object's symmetry; translation of the object's centre in diameters. When one is accepted and the other
-  refused the error is 180 degrees and 1 diameter. Crops refused both times say nothing and are left out (``_refused``).
-- flips: how many motions changed accept or reject; modes: how many turned the pose by more than 5 degrees.
-- onnx_rel_p99, onnx_rel_max: the exported network alone: its outputs for the moved crop against its moved outputs, largest
-  difference of each output over that output's largest value; prepared_rel_p99: the same of its input, sampling included.
-- onnx_vs_torch_max_rel: exported network against the torch weights that it came from, on the prepared crops; only where
-  ``training/checkpoint.pt`` is there.
+- pipeline_rotation_deg_*, pipeline_translation_rel_*: the pose of the moved crop against the moved pose of the original crop,
+  up to the object's symmetry; translation of the object's centre in diameters. If only one of them is accepted, the error is
+  180 degrees and 1 diameter. Crops that are rejected both times are excluded (``_refused``).
+- flips: motions that changed accept or reject. modes: motions that changed the rotation by more than 5 degrees.
+- onnx_rel_p99, onnx_rel_max: the exported network only: outputs for the moved crop against the moved outputs, largest
+  difference of each output over its largest value. prepared_rel_p99: the same of its input, sampling included.
+- onnx_vs_torch_max_rel: exported network against the torch weights, on the prepared crops, where ``training/checkpoint.pt`` exists.
 - permutation_differing: of 200 random orders of the points, how many changed a byte of pose, score or covariance.
-- rerendered_roll_*, rerendered_arc_*: without a bar: the object rendered again from a camera rolled by a random angle, and
-  moved by 15 degrees on an arc. Other points, other noise: consistency is measured, not promised.
+- rerendered_roll_*, rerendered_arc_*: the object rendered again by a camera that is rolled by a random angle, or moved by 15
+  degrees on an arc. Other points and other noise: consistency is measured, not guaranteed.
 """
 
 from __future__ import annotations

@@ -1,15 +1,15 @@
-"""False alarms: the shipped objects looked for, without a mask, where none of them is.
+"""False alarms: the shipped objects searched for, without a mask, in frames without any of them.
 
     python -m benchmarks.false_alarms          -> results/false_alarms.json, false_alarms.md
 
 ``redkitchen`` is a kitchen with a mug, a pot, a gamepad and a plastic box on its table, none of which is a trained object,
-seen by a moving Kinect. Each object is looked for by itself: a new one costs its own frames alone, and no other object takes
-its place, so that all of them together raise rather fewer alarms than the sum.
+seen by a moving Kinect. Each object is searched for by itself, so a new object changes no other figure. Searched together,
+objects compete and raise fewer alarms than the sum.
 
 - NAME_a_frame: estimates a frame at the default threshold (``judge.min_score``), with its interval by tenths of the recording.
-- NAME_threshold: the least ``judge.min_score``, in hundredths, at which there is at most one alarm in ten frames. Below the
-  default it counts every candidate that was refused for its score alone, although some of those stand at one place: it is
-  rather too high than too low. Scores below ``LEAST`` are not looked at.
+- NAME_threshold: the lowest ``judge.min_score``, in hundredths, with at most one alarm in ten frames. Below the default it
+  counts every candidate that was rejected for its score only, although several may be at one place: it is an upper bound.
+  Scores below ``LEAST`` are ignored.
 """
 
 from __future__ import annotations

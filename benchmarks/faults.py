@@ -1,10 +1,11 @@
-"""Ten thousand messages that no camera sends, and the node after them.
+"""The node under ten thousand malformed messages.
 
-    python -m benchmarks.faults             -> results/faults.json (some minutes; needs the ROS side and tf2_msgs)
+    python -m benchmarks.faults             -> results/faults.json (minutes; needs the ROS side and tf2_msgs)
 
-The node tracks one object in the camera's own frame, with all its inputs connected. After every hundred fuzzed messages
-(``benchmarks.fuzzed``) comes a good frame, which must be answered with a pose, under its own stamp. Counted: crashes, numbers that are not
-finite, stamps that nobody sent, good frames without an answer, and the node's resident memory after the first tenth and at the end.
+The node tracks one object in the camera's own frame, with all inputs connected. After every hundred fuzzed messages
+(``benchmarks.fuzzed``) comes a valid frame, which must be answered with a pose under its own stamp. Counted: crashes, values
+that are not finite, stamps that were not sent, valid frames without an answer, and the node's resident memory after the first
+tenth and at the end.
 """
 
 from __future__ import annotations

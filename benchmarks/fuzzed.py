@@ -1,4 +1,4 @@
-"""Messages that no camera sends: fields of PointCloud2, Image, CameraInfo and TFMessage drawn at random, from near right to absurd."""
+"""Malformed messages: fields of PointCloud2, Image, CameraInfo and TFMessage drawn at random, from nearly valid to absurd."""
 
 from __future__ import annotations
 

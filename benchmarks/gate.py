@@ -1,25 +1,27 @@
-"""Does accuracy move? The chain on frozen inputs, each figure with its interval, and the paired difference from an earlier run.
+"""Does accuracy change? The pipeline on frozen inputs, each figure with its interval and the paired difference from an earlier run.
 
-    python -m benchmarks.gate                              -> results/gate.json (five minutes on two cores)
-    python -m benchmarks.gate --against RESULT.json        measures, prints what moved since RESULT, and writes nothing
+    python -m benchmarks.gate                              -> results/gate.json (two to five minutes on two cores)
+    python -m benchmarks.gate --against RESULT.json        measures, prints what changed since RESULT, and writes nothing
     python -m benchmarks.gate --parts rendered demo        some parts, printed and not written
 
 Parts (inputs: ``benchmarks.gate_inputs``):
 
-- rendered: 200 views of the twelve objects in their masks; right below 5 degrees and 10 % of the diameter.
-- demo, dev: real labels in their true masks; right at MSSD up to 10 % of the diameter and the card's symmetry.
-- demo_whole, dev_whole: whole frames without masks, all twelve objects looked for; labels are right as above.
-- wrong_name: the demo's masks, each under the name of the object most like it in size: every estimate is a false alarm.
+- rendered: 200 views of the twelve objects in their masks; correct below 5 degrees and 10 % of the diameter.
+- demo, dev: real labels in their true masks; correct at MSSD up to 10 % of the diameter and the card's symmetry.
+- demo_whole, dev_whole: whole frames without masks, all twelve objects searched for; correct as above.
+- wrong_name: the demo's masks, each under the name of the object of most similar size: every estimate is a false alarm.
 
-Figures: recall; refined, the share of labels with any right pose after refinement; chosen, the share of those whose estimate
-is right; false_alarms, estimates a call that match no label of their object; nees, the median of the squared error by the
-stated covariance over six of the right estimates (rendered: labels of real frames err by more than we do), nees_log10 the
-mean of its logarithm; score and error_log10, the means over right estimates of the score and of the logarithm of MSSD over
-the diameter.
+Figures:
 
-Figures are compared trial by trial, in intervals by placement. One is ``worse`` when recall, refined or chosen falls, or
+- recall. refined: share of labels with any correct pose after refinement. chosen: share of those whose estimate is correct.
+- false_alarms: estimates a call that match no label of their object.
+- nees: median over the correct estimates of the squared error by the stated covariance, over six (rendered only: labels of real
+  frames err by more than the estimates). nees_log10: the mean of its logarithm.
+- score, error_log10: means over correct estimates of the score, and of the logarithm of MSSD over the diameter.
+
+Figures are compared trial by trial, with intervals by placement. One is ``worse`` when recall, refined or chosen falls, or
 false_alarms or error_log10 rises, by more than its interval; ``moved`` is any other that leaves its interval. The count of
-calls with the same bytes holds for one machine and one set of libraries.
+calls with the same bytes is valid on one machine with one set of libraries.
 """
 
 from __future__ import annotations

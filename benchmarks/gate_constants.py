@@ -1,10 +1,10 @@
-"""Does the gate notice? Constants and settings of the chain, moved one at a time, against ``benchmarks.gate``'s shipped parts.
+"""Does the gate notice a change? Constants and settings, changed one at a time, against ``benchmarks.gate``'s shipped parts.
 
     python -m benchmarks.gate_constants        -> results/gate_constants.json (15 minutes of one core)
 
-One that changes no byte of any answer does not matter on these inputs. One that changes bytes and no figure beyond its
-interval matters less than the gate can tell. ``NAME_factor``: what it was multiplied by; ``NAME_changed``: the share of
-calls with other bytes; ``NAME_figures``: how many figures left their interval; ``NAME_worse``: how many of them for worse.
+A constant that changes no byte has no effect on these inputs. One that changes bytes but moves no figure out of its interval
+has less effect than the gate can detect. ``NAME_factor``: the factor of the change; ``NAME_changed``: the share of calls with
+other bytes; ``NAME_figures``: how many figures left their interval; ``NAME_worse``: how many of them became worse.
 """
 
 from __future__ import annotations

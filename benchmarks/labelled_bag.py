@@ -3,8 +3,8 @@
     python -m benchmarks.labelled_bag demo OUT        the demo's real frames
     python -m benchmarks.labelled_bag rendered OUT    three objects on a table, rendered from a camera on an arc, with /tf
 
-OUT becomes a folder with an mcap file. Masks hold the objects' BOP ids, labels stand on /labels/<id>/pose. Frames are five a
-second: neither kind has stamps of its own. Evaluate one with, for example,
+OUT becomes a folder with an mcap file. Masks contain the objects' BOP ids; labels are on /labels/<id>/pose. Stamps are five a
+second, because neither kind has its own. To evaluate one:
 
     pose_node evaluate OUT --objects mustard_bottle --labels 5=mustard_bottle
 """

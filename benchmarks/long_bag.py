@@ -1,11 +1,11 @@
 """A bag of 1,000 real frames through ``pose_node evaluate``: frames a second with one process and two, memory, and bytes.
 
-    python -m benchmarks.long_bag            -> results/long_bag.json (some eight minutes; needs the extra ray, and two free cores)
+    python -m benchmarks.long_bag            -> results/long_bag.json (eight minutes; needs the extra ray, and two free cores)
 
 The bag repeats the demo's frames of one object, with masks. Rates, cores and memory are taken from the hundredth frame
-(``--frames``: from the tenth part) to the last, so that starting up counts for nothing. Memory is that of the command and its
-workers, the mean over the first hundred of these frames against the mean over the last; ``growth_max`` is that of the process
-that grows most. ``same_bytes``: whether all that is written, but for seconds, equals what one process writes.
+(``--frames``: from the first tenth) to the last, to exclude start-up. Memory is that of the command and its workers: the mean
+over the first hundred of these frames against the mean over the last. ``growth_max`` is that of the process that grows most.
+``same_bytes``: whether everything written, except times, equals what one process writes.
 """
 
 from __future__ import annotations

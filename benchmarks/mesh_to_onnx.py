@@ -1,10 +1,10 @@
-"""How long it takes from a mesh to an exported network: add-object, train, export, as the command line does them.
+"""The time from a mesh to an exported network: add-object, train and export, as the command line runs them.
 
     python -m benchmarks.mesh_to_onnx                       one object with the default recipe -> results/mesh_to_onnx.json
-    python -m benchmarks.mesh_to_onnx --object mug --views 2000      a quick look, printed and not written
+    python -m benchmarks.mesh_to_onnx --object mug --views 2000      a partial run, printed and not written
 
-Works in a scratch folder that is removed afterwards. Beside the measured minutes, ``card_minutes_*`` are the training minutes
-that the shipped cards state; accuracy of the shipped networks: rendered.json and real.json.
+It works in a temporary folder. ``card_minutes_*`` are the training minutes on the shipped cards. Accuracy of the shipped
+networks: rendered.json and real.json.
 """
 
 from __future__ import annotations

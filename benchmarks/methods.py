@@ -1,6 +1,6 @@
-"""One segment by one method: a peer's answer after our own refinement, and the errors of what came out.
+"""One segment by one method: a peer's answer after our own refinement, and the errors of the result.
 
-Milliseconds are the processor's, on one thread (``peers/worker.py`` says why): a busy machine counts less than by the clock.
+Times are processor time on one thread (see ``peers/worker.py``), so other load on the machine matters little.
 """
 
 from __future__ import annotations

@@ -1,19 +1,19 @@
-"""A mirrored part is told apart: scores of true parts against their mirrored twins, for networks that never saw a twin.
+"""Mirrored parts: scores of true parts against their mirror images, for networks that never saw the mirror image.
 
     python -m benchmarks.mirror                      -> results/mirror.json (trains four networks first, ten minutes each)
-    python -m benchmarks.mirror --views 40 --training-views 2000     a quick look, printed and not written
+    python -m benchmarks.mirror --views 40 --training-views 2000     a partial run, printed and not written
 
-Parts: the chiral ones of ``learning.shapes``; ``<part>_gap_rel`` is how far the twin stays from the truth (95th percentile of
-the surface distance at the best rigid fit, in diameters; both ways). Each is onboarded and trained in a scratch folder
-(``--scratch``, default in the cache folder; checkpoints are resumed), then asked, with the benchmark's views and the segment's
-mask, about the part itself and about its mirrored twin, whose scenes come from the same seeds. An answer's score is that of
-its estimate, or that of the best refused pose, or 0 when there was none.
+Parts: the chiral ones of ``learning.shapes``. ``<part>_gap_rel`` is the distance of the mirror image from the part (95th
+percentile of the surface distance at the best rigid fit, in diameters, both ways). Each part is onboarded and trained in a
+scratch folder (``--scratch``, default in the cache folder; checkpoints are resumed). It is then estimated, with the benchmark's
+views and the segment's mask, in scenes of the part itself and of its mirror image from the same seeds. The score is that of
+the estimate, or of the best rejected pose, or 0.
 
-A view counts where the difference can be seen: the noise-free visible surface of the twin, fitted at its best to the true
-part (ICP from 240 rotations, one way: what is seen must lie on the part), still has its 95th percentile more than 3 % of the
-diameter away. A view of the true part counts by the same rule, fitted to the twin. (``all_auc``: every view.)
+A view counts where the difference is visible: the noise-free visible surface of the mirror image, fitted to the true part (ICP
+from 240 rotations, one way), still has its 95th percentile more than 3 % of the diameter away. A view of the true part counts
+by the same rule, fitted to the mirror image. (``all_auc``: every view.)
 
-Figures of a part: auc, mirrored_rejected and true_accepted at the default threshold, true_recall (accepted and within 5
+Figures of a part: auc; mirrored_rejected and true_accepted at the default threshold; true_recall (accepted and within 5
 degrees and 10 %).
 """
 

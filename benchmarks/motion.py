@@ -1,22 +1,26 @@
-"""A static object and a camera that goes round it: how steady are the tracks, and do they know how good they are?
+"""Tracks of a static object while the camera moves around it: their spread, and whether their covariance is right.
 
     python -m benchmarks.motion              -> results/motion.json (about 35 min)
 
-Rendered: an object stands on a table, 1 m away, and the camera goes by on an arc of 60 degrees within 20 s, bobbing and rolling as
-an arm does. Depth has structured light's noise with its nominal figures, new in every frame. No masks.
+Rendered: an object stands on a table 1 m away. The camera moves on an arc of 60 degrees within 20 s, with the vertical motion
+and roll of an arm. Depth has structured-light noise with nominal parameters, new in every frame. No masks.
 
-For each object and condition: spread in the fixed frame (95th percentile of the distance from the median, of the object's centre and
-of the turn, up to symmetry, after the first 2 s) of tracks and of frame-by-frame estimates; flips (turns of more than 30 degrees between
-two frames); error against the truth, and its squared Mahalanobis distance by the stated covariance (NEES, mean over frames, a degree of
-freedom: 6, or 5 of a round object). Conditions: ``plain``; ``dropped``: 30 % of the frames are missing; ``hidden``: something is held before
-the object for 2 s (the old identity must come back); ``erring``: camera and mesh err besides, as the stated covariance reckons they do and the
-other conditions leave out: each run draws an offset and a scale of depth for all its frames (within 2 mm and 0.5 %), and a smooth deviation
-of the object from its mesh (within 1 mm).
+For each object and condition:
 
-nees_low, nees_high: the 95 % interval of the mean NEES a degree of freedom of as many runs, if the covariance is right. The errors of one
-run's frames are alike, so that a run counts once.
+- spread in the fixed frame: 95th percentile of the distance from the median, of the object's centre and of the rotation, up to
+  symmetry, after the first 2 s; of tracks, and of frame-by-frame estimates (``alone``);
+- flips: rotations of more than 30 degrees between two frames;
+- error against the truth, and NEES: its squared Mahalanobis distance by the stated covariance, mean over frames, a degree of
+  freedom (6, or 5 of a round object).
 
-``apc_shelf``: 15 real frames from a robot's moving camera, true masks; the spread of tracks beside that of frame-by-frame estimates.
+Conditions: ``plain``. ``dropped``: 30 % of the frames are missing. ``hidden``: the object is occluded for 2 s; its identity
+must be found again. ``erring``: camera and mesh have errors, too, as the stated covariance assumes: each run draws an offset
+and a scale of depth for all its frames (within 2 mm and 0.5 %), and a smooth deviation of the object from its mesh (within 1 mm).
+
+nees_low, nees_high: the 95 % interval of the mean NEES a degree of freedom of as many runs, if the covariance is right. The
+errors of one run's frames are correlated, so a run counts once.
+
+``apc_shelf``: 15 real frames from a robot's moving camera, true masks: spread of tracks and of frame-by-frame estimates.
 """
 
 from __future__ import annotations

@@ -1,17 +1,18 @@
-"""An object that enters while another is tracked, and a first detection that is wrong: what becomes of their tracks?
+"""An object that appears while another is tracked, and a wrong first detection: what happens to their tracks.
 
     python -m benchmarks.motion_late              -> results/motion_late.json (about 6 min)
 
-Rendered as in ``motion``: two objects on a table and the camera on its arc, for 8 s; the second object stands there from 2.3 s on. Stamps
-jitter by a millisecond, all settings are the defaults, so that each detection is taken in half a second after its frame. At 5, 10 and 30 Hz,
-with true masks (``masks``) and without (``free``); each of ``motion``'s objects enters once, beside the one before it:
+Rendered as in ``motion``: two objects on a table and the camera on its arc, for 8 s. The second object is there from 2.3 s on.
+Stamps jitter by a millisecond. All settings are the defaults, so each detection is used half a second after its frame. At 5, 10
+and 30 Hz, with true masks (``masks``) and without (``free``). Each of ``motion``'s objects appears once, next to the one before it.
 
-found: runs that end with a confirmed track of the newcomer at its place, of all (``runs``). seconds: from its first frame to the first in which
-this track is confirmed, median and longest of those that found it. wrong: frames with a confirmed track of anything that is not where it says,
-of all frames. A place is right within a tenth of the diameter.
+- found: runs that end with a confirmed track of the second object at its place, of all ``runs``.
+- seconds: from its first frame to the first with this confirmed track, median and longest of the runs in ``found``.
+- wrong: frames with a confirmed track at a wrong place, of all frames. A place is right within a tenth of the diameter.
 
-``demo``: real frames (ycbv_demo, scene 000002, five in a loop, a still camera, 5 Hz, 25 s, all shipped objects, no masks), whose first detection
-finds the mustard bottle where a wooden block stands. wrong: frames with a confirmed track of the bottle elsewhere; right: with one where it is.
+``demo``: real frames (ycbv_demo, scene 000002, five in a loop, a static camera, 5 Hz, 25 s, all shipped objects, no masks), in
+which the first detection finds the mustard bottle where a wood block is. wrong: frames with a confirmed track of the bottle
+elsewhere. right: frames with one at its place.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
-"""Networks for the sets whose meshes must not be shipped: add-object, train and export, as the command line does them.
+"""Networks for the sets whose meshes are not shipped: add-object, train and export, as the command line runs them.
 
-    python -m benchmarks.networks                     -> $POSE_NODE_NETWORKS/<set>/<object>/ (set_objects.py), some 10 minutes each
-    python -m benchmarks.networks --sets icbin        these sets alone
-    python -m benchmarks.networks --views 2000        smaller networks
+    python -m benchmarks.networks                     -> $POSE_NODE_NETWORKS/<set>/<object>/ (set_objects.py), 10 minutes each
+    python -m benchmarks.networks --sets icbin        these sets only
+    python -m benchmarks.networks --views 2000        less training
 
-Killed, it goes on where it stopped; what is ready is left alone. All objects of a set are added before the first is trained:
-each is then the others' clutter, beside procedural shapes. Labelled objects without a network are named at the end.
+A stopped run resumes; finished networks are kept. All objects of a set are added before the first is trained, because each is
+clutter for the others, with procedural shapes. Labelled objects without a network are listed at the end.
 """
 
 from __future__ import annotations

@@ -1,13 +1,15 @@
-"""How fast the node follows: 640x480 depth at 30 Hz over DDS, one object and five, on this machine's cores.
+"""The rate of the tracking node: 640x480 depth at 30 Hz over DDS, one object and five, on this machine's cores.
 
     python -m benchmarks.node_rate          -> results/node_rate.json (needs the ROS side and tf2_msgs)
 
-The demo's scene of five objects on a table, its real frames over and over with new stamps; the camera stands still and is its
-own fixed frame; once more with one object and its pose on /tf, which comes 100 ms after each image (``late``). Sender and listener are this one process, on the same cores; it sends as ``config/fastdds.xml`` says, as a camera
-driver should. Masks are sent until all objects are tracked, and no longer: what is measured follows and detects without. Then
-for 30 s: answers a second and their share of what was sent, the time from sending a depth image to hearing its poses (median and
-99th percentile), how many objects an answer holds, the processor time of the node and of its detector together, in cores, and
-their resident memory.
+Input: the real frames of the demo's scene with five objects on a table, in a loop with new stamps. The camera is static and is
+the fixed frame. A third run has one object and the camera's pose on /tf, 100 ms after each image (``late``). Sender and listener
+are this process, on the same cores; it uses ``config/fastdds.xml``, as a camera driver should. Masks are sent until all objects
+are tracked; what is measured runs without masks.
+
+Figures over 30 s: answers a second, and their share of the frames sent; time from sending a depth image to receiving its poses
+(median and 99th percentile); objects an answer; processor time of the node and its detector process together, in cores; their
+resident memory.
 """
 
 from __future__ import annotations

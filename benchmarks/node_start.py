@@ -1,4 +1,4 @@
-"""How soon the node is ready after its start, and what memory it then holds, with one object.
+"""The time from the node's start until it is ready with one object, and its memory then.
 
 python -m benchmarks.node_start          -> results/node_start.json (needs the ROS side)
 """

@@ -1,13 +1,14 @@
-"""Which of its settings each peer gets: all of them tried on the same named dev instances, the best by recall kept.
+"""Which setting each peer gets: all of its settings on the same dev instances, the best by recall.
 
-    python -m benchmarks.peers_settings            -> results/peers_settings.json (some 20 minutes on one core)
+    python -m benchmarks.peers_settings            -> results/peers_settings.json (20 minutes on one core)
 
-Instances: of every placement in ycbv's dev frames (12 objects, 13 placements) the first frame, with the true mask. Every pose goes through our own refinement. Recall is that of MSSD-depth at 10 % of the diameter (``benchmarks.real``), of
-the better of the peer's first pose and of its best fitting one; of two settings with equal recall the faster one is chosen. A
-call is killed after 30 s, a training after 120 s; both count as misses.
+Instances: the first frame of every placement in ycbv's dev frames (12 objects, 13 placements), with the true mask. Every pose
+goes through our own refinement. Recall is that of MSSD-depth at 10 % of the diameter (``benchmarks.real``), of the better of the
+peer's first pose and of its best fitting one; of two settings with equal recall the faster one is chosen. A call is killed after
+30 s, a training after 120 s; both count as misses.
 
-Figures, for each peer and setting: recall, median ms, time-outs, trainings that did not end. ``chosen`` names the setting that
-``benchmarks.sets`` takes. A killed run goes on where it stopped.
+Figures, for each peer and setting: recall, median ms, time-outs, trainings that did not end. ``chosen`` is the setting that
+``benchmarks.sets`` uses. A stopped run resumes.
 """
 
 from __future__ import annotations

@@ -1,17 +1,17 @@
-"""The networks on a GPU: do they say the same as on the CPU, as exactly, and how soon?
+"""The networks on a GPU: are their outputs those of the CPU, how equivariant are they, and how fast?
 
     OPENBLAS_NUM_THREADS=1 python -m benchmarks.providers     -> results/providers.json (a minute; needs onnxruntime-gpu and a GPU)
 
-Crops: every third label of the demo's recording, the points under its mask, its own object asked for. For each provider, ``cpu`` and
+Crops: every third label of the demo's recording, the points under its mask, with its own object. For each provider, ``cpu`` and
 ``cuda`` (with ``infer.require_gpu``):
 
-- load_ms: the session of one object and its first look, the worst object; the first of all also loads the provider's libraries.
-- network_ms_p50, p99: one call of the exported network; infer_ms_p50: the stage, with hypotheses from its outputs;
+- load_ms: the session of one object and its first call, the slowest object; the first session also loads the provider's libraries.
+- network_ms_p50, p99: one call of the exported network. infer_ms_p50: the stage, with hypotheses from its outputs.
   estimate_ms_p50: the whole crop.
-- onnx_rel_max: the network's outputs for a moved crop against its moved outputs, 4 motions a crop (as ``benchmarks.exactness``).
+- onnx_rel_max: outputs for a moved crop against the moved outputs, 4 motions a crop (as ``benchmarks.exactness``).
 
 outputs_rel_max: largest difference between the providers' outputs, over each output's largest value. pose_deg_max, pose_mm_max:
-between their poses, of the crops that both accept; decisions_differing: crops that one accepts and the other refuses.
+between their poses, of the crops that both accept. decisions_differing: crops that one accepts and the other rejects.
 """
 
 from __future__ import annotations

@@ -1,27 +1,25 @@
-"""Real frames with labels: recall of ours and of the classical peers, given the true mask and with no mask.
+"""Real frames with labels: recall of our pipeline and of the peers, with the true mask and without a mask.
 
-    python -m benchmarks.peers                 once: the peers' raw poses (minutes), kept in results/peers_poses.json
+    python -m benchmarks.peers                 once: the peers' raw poses (minutes), stored in results/peers_poses.json
     python -m benchmarks.real                  -> results/real.json, real.md (by object), real_failures.png
     python -m benchmarks.real --ours-only      the peers' refined figures are taken from results/real_peers.json
     python -m benchmarks.real --set ycb_realsense     another set, unranked -> results/real_ycb_realsense.json
 
-Every label is one trial. Ours is the best estimate of that object in ``Result.estimates``; none is a miss. Errors are
-those of ``pose_node.evaluation.metrics`` with the DATA SET's model, diameter and symmetries, never our card's:
+Every label is one trial. Ours is the best estimate of that object in ``Result.estimates``; none is a miss. Errors are those of
+``pose_node.evaluation.metrics`` with the DATA SET's model, diameter and symmetries, never our card's:
 
-- mssd_depth: recall of MSSD <= 10 % of the diameter, up to ``symmetries_depth`` (what depth cannot tell). The bar.
+- mssd_depth: recall of MSSD <= 10 % of the diameter, up to ``symmetries_depth`` (what depth cannot tell).
 - in_alternatives: the same for the best of the estimate and its alternatives.
-- mssd, add_s, adds: MSSD up to the declared symmetries; ADD(-S), which is ADD-S where a symmetry is declared; ADD-S; all
-  at 10 %.
-- translation_mm, rotation_deg: medians over the labels that got an estimate, of the object's centre and up to
-  ``symmetries_depth``.
+- mssd, add_s, adds: MSSD up to the declared symmetries; ADD(-S), which is ADD-S where a symmetry is declared; ADD-S; all at 10 %.
+- translation_mm, rotation_deg: medians over the labels with an estimate, of the object's centre and up to ``symmetries_depth``.
 
-Figures against the labels as the data set published them (``scene_gt_original.json``) end in ``_original``; the others
-are against labels that were refined on the same depth.
+Figures that end in ``_original`` use the labels as published (``scene_gt_original.json``); the others use labels that were
+refined on the same depth.
 
-Peers (settings: ``benchmarks.peers.raw_poses``) get the true mask. Each raw pose goes through our own coarse and fine refinement.
-``first``: the pose that the peer ranks first (mean over seeds for RANSAC). ``best_fit``: all poses refined (ten of PPF,
-three seeds of RANSAC), the one with the largest share of the crop's points on its surface kept, as such pipelines do.
-A peer's figure is that of its better variant, by recall over all labels.
+Peers (settings: ``benchmarks.peers.raw_poses``) get the true mask. Each raw pose goes through our coarse and fine refinement.
+``first``: the pose that the peer ranks first (mean over seeds for RANSAC). ``best_fit``: of all refined poses (ten of PPF, three
+seeds of RANSAC) the one with the largest share of the crop's points on its surface. A peer's figure is that of its better
+variant, by recall over all labels.
 """
 
 from __future__ import annotations

@@ -1,29 +1,27 @@
-"""Rendered views under one frozen protocol: recall of rotation within 5 degrees, by visibility and by noise model.
+"""Rendered views under one fixed protocol: recall of rotation within 5 degrees, by visibility and by noise model.
 
     python -m benchmarks.rendered                            all six objects, 1,000 views each -> results/rendered.json
-    python -m benchmarks.rendered --objects mug --views 100  a quick look, printed and not written
-    python -m benchmarks.rendered --truth ...                also asks whether the truth would have won: is search at fault, or selection?
+    python -m benchmarks.rendered --objects mug --views 100  a partial run, printed and not written
+    python -m benchmarks.rendered --truth ...                also refines from the truth: is a miss due to search or to selection?
 
-The protocol is ``learning.views.BENCHMARK``: 0.5-1.2 m, visible share 40-100 %, 20 % of the segment's points foreign,
-clutter of shapes that training never sees, the three noise models in turn, Xtion intrinsics. View ``i`` is seed 700000 + i,
-which no training or held-out view has. The pipeline gets the depth crop and the imperfect mask.
+The protocol is ``learning.views.BENCHMARK``: 0.5-1.2 m, visible share 40-100 %, 20 % of the segment's points foreign, clutter of
+shapes that are not in the training, the three noise models in turn, Xtion intrinsics. View ``i`` is seed 700000 + i, which no
+training or held-out view has. The pipeline gets the depth crop and the imperfect mask.
 
-A view is a hit when the best estimate turns less than 5 degrees and moves the object's centre less than 10 % of the
-diameter from the truth, both up to the object's symmetry. No estimate is a miss. Figures of an object:
+A view is a hit when the best estimate is within 5 degrees and 10 % of the diameter (object's centre) of the truth, both up to the
+object's symmetry. No estimate is a miss. Figures of an object:
 
-- recall, rotation_recall (the turn alone), by visible share and by noise; medians and 95th percentiles of the answered.
-- oracle_*: the share of views in which ANY pose of a stage is a hit (for ``proposed``: within 20 degrees and 20 %, near
-  enough for the refinement): proposals of the network, the shortlist after coarse refinement, the fine poses.
-- in_alternatives: the estimate or one of its alternatives is a hit. nees_median: normalised estimation error squared
-  over 6 of the hits (about 0.89 when covariances are honest).
+- recall, rotation_recall (rotation only), by visible share and by noise; medians and 95th percentiles of the answered.
+- oracle_*: the share of views in which ANY pose of a stage is a hit (for ``proposed``: within 20 degrees and 20 %, near enough
+  for the refinement): proposals of the network, the shortlist after coarse refinement, the fine poses.
+- in_alternatives: the estimate or one of its alternatives is a hit. nees_median: normalised estimation error squared over 6 of the
+  hits (about 0.89 when covariances are right).
 
-mug: ``handle``: views that show at least 150 pixels of handle: full pose. ``hidden``: views that show none: the axis within
-5 degrees (and the centre within 10 %), the covariance about the axis against across it: ``wide_narrow`` is the share with a
-standard deviation above 30 degrees about it and below 5 degrees across it; ``covered`` the share whose true turn about the axis
-lies within two of the standard deviations stated about it (how wide is right depends on how much of the side that could show a
-handle is seen).
+mug: ``handle``: views with at least 150 pixels of handle: full pose. ``hidden``: views without any: the axis within 5 degrees and
+the centre within 10 %. ``wide_narrow``: the share with a standard deviation above 30 degrees about the axis and below 5 degrees
+across it. ``covered``: the share whose true rotation about the axis lies within two of the stated standard deviations.
 
-A killed run goes on where it stopped: rows are kept in the cache folder under a hash of network, code and protocol.
+A stopped run resumes: rows are cached under a hash of network, code and protocol.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Pictures of two reports, as a browser shows them: the labelled bags, evaluated without masks.
+"""Pictures of two reports as a browser shows them: the labelled bags, evaluated without masks.
 
     python -m benchmarks.report_pictures       -> docs/report_demo.png, docs/report_rendered.png; needs Chromium or Chrome
 
-The pages are drawn at the width of a desk, then made smaller: they show what a report holds, and are readable when opened.
+The pages are drawn at desktop width and then downscaled; they are readable when opened at full size.
 """
 
 from __future__ import annotations

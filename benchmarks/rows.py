@@ -1,7 +1,7 @@
-"""Many small measurements, spread over processes, each kept as soon as it is made: a killed run goes on where it stopped.
+"""Many small measurements in several processes, each stored when it is done, so that a stopped run resumes.
 
-A measurement has a key; its row, a mapping of plain values, is kept in the cache folder in a file whose name carries a
-fingerprint of all that the row depends on, so that rows never outlive the code or the network that they measured.
+A measurement has a key. Its row, a mapping of plain values, is stored in the cache folder in a file whose name contains a hash of
+everything the row depends on. A change of the code or of the network therefore measures again.
 """
 
 from __future__ import annotations

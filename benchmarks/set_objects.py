@@ -1,8 +1,8 @@
-"""Which sets are measured, which network stands for which of their objects, and where that network is looked for.
+"""Which sets are measured, which network belongs to which of their objects, and where that network is.
 
-A set's own object name is used where it is one that a card may bear ("006_mustard_bottle" as mustard_bottle); the others
-have theirs here. Networks on meshes that must not be shipped lie outside the repository, one folder a set:
-``$POSE_NODE_NETWORKS/<set>/<object>/card.yaml``, by default in ``networks`` of the benchmarks' cache.
+A set's own object name is used where it is a valid card name ("006_mustard_bottle" as mustard_bottle); the others are listed here.
+Networks on meshes that are not shipped are outside the repository, one folder a set: ``$POSE_NODE_NETWORKS/<set>/<object>/card.yaml``,
+by default in ``networks`` of the benchmarks' cache.
 """
 
 from __future__ import annotations

@@ -1,25 +1,24 @@
-"""Every set, every label, every method: ours and the peers on the same crops, turn by turn.
+"""Every set, every label, every method: ours and the peers on the same crops, in turn.
 
     python -m benchmarks.sets                        -> results/set_<set>.json, one a set (hours: PPF is slow)
-    python -m benchmarks.sets --sets icbin           these sets alone
+    python -m benchmarks.sets --sets icbin           these sets only
     python -m benchmarks.sets --labels 1             the first labels of each object, printed and not written
-    python -m benchmarks.table                       then: all of it in docs/results.md
+    python -m benchmarks.table                       afterwards: docs/results.md
 
-A label counts where its object has a network: in one of ``--models``, or in ``$POSE_NODE_NETWORKS/<set>`` (``set_objects.py``);
-the others are left out by name (``left_out_<object>``: their labels). Ours is ``Pipeline.estimate`` with the frame's cloud and
-the true mask. A peer (setting: peers_settings.json) gets what our own chain makes of that mask, and its poses go through our
-coarse and fine refinement: "first" its first pose, "best_fit" the one of all with most points on it; the better of the two on
-a set is its figure there. Time is the processor's, on one thread, without training and loading; a call ends after 30 s, a
-training after 120 s, and what comes of neither is a miss with its name. Methods take turns crop by crop.
+- Labels: those whose object has a network, in one of ``--models`` or in ``$POSE_NODE_NETWORKS/<set>`` (``set_objects.py``). The
+  labels of the others are counted in ``left_out_<object>``.
+- Ours: ``Pipeline.estimate`` with the frame's cloud and the true mask.
+- A peer (setting: peers_settings.json) gets the points that our pipeline takes from that mask. Its poses go through our coarse and
+  fine refinement. "first": its first pose. "best_fit": the pose with most points on it. The better of the two on a set counts.
+- Time: processor time on one thread, without training and loading. Methods take turns crop by crop.
+- A call ends after 30 s, a training after 120 s; such labels are misses and are counted by outcome.
 
-``clusters_*`` (ycbv): no masks. The frame's clusters (``pose_node.detection.segmentation``, table removed) that have the object's
-size, the likeliest ``MOST_CLUSTERS``, are given to all methods as masks; of a method's poses the one that our judge scores
-best is its answer.
+``clusters_*`` (ycbv): no masks. The frame's clusters of the object's size (``pose_node.detection.segmentation``, table removed), at
+most ``MOST_CLUSTERS``, are given to all methods as masks. The answer of a method is its pose with the best score by our pipeline.
 
 Recall is that of MSSD-depth at 10 % of the diameter (``benchmarks.real``); ``mssd``, ``add_s`` likewise; medians are of the
-answered. ``ours_minus_<peer>`` with its interval: paired bootstrap over placements (``crops.py``: what is no trial of its own
-is drawn together), null with fewer than three. A killed run goes on where it stopped, but a median of times is made of one run
-alone, the one with most labels (``timed_labels``).
+answered. ``ours_minus_<peer>``: paired bootstrap over placements (``crops.py``), null with fewer than three. A stopped run resumes,
+but a median of times comes from one run only, the one with most labels (``timed_labels``).
 """
 
 from __future__ import annotations

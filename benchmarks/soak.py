@@ -1,12 +1,11 @@
-"""An hour of frames and a thousand lives: does the node's memory stay where it was?
+"""The node's memory over an hour of frames and a thousand deactivations and activations.
 
     python -m benchmarks.soak               -> results/soak.json (an hour and some minutes; needs the ROS side and tf2_msgs)
 
-First 1,000 times ``deactivate`` and ``activate`` by the lifecycle service, each time as a manager would; then ``node_rate``'s
-recording at 10 Hz, tracked in the camera's own frame with detections beside, for an hour. Growth is the resident memory's
-mean in the last tenth against that in the second tenth (the first fills caches), and the same of its largest value; the
-node's and its detector's. Means, not medians: a look at any moment of a frame finds one of two levels, with or without that
-frame's arrays, and a median jumps from one to the other.
+First 1,000 times ``deactivate`` and ``activate`` by the lifecycle service; then ``node_rate``'s recording at 10 Hz for an hour,
+tracked in the camera's own frame with the detector process. Growth is the resident memory's mean in the last tenth against that
+in the second tenth (the first fills caches), and the same of its maximum; of the node and of its detector. Means, not medians:
+memory alternates between two levels, with or without a frame's arrays, and a median jumps from one to the other.
 """
 
 from __future__ import annotations

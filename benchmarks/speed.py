@@ -1,15 +1,15 @@
-"""From one masked crop to a refined pose, on one thread: ours, PPF and FPFH + RANSAC in the same run, turn by turn.
+"""From one masked crop to a refined pose, on one thread: ours, PPF and FPFH + RANSAC in the same run, in turn.
 
-    python -m benchmarks.speed               -> results/speed.json (some minutes: PPF is slow, and trained first)
+    python -m benchmarks.speed               -> results/speed.json (minutes: PPF is slow, and trained first)
 
-Crops: every label of the six objects in ycbv's dev frames. Ours is ``Pipeline.estimate`` with the frame's whole cloud and the
-true mask, as ``benchmarks.real`` asks (``ours_crop``: the mask's points as a bare cloud). A peer gets the mask's points:
-thinning and normals, its own search (the settings in ``PEERS``), and our coarse and fine refinement of
-the pose that it ranks first; ``ppf_best_fit`` refines all ten of its poses, as its recall in real.json asks. Training of the
-peers and loading of the models are not counted. Methods take turns crop by crop, so that a busy machine slows all alike.
+Crops: every label of the six objects in ycbv's dev frames. Ours is ``Pipeline.estimate`` with the frame's whole cloud and the true
+mask, as in ``benchmarks.real`` (``ours_crop``: the mask's points as a bare cloud). A peer gets the mask's points: downsampling
+and normals, its own search (the settings in ``PEERS``), and our coarse and fine refinement of the pose that it ranks first;
+``ppf_best_fit`` refines all ten of its poses, as its recall in real.json does. Training of the peers and loading of the models
+are not counted. Methods take turns crop by crop, so that other load affects all alike.
 
-Figures: median and 99th percentile in milliseconds over crops and rounds, medians of our stages, the ratios of medians, and the
-peak memory of a process of its own that loads one object (mug) and does its crops, once for each method.
+Figures: median and 99th percentile in milliseconds over crops and rounds, medians of our stages, ratios of medians, and the peak
+memory of a process that loads one object (mug) and does its crops, once for each method.
 """
 
 from __future__ import annotations

@@ -1,12 +1,13 @@
-"""What others do on /tf: the share of frames that the tracking node answers beside publishers that lag, post-date or send no stamps.
+"""Faulty publishers of /tf: the share of frames that the tracking node answers beside them.
 
     python -m benchmarks.tf_faults          -> results/tf_faults.json (five minutes; needs the ROS side and tf2_msgs)
 
 A camera of 5 Hz with masks, on an arm whose pose comes at 50 Hz (map, odom, arm, camera). Conditions, one at a time:
 
-- plain: nothing else. lag_HZ: an unrelated publisher 1.6 s behind, HZ times a second. zero_stamp: one of stamp 0, 30 times a second.
+- plain: no other publisher. lag_HZ: an unrelated publisher 1.6 s behind, HZ times a second. zero_stamp: one of stamp 0, 30 times a
+  second.
 - post_dated: map to odom comes a second ahead, as Nav2's examples set ``transform_tolerance``, and the arm 80 ms late.
-- own_frames: ``publish_tf``, and frames that come 1.5 s after their stamps, so that the node's own frames on /tf do, too.
+- own_frames: ``publish_tf``, and frames that arrive 1.5 s after their stamps, so that the node's own frames on /tf do, too.
 
 ``NAME_answered``: frames with a pose of their own stamp over frames sent.
 """

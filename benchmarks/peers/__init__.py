@@ -1,9 +1,8 @@
-"""The classical peers, one a file, from pip: what finds an object's pose in masked points without learning.
+"""The peers, one a file, from pip: methods that find an object's pose in masked points without learning.
 
-A peer is a class with named ``settings`` (at most six, all tried by ``benchmarks.peers_settings``); it is made of a model
-(vertices [V, 3] and faces [F, 3], metres; diameter) and a setting, and then gives ``poses(points_m, viewpoint_m)``: every
-T_camera_object [4, 4] that it has to offer, best first, none where it finds nothing. Refinement is not theirs: all poses,
-ours and theirs, go through ours.
+A peer is a class with named ``settings`` (at most six, all tried by ``benchmarks.peers_settings``). It is made of a model
+(vertices [V, 3] and faces [F, 3], metres; diameter) and a setting. ``poses(points_m, viewpoint_m)`` gives its
+T_camera_object [4, 4], best first, none where it finds nothing. All poses, ours and theirs, go through our refinement.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Clouds as the peers want them: the model's surface and the measured points, thinned, with normals."""
+"""Clouds for the peers: the model's surface and the measured points, downsampled, with normals."""
 
 from __future__ import annotations
 

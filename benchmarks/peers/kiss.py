@@ -1,8 +1,8 @@
 """KISS-Matcher (Lim et al., ICRA 2025), from pip.
 
-It is made for streets and refuses small voxels, so clouds are scaled until the object's diameter is ``DIAMETER``. It turns
-normals towards the origin: right for a scan seen from there, inside out for a whole model about it. So the model is also
-given as views, each from a viewpoint that is the origin; every view that matches gives a pose.
+It is made for outdoor scans and refuses small voxels, so clouds are scaled until the object's diameter is ``DIAMETER``. It turns
+normals towards the origin. That is right for a scan seen from there and wrong for a whole model around it, so the model is also
+given as views, each with its viewpoint at the origin; every view that matches gives a pose.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """OpenCV's point-pair features: ``cv2.ppf_match_3d.PPF3DDetector`` (Drost et al., CVPR 2010), 30 angles.
 
-OpenCV merges poses nearer than the sampling step as an absolute length, so the scale that the clouds are brought to sets how
-much is averaged. Averaged votes shrink the 3x3 parts: they are projected onto SO(3). OpenCV's own step of 5 % is no setting
-here: its hash table degenerates on flat-sided objects (gelatin_box: 4 minutes of training, 10 minutes a crop), and where it
-does not, 5 of 12 crops took more than the 30 s that a call may take (``ppf5`` in results/peers_poses.json).
+OpenCV merges poses nearer than the sampling step as an absolute length, so the scale of the clouds determines how much is
+averaged. Averaged votes shrink the 3x3 matrices, which are projected onto SO(3). OpenCV's default step of 5 % is not a setting
+here: its hash table degenerates on flat-sided objects (gelatin_box: 4 minutes of training, 10 minutes a crop), and on others 5 of
+12 crops exceeded the 30 s of a call (``ppf5`` in results/peers_poses.json).
 """
 
 from __future__ import annotations

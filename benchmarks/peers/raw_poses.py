@@ -2,12 +2,12 @@
 
     python -m benchmarks.peers                     raw poses of all crops -> benchmarks/results/peers_poses.json
 
-Only their raw poses are made here, and kept, because they do not change: ``benchmarks.real`` refines them with our own
-refinement. A crop that is already in the file is not run again. Both get the crop's points under the mask (``clouds.py``).
+Only the raw poses are made and stored here, because they do not change; ``benchmarks.real`` refines them. A crop that is
+already in the file is not run again. Both get the crop's points under the mask (``clouds.py``).
 
-- ppf5, ppf7: a sampling step of 5 % (clouds scaled to a diameter of 2, crop sampling 3 %) and of 7 % (diameter 1, crop
-  sampling 5 %). On flat-sided objects ppf5 is not run (``ppf.py`` says why); ppf7 stands in for it.
-- ransac: three seeds. The best of seven settings tried on these very crops.
+- ppf5, ppf7: a sampling step of 5 % (clouds scaled to a diameter of 2, crop sampling 3 %) and of 7 % (diameter 1, crop sampling
+  5 %). On flat-sided objects ppf5 is not run (see ``ppf.py``); ppf7 is used instead.
+- ransac: three seeds. The best of seven settings tried on the same crops.
 """
 
 from __future__ import annotations

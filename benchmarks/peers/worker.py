@@ -1,10 +1,10 @@
-"""A peer in a process of its own, trained once, asked through a pipe, and killed when it does not answer in time.
+"""A peer in its own process: trained once, called through a pipe, and killed when it does not answer in time.
 
-Neither OpenCV nor Open3D can be interrupted from within, and OpenCV cannot keep a trained model on disk: it is kept in the
-living process for all crops of its object. One that was killed is trained again for the next crop.
+Neither OpenCV nor Open3D can be interrupted from within, and OpenCV cannot store a trained model, so the process keeps it for all
+crops of its object. A process that was killed is trained again for the next crop.
 
-Seconds are those of the processor, all threads of the process together: on one thread and a free machine they are the clock's,
-and a busy machine makes nobody time out. A process that uses none is stuck: the clock ends it after ``_STUCK`` times as long.
+Times are processor time of all threads of the process, so other load causes no time-outs. A process that uses no processor time
+is stuck: it is ended after ``_STUCK`` times as long by the wall clock.
 """
 
 from __future__ import annotations
