@@ -48,7 +48,7 @@ WINDOW_MARGIN = 0.5  # of the mask's larger side, to each side
 
 
 def cut_out(crop: Crop, cut: str) -> Any:
-    """Rows [M] of the crop's cloud that a cut-out holds."""
+    """Rows [M] of the crop's cloud inside a cut-out."""
     cloud = crop.cloud
     mine = crop.mask.ravel()[cloud.source_index]
     if cut == "frame":
@@ -62,8 +62,8 @@ def cut_out(crop: Crop, cut: str) -> Any:
         return np.flatnonzero(inside)
     if cut in BOXES:
         low, high = crop.model.vertices_m.min(axis=0), crop.model.vertices_m.max(axis=0)
-        middle, half = 0.5 * (low + high), 0.5 * BOXES[cut] * (high - low)
-        return np.flatnonzero((np.abs(apply(invert(crop.T_label), cloud.points_m) - middle) <= half).all(axis=1))
+        centre, half = 0.5 * (low + high), 0.5 * BOXES[cut] * (high - low)
+        return np.flatnonzero((np.abs(apply(invert(crop.T_label), cloud.points_m) - centre) <= half).all(axis=1))
     return np.flatnonzero(mine)[:: 10 if cut == "object_tenth" else 1]
 
 

@@ -115,7 +115,7 @@ def vsd_errors(rng: np.random.Generator) -> dict[str, Any]:
             blobs.append(np.where(inside, 900 + rng.normal(0, 15) + rng.uniform(-2, 2) * u + rng.uniform(-2, 2) * v, 0))
         test = np.where(blobs[1] > 0, blobs[1] + rng.normal(0, 4, v.shape), 1100.0)
         test[rng.random(v.shape) < 0.15] = 0
-        test[:, : rng.integers(20)] = 700  # something stands before it
+        test[:, : rng.integers(20)] = 700  # an occluder
         three = np.rint(10 * np.stack([*blobs, test])).astype(np.uint16)
         est, gt, test = three / 10.0
 

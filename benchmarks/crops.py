@@ -57,7 +57,7 @@ def _frames(set_name: str) -> Iterator[tuple[str, str, Cloud, list[tuple[int, An
         from pose_node.evaluation.sources.scans import Scans
 
         for scan in Scans(data.data_folder() / set_name).frames():
-            everything = np.ones(scan.cloud.shape, dtype=bool)  # a scan holds nothing but its object
+            everything = np.ones(scan.cloud.shape, dtype=bool)  # a scan contains only its object
             labels = [(label.bop_id, everything, label.T_camera_object) for label in scan.labels]
             yield scan.scene, scan.frame, scan.cloud, labels
         return

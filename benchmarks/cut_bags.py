@@ -51,16 +51,16 @@ def _later(message: tuple[str, int, Any], by_ns: int) -> tuple[str, int, Any]:
 
 
 def outcome(bag: Path, out: Path, jobs: int) -> tuple[str, str]:
-    """("report", "sentence" or "neither", what the command said on stderr)."""
+    """("report", "sentence" or "neither", the command's stderr)."""
     command = [sys.executable, "-m", "pose_node", "evaluate", str(bag), "--out", str(out), "--jobs", str(jobs)]
     command += ["--objects", OBJECT, "--labels", f"{ID}={OBJECT}"]
     done = subprocess.run(command, cwd=results.ROOT, capture_output=True, text=True)
-    said = done.stderr.strip()
-    if done.returncode in (0, 3) and not said and (out / REPORT).is_file():
-        return "report", said
-    if done.returncode == 2 and said.startswith("pose_node: ") and "\n" not in said:
-        return "sentence", said
-    return "neither", said
+    stderr = done.stderr.strip()
+    if done.returncode in (0, 3) and not stderr and (out / REPORT).is_file():
+        return "report", stderr
+    if done.returncode == 2 and stderr.startswith("pose_node: ") and "\n" not in stderr:
+        return "sentence", stderr
+    return "neither", stderr
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -78,10 +78,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         counts: dict[int, Counter[str]] = {1: Counter(), 2: Counter()}
         for bag in bags:
             for jobs, counter in counts.items():
-                kind, said = outcome(bag, Path(place) / f"{bag.stem}_{jobs}", jobs)
+                kind, stderr = outcome(bag, Path(place) / f"{bag.stem}_{jobs}", jobs)
                 counter[kind] += 1
                 if kind == "neither":
-                    print(f"{bag.name}, {jobs} jobs: {said}")
+                    print(f"{bag.name}, {jobs} jobs: {stderr}")
     figures = {"cuts": options.cuts, "wrong": len(bags) - options.cuts}
     for jobs, counter in counts.items():
         figures.update({f"jobs_{jobs}_{kind}": counter[kind] for kind in ("report", "sentence", "neither")})

@@ -135,14 +135,14 @@ def keys_of(kind: str, sources: Sequence[str], motions: int) -> list[str]:
 
 def summary(found: Sequence[Mapping[str, Any]], prefix: str) -> dict[str, float]:
     """Percentiles over the motions of one kind of crop."""
-    told = [r for r in found if "turn" in r]
-    out: dict[str, float] = {f"{prefix}_motions": len(told), f"{prefix}_refused": len(found) - len(told)}
+    compared = [r for r in found if "turn" in r]
+    out: dict[str, float] = {f"{prefix}_motions": len(compared), f"{prefix}_refused": len(found) - len(compared)}
     for q in (50, 99, 100):
         label = "max" if q == 100 else f"p{q}"
-        out[f"{prefix}_pipeline_rotation_deg_{label}"] = results.percentile([r["turn"] for r in told], q)
-        out[f"{prefix}_pipeline_translation_rel_{label}"] = results.percentile([r["shift"] for r in told], q)
-    out[f"{prefix}_flips"] = sum(r.get("flip", False) for r in told)
-    out[f"{prefix}_modes"] = sum(r["turn"] > MODE_DEG for r in told) - out[f"{prefix}_flips"]
+        out[f"{prefix}_pipeline_rotation_deg_{label}"] = results.percentile([r["turn"] for r in compared], q)
+        out[f"{prefix}_pipeline_translation_rel_{label}"] = results.percentile([r["shift"] for r in compared], q)
+    out[f"{prefix}_flips"] = sum(r.get("flip", False) for r in compared)
+    out[f"{prefix}_modes"] = sum(r["turn"] > MODE_DEG for r in compared) - out[f"{prefix}_flips"]
     for key in ("onnx", "prepared"):
         values = [r[key] for r in found if key in r]
         out[f"{prefix}_{key}_rel_p99"] = results.percentile(values, 99)
@@ -187,12 +187,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parity = [r["worst"] for r in by_kind["torch"] if r["worst"] is not None]
     figures["onnx_vs_torch_max_rel"] = max(parity, default=float("nan"))
     for way in ("roll", "arc"):
-        told = [r for r in by_kind.get(way, ()) if "turn" in r]
+        compared = [r for r in by_kind.get(way, ()) if "turn" in r]
         for q in (50, 95):
-            figures[f"rerendered_{way}_deg_p{q}"] = results.percentile([r["turn"] for r in told], q)
-            figures[f"rerendered_{way}_translation_rel_p{q}"] = results.percentile([r["shift"] for r in told], q)
-        figures[f"rerendered_{way}_flips"] = sum(r.get("flip", False) for r in told)
-        figures[f"rerendered_{way}_views"] = len(told)
+            figures[f"rerendered_{way}_deg_p{q}"] = results.percentile([r["turn"] for r in compared], q)
+            figures[f"rerendered_{way}_translation_rel_p{q}"] = results.percentile([r["shift"] for r in compared], q)
+        figures[f"rerendered_{way}_flips"] = sum(r.get("flip", False) for r in compared)
+        figures[f"rerendered_{way}_views"] = len(compared)
     for key, value in figures.items():
         print(f"{key}: {value:.4g}")
     worst = sorted((r for k in ("real", "rendered") for r in by_kind[k] if "turn" in r), key=lambda r: -r["turn"])[:20]

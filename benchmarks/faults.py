@@ -39,7 +39,7 @@ class Sender:
 
         from pose_node.ros.demo import player, recording
 
-        ros_node.be_a_driver()
+        ros_node.use_driver_profile()
         rclpy.init(args=[])
         self.node = rclpy.create_node("sender")
         self.heard: list[Any] = []
@@ -79,7 +79,7 @@ class Sender:
 
 
 def finite(message: Any) -> bool:
-    """Whether a PoseArray holds numbers alone, and unit quaternions."""
+    """Whether a PoseArray contains finite numbers and unit quaternions only."""
     for pose in message.poses:
         p, q = pose.position, pose.orientation
         length = np.linalg.norm([q.x, q.y, q.z, q.w])

@@ -14,7 +14,7 @@ SIDES = (0, 1, 2, 3, 7, 32, 64, 2**16, 2**32 - 1)
 
 
 class Fuzzer:
-    """Draws messages; the same seed draws the same ones. Their stamps stay below ``BELOW_S``, so that good ones can be told."""
+    """Draws messages; the same seed draws the same ones. Their stamps stay below ``BELOW_S``, to distinguish them from valid ones."""
 
     BELOW_S = 900
 

@@ -82,7 +82,7 @@ class Judge:
         out = [_trial(question, question.placement, where, values) for where, values in found]
         if question.asked is None or not mine:
             wrong = [e for e in result.estimates if not self._any_right(question, e)]
-            # A frame stands for itself: what it shows beside its labels changes with the camera.
+            # Each frame is its own placement: what is visible beside its labels changes with the camera.
             out.append(_trial(question, question.key, "", {"false_alarms": len(wrong)}))
         out[0]["bytes"] = _digest(result)
         return out
@@ -136,7 +136,7 @@ def figures_of(trials: Sequence[Trial]) -> dict[str, float]:
             if have:
                 values = np.array([t["values"][figure] for t in have])
                 low, high = _interval(figure, values[:, None], [t["placement"] for t in have])
-                out[f"{part}_{figure}"] = _middle(figure, values)
+                out[f"{part}_{figure}"] = _centre(figure, values)
                 out.update({f"{part}_{figure}_low": low, f"{part}_{figure}_high": high})
     return out
 
@@ -158,7 +158,7 @@ def differences(before: Sequence[Trial], after: Sequence[Trial]) -> dict[str, di
                 continue
             values = np.array([[t["values"][figure] for t in pair] for pair in both])
             low, high = _interval(figure, values, [b["placement"] for _, b in both])
-            a, b = _middle(figure, values[:, 0]), _middle(figure, values[:, 1])
+            a, b = _centre(figure, values[:, 0]), _centre(figure, values[:, 1])
             verdict = ""
             if abs(b - a) > LEAST.get(figure, 0.0) and (low > 0.0 or high < 0.0):
                 verdict = "moved" if not sense else "better" if (b - a) * sense > 0 else "worse"
@@ -181,7 +181,7 @@ def same_bytes(before: Sequence[Trial], after: Sequence[Trial]) -> tuple[int, in
 
 
 def load_trials(path: Path) -> list[Trial]:
-    """The trials of a result. Raises ValueError when it holds none."""
+    """The trials of a result. Raises ValueError when it has none."""
     content = json.loads(path.read_text())
     if not content.get("trials"):
         raise ValueError(f"{path}: found no trials, expected a result of benchmarks.gate.")
@@ -209,12 +209,12 @@ def table_of(found: Mapping[str, Mapping[str, Any]]) -> str:
     return "\n".join(lines)
 
 
-def _middle(figure: str, values: Array) -> float:
+def _centre(figure: str, values: Array) -> float:
     return float(np.median(values) if figure == "nees" else np.mean(values))
 
 
 def _interval(figure: str, values: Array, placements: Sequence[str]) -> tuple[float, float]:
-    """Of the middle of values [N, 1], or of the difference of the middles of values [N, 2]."""
+    """Of the centre (mean or median) of values [N, 1], or of the difference of the centres of values [N, 2]."""
     if len(set(placements)) < FEWEST:
         return float("nan"), float("nan")
     if figure == "nees":

@@ -62,7 +62,7 @@ def demo_frames(scene: str) -> list[LabelledFrame]:
 
 
 def rendered_frames(models: Path, count: int, seed: int) -> list[LabelledFrame]:
-    """Objects that stand on a table while the camera goes by on an arc of 60 degrees, 0.7 m away.
+    """Objects that stand on a table while the camera moves on an arc of 60 degrees, 0.7 m away.
 
     Depth has noise of 1 mm at a metre that grows with its square, and whole millimetres.
     """

@@ -35,7 +35,7 @@ _EVERY_S = 0.2
 
 
 class Sample(NamedTuple):
-    """One look at a running command: frames written, seconds and CPU seconds of all its processes, MB of each by its number,
+    """One sample of a running command: frames written, seconds and CPU seconds of all its processes, MB of each by its number,
     and each core's (busy, all) seconds."""
 
     frames: int
@@ -46,7 +46,7 @@ class Sample(NamedTuple):
 
 
 def without_times(run: Path) -> tuple[Any, ...]:
-    """What a run folder holds, but for seconds."""
+    """The contents of a run folder without times."""
     frames = [json.loads(line) for line in (run / FRAMES).read_text().splitlines()]
     for frame in frames:
         del frame["time_s"], frame["stage_s"]
@@ -84,18 +84,18 @@ def _samples(running: Any, written: Path) -> Iterator[Sample]:
                 cpu_s += times.user + times.system
                 resident_mb[one.pid] = one.memory_info().rss / 2**20
         except psutil.NoSuchProcess:
-            continue  # one of them ended while it was looked at
+            continue  # one of them ended meanwhile
         cores = [(sum(c) - c.idle - c.iowait, sum(c)) for c in psutil.cpu_times(percpu=True)]
         yield Sample(frames, time.perf_counter(), cpu_s, resident_mb, cores)
 
 
 def figures_of(samples: Sequence[Sample], frames: int) -> dict[str, float]:
     """frames_per_s, cpu_share (of all cores, by the command's own processes), core_busy_min (by whomever), resident_mb,
-    memory_growth and memory_growth_max, from the tenth part of the frames until the last is to come. Raises ValueError where nobody looked
-    in between."""
+    memory_growth and memory_growth_max, from the tenth part of the frames until before the last. Raises ValueError with fewer than
+    two samples in between."""
     window = [s for s in samples if frames // 10 <= s.frames < frames]  # at the last frame workers may be gone already
     if len(window) < 2:
-        raise ValueError(f"found {len(window)} looks at the command, expected more frames than {frames}.")
+        raise ValueError(f"found {len(window)} samples of the command, expected more frames than {frames}.")
     first, end = window[0], window[-1]
     seconds = end.at_s - first.at_s
     early = [s.resident_mb for s in window if s.frames <= first.frames + frames // 10]
@@ -125,7 +125,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         whole: tuple[Any, ...] = ()
         for way, words in WAYS.items():
             found = figures_of(watched(bag, Path(place) / way, words), options.frames)
-            if way == "ray":  # its own processes hold what they please
+            if way == "ray":  # memory of Ray's own processes is not ours
                 found = {"frames_per_s": found["frames_per_s"]}
             content = without_times(Path(place) / way)
             whole = whole or content

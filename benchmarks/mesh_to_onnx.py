@@ -29,7 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--models", type=Path, default=data.ROOT / "models")
     parser.add_argument("--object", default="mustard_bottle")
-    parser.add_argument("--views", type=int, default=None, help="fewer views than the recipe's, for a quick look")
+    parser.add_argument("--views", type=int, default=None, help="fewer views than the recipe's, for a partial run")
     parser.add_argument("--output", type=Path, default=results.FOLDER)
     options = parser.parse_args(arguments)
     recipe = Recipe() if options.views is None else replace(Recipe(), views=options.views)

@@ -54,7 +54,7 @@ def ask(
 
 
 def peer_row(peer: Worker, crop: Crop, segment: Segment | None, card: ObjectCard, refiner: Refiner) -> dict[str, Any]:
-    """What a peer made of a crop, as plain values: its outcome, and for each way to choose among its poses errors and ms.
+    """A peer's result for a crop, as plain values: its outcome, and for each way to choose among its poses errors and ms.
 
     "first": the pose that it ranks first. "best_fit": all refined, the one with the largest share of the points on it.
     """
@@ -70,7 +70,7 @@ def peer_row(peer: Worker, crop: Crop, segment: Segment | None, card: ObjectCard
 
 
 def error_row(crop: Crop, T: Array | None, ms: float) -> dict[str, Any]:
-    """Errors of a pose (null where there is none) and the milliseconds that it took (null where nobody was asked)."""
+    """Errors of a pose (null where there is none) and the milliseconds that it took (null where the method was not run)."""
     found = real.plain(real.errors(crop.model, [] if T is None else [T], crop.T_label))
     row: dict[str, Any] = {name: None if found[name] is None else float(f"{found[name]:.4g}") for name in ERRORS}
     return {**row, "ms": round(ms, 1) if np.isfinite(ms) else None}

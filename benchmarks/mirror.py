@@ -61,7 +61,7 @@ def view_gap(seen: Array, model: Array, normals: Array, starts: int = 240, seed:
     towards = -seen.mean(axis=0) / np.linalg.norm(seen.mean(axis=0))
     R = rotation_grid(starts)  # R_model_camera
     facing = (normals @ (R @ towards)[..., None])[..., 0] > 0.1  # [S, M]
-    weight = facing + 1e-6  # no normal may face the viewpoint: then the middle of all
+    weight = facing + 1e-6  # no normal may face the viewpoint: then the mean of all
     centre = weight @ model / weight.sum(axis=1, keepdims=True)
     t = centre - R @ seen.mean(axis=0)
     R, t = _icp(R, t, few, tree, model, 12)
@@ -72,12 +72,12 @@ def view_gap(seen: Array, model: Array, normals: Array, starts: int = 240, seed:
 
 def _icp(R: Array, t: Array, points: Array, tree: cKDTree, model: Array, steps: int) -> tuple[Array, Array]:
     """Point-to-point ICP of all starts at once: R [S, 3, 3], t [S, 3]."""
-    middle = points.mean(axis=0)
+    mean = points.mean(axis=0)
     for _ in range(steps):
         near = model[tree.query(np.einsum("sij,nj->sni", R, points) + t[:, None])[1]]
         goal = near.mean(axis=1)
-        R = se3.project_so3(np.einsum("sni,nj->sij", near - goal[:, None], points - middle))
-        t = goal - np.einsum("sij,j->si", R, middle)
+        R = se3.project_so3(np.einsum("sni,nj->sij", near - goal[:, None], points - mean))
+        t = goal - np.einsum("sij,j->si", R, mean)
     return R, t
 
 
@@ -112,7 +112,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--config", type=Path, default=None)
-    parser.add_argument("--views", type=int, default=200, help="of each part and of each twin")
+    parser.add_argument("--views", type=int, default=200, help="of each part and of each mirror image")
     parser.add_argument("--training-views", type=int, default=TRAINING_VIEWS)
     parser.add_argument("--parts", type=int, default=0, help="only the first so many parts (0: all)")
     parser.add_argument("--jobs", type=int, default=2)
@@ -183,7 +183,7 @@ def _sides() -> dict[str, tuple[Any, Array, Array]]:
     from pose_node.learning import shapes, views
 
     card = _worker["card"]
-    part, twin = shapes.chiral_parts()[_worker["number"]]
+    part, mirror_image = shapes.chiral_parts()[_worker["number"]]
     clutter = shapes.held_out_set(rendered.CLUTTER_COUNT, first_seed=rendered.CLUTTER_SEED)
     across = np.array([-1.0, 1.0, 1.0])
     points, normals = card.surface.points_m[:4000], card.surface.normals[:4000]
@@ -193,7 +193,7 @@ def _sides() -> dict[str, tuple[Any, Array, Array]]:
 
     return {
         "true": (sampler(part, card.centre_m), points * across, normals * across),
-        "mirrored": (sampler(twin, card.centre_m * across), points, normals),
+        "mirrored": (sampler(mirror_image, card.centre_m * across), points, normals),
     }
 
 

@@ -182,8 +182,8 @@ def figures_of(run: Run, card: ObjectCard, T_true: Array | None, start_ns: int) 
         centre = near[:, :3, :3] @ card.centre_m + near[:, :3, 3]
         R = se3.mean_so3(near[:, :3, :3])
         reference = se3.transform(R, np.median(centre, axis=0) - R @ card.centre_m)
-    middle = np.median(centre, axis=0)
-    off_m = np.linalg.norm(centre - middle, axis=1)
+    median = np.median(centre, axis=0)
+    off_m = np.linalg.norm(centre - median, axis=1)
     off_deg = np.degrees(symmetry.rotation_error(reference[None], T, card.symmetry))
     # As published, not up to symmetry: a user sees every turn.
     between = np.degrees(se3.angle(np.swapaxes(T[:-1, :3, :3], -1, -2) @ T[1:, :3, :3]))

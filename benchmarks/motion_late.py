@@ -42,7 +42,7 @@ from pose_node.types import Masks, Result, Track
 RATES_HZ = (5.0, 10.0, 30.0)
 MASKED = ("masks", "free")
 SECONDS, ENTERS_S, JITTER_S = 8.0, 2.3, 0.001
-APART_M = 0.13  # of each object from the middle
+APART_M = 0.13  # of each object from the table's centre
 PAIRS = tuple(zip(OBJECTS, OBJECTS[1:] + OBJECTS[:1]))  # who is there, who enters
 PLACE_REL = 0.1
 DEMO_SCENE, DEMO_OBJECT, DEMO_S, DEMO_HZ = "000002", "mustard_bottle", 25.0, 5.0
@@ -91,7 +91,7 @@ def right(track: Track, card: ObjectCard, T_fixed_object: Array) -> bool:
 
 
 def run(names: Sequence[str], rate_hz: float, masked: bool, seed: int) -> tuple[float | None, int, int]:
-    """Seconds until the newcomer, the last of ``names``, was confirmed for good (None: never); frames with a wrong track; all."""
+    """Seconds until the second object, the last of ``names``, stays confirmed (None: never); frames with a wrong track; all."""
     pipeline = Pipeline.load([results.ROOT / "models" / name for name in names])
     cards = [pipeline.cards[name] for name in names]
     frames, places = frames_of(cards, rate_hz, seed)

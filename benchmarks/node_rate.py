@@ -41,7 +41,7 @@ class Camera:
 
     def __init__(self, rate_hz: float = RATE_HZ) -> None:
         self._rate_hz = rate_hz
-        ros_node.be_a_driver()
+        ros_node.use_driver_profile()
         import rclpy
         from geometry_msgs.msg import PoseArray
         from rclpy.qos import QoSProfile, ReliabilityPolicy
@@ -76,7 +76,7 @@ class Camera:
         self._mask = self._node.create_publisher(Image, "mask", 5) if yes else None
 
     def change_state(self, transition: int) -> bool:
-        """Ask the node's life cycle for a transition; whether it succeeded. RuntimeError when nobody answers."""
+        """Request a lifecycle transition of the node; whether it succeeded. RuntimeError without an answer."""
         import rclpy
         from lifecycle_msgs.msg import Transition
         from lifecycle_msgs.srv import ChangeState
@@ -84,11 +84,11 @@ class Camera:
         if self._changes is None:
             self._changes = self._node.create_client(ChangeState, "/pose_node/change_state")
             self._changes.wait_for_service(30.0)
-        wish = self._changes.call_async(ChangeState.Request(transition=Transition(id=transition)))
-        rclpy.spin_until_future_complete(self._node, wish, timeout_sec=30.0)
-        if wish.result() is None:
+        request = self._changes.call_async(ChangeState.Request(transition=Transition(id=transition)))
+        rclpy.spin_until_future_complete(self._node, request, timeout_sec=30.0)
+        if request.result() is None:
             raise RuntimeError(f"transition {transition}: found no answer within 30 s, expected one.")
-        return bool(wish.result().success)
+        return bool(request.result().success)
 
     def run(self, seconds: float, enough: int = 0) -> None:
         """Send for ``seconds``, or until ``enough`` poses came at once; RuntimeError when they never do."""

@@ -63,7 +63,7 @@ def chosen() -> dict[str, str]:
 
 
 class Trials:
-    """Runs one (peer, setting, object, crop) after the other; a peer's process lives as long as its object and setting."""
+    """Runs each (peer, setting, object, crop) in turn; a peer's process is kept for one object and setting."""
 
     def __init__(self, dev: dict[str, list[Crop]], cards: dict[str, ObjectCard]) -> None:
         self.crops = {crop.key: crop for group in dev.values() for crop in group}

@@ -71,7 +71,7 @@ def load(models: Path, names: Sequence[str], provider: str) -> tuple[dict[str, P
 
 def measure(pipelines: dict[str, Pipeline], taken: Sequence[tuple[str, Cloud]]) -> tuple[dict[str, float], list[Any]]:
     """Figures of one provider, and (outputs, result) of each crop."""
-    network_ms, infer_ms, whole_ms, exact, said = [], [], [], [], []
+    network_ms, infer_ms, whole_ms, exact, answers = [], [], [], [], []
     for i, (name, cloud) in enumerate(taken):
         pipeline = pipelines[name]
         network = pipeline.networks[name]
@@ -88,7 +88,7 @@ def measure(pipelines: dict[str, Pipeline], taken: Sequence[tuple[str, Cloud]]) 
         for j in range(MOTIONS):
             T = motion(i * MOTIONS + j)
             exact.append(network_difference(network, cloud.points_m, cloud.viewpoint_m, T)["onnx"])
-        said.append((outputs, result))
+        answers.append((outputs, result))
     figures = {
         "network_ms_p50": results.percentile(network_ms, 50),
         "network_ms_p99": results.percentile(network_ms, 99),
@@ -96,7 +96,7 @@ def measure(pipelines: dict[str, Pipeline], taken: Sequence[tuple[str, Cloud]]) 
         "estimate_ms_p50": results.percentile(whole_ms, 50),
         "onnx_rel_max": max(exact),
     }
-    return figures, said
+    return figures, answers
 
 
 def compare(
@@ -135,13 +135,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     taken = crops(options.models)
     names = sorted({name for name, _ in taken})
     figures: dict[str, float] = {"crops": len(taken)}
-    said = {}
+    answers = {}
     for provider in CONFIGS:
         pipelines, ms = load(options.models, names, provider)
         figures[f"{provider}_load_first_ms"], figures[f"{provider}_load_ms"] = ms[0], max(ms[1:])
-        found, said[provider] = measure(pipelines, taken)
+        found, answers[provider] = measure(pipelines, taken)
         figures.update({f"{provider}_{key}": value for key, value in found.items()})
-    figures.update(compare(pipelines, taken, said["cpu"], said["cuda"]))
+    figures.update(compare(pipelines, taken, answers["cpu"], answers["cuda"]))
     for key, value in figures.items():
         print(f"{key}: {value:.4g}")
     results.write_result(

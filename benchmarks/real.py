@@ -261,8 +261,8 @@ def failures(trials: Sequence[Trial], path: Path, pixels: int = 320) -> int:
         if found.mssd_depth <= THRESHOLD:
             continue
         rows, columns = np.nonzero(trial.label.mask)
-        middle, half = (columns.mean(), rows.mean()), 0.75 * max(np.ptp(rows), np.ptp(columns)) + 10
-        box = tuple(int(round(v)) for v in (middle[0] - half, middle[1] - half, middle[0] + half, middle[1] + half))
+        centre, half = (columns.mean(), rows.mean()), 0.75 * max(np.ptp(rows), np.ptp(columns)) + 10
+        box = tuple(int(round(v)) for v in (centre[0] - half, centre[1] - half, centre[0] + half, centre[1] + half))
         points, normals = _surface(trial.model)
         views = []
         for text, T in (("label", trial.label.T_camera_object), ("ours", trial.poses[0] if trial.poses else None)):
@@ -409,7 +409,7 @@ def _trial(frame: data.Frame, label: data.Label, result: Result, ms: float) -> T
     mine = [e for e in result.estimates if e.object_name == label.name]
     refused = [r for r in result.rejected if r.object_name in (label.name, None)]
     if not mine:
-        reason = max(refused, key=lambda r: r.score or 0.0).reason if refused else "nothing was said"
+        reason = max(refused, key=lambda r: r.score or 0.0).reason if refused else "no reason given"
         return Trial(frame, label, model, (), float("nan"), reason, ms)
     best = max(mine, key=lambda e: e.score)
     poses = (best.T_camera_object, *(T for T, _ in best.alternatives))
@@ -430,7 +430,7 @@ def _truths(trials: Sequence[Trial]) -> dict[str, list[tuple[Trial, Array]]]:
 
 
 def plain(found: Errors) -> dict[str, float | None]:
-    """As JSON can hold it: null for infinite."""
+    """As JSON value: null for infinite."""
     return {k: v if np.isfinite(v) else None for k, v in asdict(found).items()}
 
 

@@ -214,7 +214,7 @@ def figures_of(name: str, views: Sequence[Mapping[str, Any]]) -> dict[str, float
     if any("handle_px" in r for r in views):
         seen = [r for r in views if r["handle_px"] >= HANDLE_PIXELS]
         hidden = [r for r in views if r["handle_px"] == 0]
-        told = [r for r in hidden if "axis" in r]
+        compared = [r for r in hidden if "axis" in r]
         good = [r.get("axis", 180.0) < HIT_DEG and r["axis_shift"] < HIT_REL for r in hidden]
         out.update(
             handle_views=len(seen),
@@ -225,8 +225,8 @@ def figures_of(name: str, views: Sequence[Mapping[str, Any]]) -> dict[str, float
                 [r.get("std_about", 0.0) > WIDE_DEG and r.get("std_across", 180.0) < NARROW_DEG for r in hidden]
             ),
             hidden_covered=results.share([r.get("about", 180.0) < 2.0 * r.get("std_about", 0.0) for r in hidden]),
-            hidden_std_about_deg_p50=results.percentile([r["std_about"] for r in told], 50),
-            hidden_std_across_deg_p50=results.percentile([r["std_across"] for r in told], 50),
+            hidden_std_about_deg_p50=results.percentile([r["std_about"] for r in compared], 50),
+            hidden_std_across_deg_p50=results.percentile([r["std_across"] for r in compared], 50),
             handle_std_about_deg_p50=results.percentile([r["std_about"] for r in seen if "axis" in r], 50),
         )
     return {f"{name}_{k}": v for k, v in out.items()}

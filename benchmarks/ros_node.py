@@ -15,8 +15,8 @@ from benchmarks import results
 _PROFILES = "FASTRTPS_DEFAULT_PROFILES_FILE"
 
 
-def be_a_driver() -> None:
-    """Let this process send large messages as ``config/fastdds.xml`` tells a camera driver to; before rclpy is first used."""
+def use_driver_profile() -> None:
+    """Send large messages as a camera driver with ``config/fastdds.xml``; call before rclpy is first used."""
     os.environ[_PROFILES] = str(results.ROOT / "config" / "fastdds.xml")
 
 
@@ -28,8 +28,8 @@ def start(command: Sequence[str], log: Any) -> subprocess.Popen[bytes]:
 
 def command(objects: Sequence[str], **parameters: str) -> list[str]:
     """The command line of a node that looks for shipped ``objects``, with these parameters beside."""
-    told = {"models": str(results.ROOT / "models"), "objects": f"[{', '.join(objects)}]", **parameters}
-    words = [word for name, value in told.items() for word in ("-p", f"{name}:={value}")]
+    values = {"models": str(results.ROOT / "models"), "objects": f"[{', '.join(objects)}]", **parameters}
+    words = [word for name, value in values.items() for word in ("-p", f"{name}:={value}")]
     return [sys.executable, "-m", "pose_node.ros.node", "--ros-args", *words]
 
 

@@ -62,7 +62,7 @@ def networks_folder() -> Path:
 
 
 def card_name(set_name: str, object_id: int) -> str:
-    """The name that this object's card bears."""
+    """The name on this object's card."""
     return NAMES.get(set_name, {}).get(object_id) or data.names(set_name)[object_id]
 
 

@@ -265,7 +265,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--models", nargs="+", type=Path, default=[data.ROOT / "models"], metavar="DIR")
     parser.add_argument("--sets", nargs="+", default=list(SETS), choices=SETS)
     parser.add_argument(
-        "--labels", type=int, default=None, metavar="N", help="the first N labels of each object, for a look"
+        "--labels", type=int, default=None, metavar="N", help="the first N labels of each object, for a partial run"
     )
     parser.add_argument("--output", type=Path, default=results.FOLDER)
     options = parser.parse_args(arguments)

@@ -40,7 +40,7 @@ def resident_mb(pid: int) -> tuple[float, float]:
 
 
 def live_and_die(camera: Camera, pid: int, cycles: int) -> dict[str, float]:
-    """Figures of so many lives."""
+    """Figures of so many deactivations and activations."""
     from lifecycle_msgs.msg import Transition
 
     memory, refused = [], 0

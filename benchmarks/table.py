@@ -91,16 +91,16 @@ def left_out(loaded: Mapping[str, Content]) -> list[list[str]]:
 
 def below(loaded: Mapping[str, Content]) -> tuple[list[str], list[str]]:
     """Ranked sets on which ours is below the best peer by more than the interval; those where it is below, and none is known."""
-    surely, perhaps = [], []
+    significant, without_interval = [], []
     for name in ranked(loaded):
         figures = loaded[name]["figures"]
         key = f"ours_minus_{best_peer(figures)}"
         if figures[key] < 0.0:
             if figures[f"{key}_high"] is None:
-                perhaps.append(name)
+                without_interval.append(name)
             elif figures[f"{key}_high"] < 0.0:
-                surely.append(name)
-    return surely, perhaps
+                significant.append(name)
+    return significant, without_interval
 
 
 def page(loaded: Mapping[str, Content]) -> str:
@@ -109,7 +109,7 @@ def page(loaded: Mapping[str, Content]) -> str:
     low = {name: c["figures"] for name, c in loaded.items() if name not in high and labels(c)}
     clusters = {name: c["figures"] for name, c in loaded.items() if labels(c, "clusters")}
     unmeasured = [[name, *_unmeasured(loaded.get(name))] for name in SETS if name not in high and name not in low]
-    surely, perhaps = below(loaded)
+    significant, without_interval = below(loaded)
     text = [
         "# Comparison with other methods, set by set",
         "",
@@ -128,8 +128,8 @@ def page(loaded: Mapping[str, Content]) -> str:
         f"## Ranked sets: {RANKED} labels or more",
         *_tables({**high, "**all ranked**": of_sets(loaded, list(high))}),
         "",
-        f"Below the best peer by more than the interval: {', '.join(surely) or 'none'}.",
-        f"Below the best peer, without an interval: {', '.join(perhaps) or 'none'}.",
+        f"Below the best peer by more than the interval: {', '.join(significant) or 'none'}.",
+        f"Below the best peer, without an interval: {', '.join(without_interval) or 'none'}.",
         "",
         f"## Sets with fewer than {RANKED} labels",
         *_tables({**low, "**all sets**": of_sets(loaded, list(loaded))}),

@@ -72,9 +72,9 @@ def measure(
 ) -> dict[str, float]:
     """One condition, with a node of its own; age_s: of frames when they are sent."""
     robot = Robot(sender, post_dated, other, hz)
-    told = {"fixed_frame": "map", "tf_wait_s": "0.5", "publish_tf": "true" if age_s else "false"}
+    parameters = {"fixed_frame": "map", "tf_wait_s": "0.5", "publish_tf": "true" if age_s else "false"}
     with tempfile.TemporaryFile() as log:
-        node = ros_node.start(ros_node.command([OBJECT], **told), log)
+        node = ros_node.start(ros_node.command([OBJECT], **parameters), log)
         try:
             robot.run(4.0)  # the node starts, and the post-dated edge begins to cover the present
             for _ in range(2):  # by its second frame a track is confirmed

@@ -17,7 +17,7 @@ from pose_node.arrays import Array
 from pose_node.geometry import se3
 
 DIAMETER = 10.0
-AWAY = 5.0  # diameters from the model's middle to a viewpoint
+AWAY = 5.0  # diameters from the model's centre to a viewpoint
 AXES = np.concatenate([np.eye(3), -np.eye(3)])
 CORNERS = np.array([[x, y, z] for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)]) / np.sqrt(3.0)
 
@@ -46,15 +46,15 @@ class Kiss:
 
         self.scale = DIAMETER / diameter_m
         cloud = model_cloud(vertices_m, faces, diameter_m, 0.5 * setting.voxel / DIAMETER)
-        points, middle = np.asarray(cloud.points), (vertices_m.min(axis=0) + vertices_m.max(axis=0)) / 2
+        points, centre = np.asarray(cloud.points), (vertices_m.min(axis=0) + vertices_m.max(axis=0)) / 2
         # (viewpoint [3] in the object frame, what it sees relative to it)
         self.views: list[tuple[Array, Any]] = []
         for direction in {0: (), 6: AXES, 14: (*AXES, *CORNERS)}[setting.views]:
-            eye = middle + AWAY * diameter_m * direction
+            eye = centre + AWAY * diameter_m * direction
             _, seen = cloud.hidden_point_removal(eye, 100.0 * AWAY * diameter_m)
             self.views.append((eye, self._scaled(points[np.asarray(seen)] - eye)))
         if not self.views:
-            self.views = [(middle, self._scaled(points - middle))]
+            self.views = [(centre, self._scaled(points - centre))]
         self.config = kiss_matcher.KISSMatcherConfig(voxel_size=setting.voxel, fpfh_r_gain=setting.features)
 
     def poses(self, points_m: Array, viewpoint_m: Array) -> list[Array]:

@@ -32,7 +32,7 @@ Outcome = Literal["answered", "timed_out", "failed", "untrained"]
 class Answer:
     """What one call gave. ``seconds``: inside the process, ``CALL_S`` where it was killed, NaN where it was not asked or died.
 
-    outcome: "answered" (perhaps with no pose), "timed_out", "failed" (it raised, or its process died) or "untrained" (its
+    outcome: "answered" (possibly without a pose), "timed_out", "failed" (it raised, or its process died) or "untrained" (its
     training failed or did not end in time); why: the last two in words.
     """
 
@@ -71,11 +71,11 @@ class Worker:
             if not self._answers_within(self.call_s):
                 self.close()
                 return Answer([], self.call_s, "timed_out")
-            told = self._pipe.recv()
+            received = self._pipe.recv()
         except (EOFError, OSError):
             self.close()
             return Answer([], float("nan"), "failed", "its process died")
-        found, seconds, why = told
+        found, seconds, why = received
         return Answer(found, seconds, "failed" if why else "answered", why)
 
     def close(self) -> None:
