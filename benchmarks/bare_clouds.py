@@ -27,7 +27,7 @@ import pose_node
 from benchmarks import data, results, rows
 from benchmarks.crops import Crop, crops
 from benchmarks.methods import error_row, hit
-from pose_node.evaluation.figures.paired import mean_difference
+from pose_node.evaluation.figures.paired_differences import mean_difference
 from pose_node.geometry.se3 import apply, invert
 from pose_node.measurement.cloud import Cloud
 from pose_node.objects.card import load_card

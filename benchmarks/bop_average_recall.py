@@ -25,9 +25,9 @@ import numpy as np
 from benchmarks import data, results
 from pose_node.evaluation.records import EstimateRecord, FrameRecord
 from pose_node.evaluation.run_folder import RESULTS
-from pose_node.evaluation.runs.match import match
+from pose_node.evaluation.runs.label_matching import match
+from pose_node.evaluation.runs.reference_model import read_models_info, reference_of_set
 from pose_node.evaluation.runs.results_csv import ResultsCsv
-from pose_node.evaluation.runs.truth import read_info, truth_of_set
 from pose_node.evaluation.sources.bop import BopFolder
 from pose_node.geometry import se3
 
@@ -38,9 +38,10 @@ TURN_RAD, SHIFT_M = 0.25, 0.015  # standard deviations of the largest motions; t
 
 def moved_labels(folder: Path, out: Path, seed: int) -> tuple[dict[str, float], list[dict[str, int]]]:
     """Write ``results.csv`` of moved labels with the toolkit's scene numbers; our recalls, and the toolkit's targets."""
-    source, info, rng = BopFolder(folder, "none"), read_info(folder / "models"), np.random.default_rng(seed)
+    source, info, rng = BopFolder(folder, "none"), read_models_info(folder / "models"), np.random.default_rng(seed)
     truths = {
-        i: truth_of_set(source.names[i], i, info[i], folder / "models" / f"obj_{i:06d}.ply") for i in source.labelled
+        i: reference_of_set(source.names[i], i, info[i], folder / "models" / f"obj_{i:06d}.ply")
+        for i in source.labelled
     }
     scenes = sorted({frame.scene for frame in source.frames()})
     recalls: list[Mapping[str, float]] = []

@@ -24,7 +24,7 @@ import numpy as np
 
 from benchmarks import data, results, rows
 from pose_node.config import load
-from pose_node.evaluation.figures.intervals import mean_interval, stretches
+from pose_node.evaluation.figures.intervals import mean_interval, resampling_units
 from pose_node.measurement.cloud import Cloud
 from pose_node.objects.folders import object_folders
 
@@ -56,7 +56,7 @@ def threshold(found: Sequence[rows.Row], allowed: float = ALLOWED) -> float:
 def figures_of(name: str, found: Sequence[rows.Row]) -> dict[str, float]:
     """The figures of one object, from a row a frame in the order of the recording."""
     counts = np.array([len(row["scores"]) for row in found], float)
-    low, high = mean_interval(counts, stretches([SET] * len(found)))
+    low, high = mean_interval(counts, resampling_units([SET] * len(found)))
     return {
         f"{name}_a_frame": float(counts.mean()),
         f"{name}_a_frame_low": float(low),

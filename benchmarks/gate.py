@@ -41,8 +41,8 @@ from benchmarks.gate_inputs import Question
 from benchmarks.rendered import HIT_DEG, HIT_REL, nees, pose_errors
 from pose_node.arrays import Array
 from pose_node.evaluation import metrics
-from pose_node.evaluation.figures.intervals import FEWEST, mean_interval, statistic_interval
-from pose_node.evaluation.runs.truth import truth_of_card
+from pose_node.evaluation.figures.intervals import MIN_CLUSTERS, mean_interval, statistic_interval
+from pose_node.evaluation.runs.reference_model import reference_of_card
 from pose_node.types import Estimate, Result
 
 PARTS = ("rendered", "demo", "wrong_name", "demo_whole", "dev", "dev_whole")
@@ -71,7 +71,7 @@ class Judge:
 
         folders = [data.ROOT / "models" / name for name in gate_inputs.objects()]
         self.pipeline = pose_node.Pipeline.load(folders, config=config)
-        self.truths = {name: truth_of_card(card) for name, card in self.pipeline.cards.items()}
+        self.truths = {name: reference_of_card(card) for name, card in self.pipeline.cards.items()}
 
     def trials(self, question: Question) -> list[Trial]:
         """One trial for each label that the question is about, and one for the frame where any object might be found."""
@@ -215,7 +215,7 @@ def _centre(figure: str, values: Array) -> float:
 
 def _interval(figure: str, values: Array, placements: Sequence[str]) -> tuple[float, float]:
     """Of the centre (mean or median) of values [N, 1], or of the difference of the centres of values [N, 2]."""
-    if len(set(placements)) < FEWEST:
+    if len(set(placements)) < MIN_CLUSTERS:
         return float("nan"), float("nan")
     if figure == "nees":
         return statistic_interval(

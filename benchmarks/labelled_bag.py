@@ -22,9 +22,9 @@ import numpy as np
 from rosbags.rosbag2 import StoragePlugin, Writer
 
 from pose_node.arrays import Array
-from pose_node.evaluation.runs import messages
-from pose_node.evaluation.runs.messages import STORE, make
-from pose_node.evaluation.runs.raster import render
+from pose_node.evaluation.runs import ros_messages
+from pose_node.evaluation.runs.depth_rendering import render_depth
+from pose_node.evaluation.runs.ros_messages import STORE, make
 from pose_node.geometry import se3
 from pose_node.objects.card import load_card
 from pose_node.objects.mesh_file import read_ply
@@ -85,7 +85,7 @@ def _rendered(things: list[Any], angle: float, rng: np.random.Generator) -> Labe
     depth = _table(T_world_camera)
     mask = np.zeros(SHAPE, np.uint8)
     for bop_id, vertices, faces, T_world_object in things:
-        own = render(vertices, faces, T_camera_world @ T_world_object, K, SHAPE)
+        own = render_depth(vertices, faces, T_camera_world @ T_world_object, K, SHAPE)
         nearer = (own > 0) & (own < depth)
         depth[nearer], mask[nearer] = own[nearer], bop_id
     depth += rng.normal(size=SHAPE) * 0.001 * depth**2
@@ -127,7 +127,7 @@ def write_messages(path: Path, timed: Iterable[tuple[str, int, Any]]) -> Path:
 
 
 def _messages(frame: LabelledFrame, stamp_ns: int) -> list[tuple[str, Any]]:
-    header = messages.header(stamp_ns, FRAME)
+    header = ros_messages.header(stamp_ns, FRAME)
     return [
         ("/camera/depth/camera_info", _info(frame, header)),
         ("/camera/depth/image_rect", image_message(frame.depth_m, "32FC1", header)),
@@ -149,11 +149,11 @@ def _motion(frame: LabelledFrame, stamp_ns: int) -> list[tuple[str, Any]]:
 
 
 def _transform(stamp_ns: int, parent: str, child: str, T: Array) -> Any:
-    return make("tf2_msgs/msg/TFMessage", transforms=[messages.moved(stamp_ns, parent, child, T)])
+    return make("tf2_msgs/msg/TFMessage", transforms=[ros_messages.moved(stamp_ns, parent, child, T)])
 
 
 def _label(T: Array, header: Any) -> Any:
-    return make("geometry_msgs/msg/PoseStamped", header=header, pose=messages.pose(T))
+    return make("geometry_msgs/msg/PoseStamped", header=header, pose=ros_messages.pose(T))
 
 
 def image_message(values: np.ndarray, encoding: str, header: Any) -> Any:

@@ -54,7 +54,7 @@ from benchmarks.set_objects import SETS, card_name, label_counts, networks_folde
 from benchmarks.speed import THREADS
 from pose_node.arrays import Array
 from pose_node.detection.segmentation import segments
-from pose_node.evaluation.figures.paired import mean_difference
+from pose_node.evaluation.figures.paired_differences import mean_difference
 from pose_node.measurement.scene import Scene
 from pose_node.objects.card import ObjectCard, load_card
 from pose_node.pipeline import Pipeline

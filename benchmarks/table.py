@@ -18,8 +18,8 @@ import numpy as np
 from benchmarks import results
 from benchmarks.methods import hit, median_ms
 from benchmarks.set_objects import SETS
-from pose_node.evaluation.figures.intervals import FEWEST, mean_interval
-from pose_node.evaluation.figures.paired import mean_difference
+from pose_node.evaluation.figures.intervals import MIN_CLUSTERS, mean_interval
+from pose_node.evaluation.figures.paired_differences import mean_difference
 
 RANKED = 10
 TITLES = {"ours": "ours", "ppf": "PPF", "ransac": "FPFH+RANSAC", "fgr": "FPFH+FGR", "kiss": "KISS-Matcher"}
@@ -149,7 +149,7 @@ def page(loaded: Mapping[str, Content]) -> str:
         "## Recall by object",
         *lines(("set", "object", "labels", *TITLES.values()), _by_object(loaded)),
     ]
-    return "\n".join(text).format(fewest=FEWEST) + "\n"
+    return "\n".join(text).format(fewest=MIN_CLUSTERS) + "\n"
 
 
 def lines(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:

@@ -58,7 +58,7 @@ ROOMS = (
 )
 # The sides know all of these and never each other; viewing shows what evaluation and the node make.
 SIDES = ("ros", "learning", "evaluation", "viewing", "cli")
-EVALUATION_ROOMS = ("options", "run_folder", "records", "metrics", "sources", "figures", "runs", "report", "command")
+EVALUATION_ROOMS = ("options", "records", "run_folder", "metrics", "sources", "figures", "runs", "report", "command")
 
 
 def room_of(module: str) -> str:

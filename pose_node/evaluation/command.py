@@ -12,16 +12,15 @@ from pathlib import Path
 from pose_node.arrays import Array
 from pose_node.errors import InputError, PoseNodeError
 from pose_node.evaluation.options import labels_of, topics_of
-from pose_node.evaluation.records import read_run, write_info
 from pose_node.evaluation.report.bag_depth import depth_of_bag
 from pose_node.evaluation.report.compare import compare
 from pose_node.evaluation.report.index import Outcome, run_folders, write_index
 from pose_node.evaluation.report.pictures import Scenery
 from pose_node.evaluation.report.report import write_report
 from pose_node.evaluation.report.terminal import comparison_table, terminal_table
-from pose_node.evaluation.run_folder import INDEX, RUN, set_aside
+from pose_node.evaluation.run_folder import INDEX, RUN, read_run, set_aside, write_info
 from pose_node.evaluation.runs.bag_run import evaluate_bag
-from pose_node.evaluation.runs.run import evaluate_folder, holds_set, open_source
+from pose_node.evaluation.runs.set_run import evaluate_folder, holds_set, open_source
 from pose_node.evaluation.sources.recordings import is_recording
 from pose_node.geometry.symmetry import Symmetry
 from pose_node.objects.card import ObjectCard, load_card

@@ -1,28 +1,21 @@
-"""The run folder: what one evaluation leaves behind, line by line, and what reports are made from.
+"""The records of an evaluation: frames with their estimates and tracks, labels with their errors, sightings.
 
-``run.json`` says what was run, ``frames.jsonl`` has a line for each frame, ``labels.jsonl`` one for each ground-truth
-label, ``sightings.jsonl`` one for each sighting where there are no labels. Lines are flushed as they are made, so that a killed run keeps what it had; ``read_run`` takes such a folder as it is.
+Each record converts itself to and from JSON. That is written by hand, as the keys are fixed by older run folders: matrices
+are flat lists, numbers that JSON lacks become null, and keys that older runs do not have get a default.
 """
 
 from __future__ import annotations
 
-import json
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
-from pathlib import Path
-from types import TracebackType
-from typing import Any, Literal
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
 from pose_node.arrays import Array
-from pose_node.errors import InputError
-from pose_node.evaluation.run_folder import FRAMES, LABELS, RUN, SIGHTINGS, SUMMARY, set_aside
 from pose_node.types import Result, Track, track_name
-
-Kind = Literal["bop", "bag"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,7 +55,7 @@ class EstimateRecord:
 
 @dataclass(frozen=True, eq=False)
 class TrackRecord:
-    """One track after a frame, as ``types.Track``; seen: whether the frame showed it."""
+    """One track after a frame, as ``types.Track``. seen: whether it was observed in the frame."""
 
     track_id: int
     object_name: str
@@ -109,8 +102,8 @@ class TrackRecord:
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> TrackRecord:
         seen = bool(values["seen"])
-        # Older runs have no score, and one sentence for both: the note of a frame that shows the track, else the reason.
-        told = str(values.get("told", ""))
+        # Older runs have no score, and one text "told": the note where the track was observed, else the reason.
+        note_or_reason = str(values.get("told", ""))
         return cls(
             int(values["track"]),
             str(values["object"]),
@@ -119,21 +112,21 @@ class TrackRecord:
             _square(values["covariance"], 6),
             seen,
             values.get("score"),
-            str(values.get("reason", "" if seen else told)),
-            str(values.get("note", told if seen else "")),
+            str(values.get("reason", "" if seen else note_or_reason)),
+            str(values.get("note", note_or_reason if seen else "")),
         )
 
 
 @dataclass(frozen=True, eq=False)
 class FrameRecord:
-    """What the pipeline said of one frame.
+    """The output of the pipeline for one frame.
 
-    T_fixed_camera: [4, 4] of a moving camera, None where nobody recorded it.
-    tracks:         those after the frame, where objects were tracked; ``estimates`` are then those that it shows.
+    T_fixed_camera: [4, 4] camera pose in the fixed frame, None where it was not recorded.
+    tracks:         after the frame, where objects are tracked; ``estimates`` are then those of the published tracks.
     stage_s:        seconds in each stage; time_s: seconds of the whole call.
-    rejected:       how often each code of ``Rejected`` was given; dropped: frames skipped before this one.
-    reasons:        the first sentence that was given with each code of ``rejected``; older runs have none.
-    unmatched:      which of the estimates belong to no label of their object, None where the frame's labels do not say.
+    rejected:       how often each code of ``Rejected`` occurred; dropped: frames skipped before this one.
+    reasons:        the first reason given with each code of ``rejected``; older runs have none.
+    unmatched:      indices of the estimates that match no label of their object, None where the labels are incomplete.
     """
 
     scene: str
@@ -212,7 +205,7 @@ class FrameRecord:
 
 @dataclass(frozen=True)
 class Refusal:
-    """How often a run refused something for one reason: the code of ``Rejected``, and the first sentence given with it."""
+    """How often a code of ``Rejected`` occurred in a run, and the first reason given with it."""
 
     code: str
     count: int
@@ -224,7 +217,7 @@ class Refusal:
 
 
 def refusals(frames: Iterable[FrameRecord]) -> tuple[Refusal, ...]:
-    """Why frames, or what was found in them, were refused; the most frequent reason first."""
+    """Why frames or hypotheses were refused, the most frequent code first."""
     counts: Counter[str] = Counter()
     first: dict[str, str] = {}
     for frame in frames:
@@ -236,11 +229,11 @@ def refusals(frames: Iterable[FrameRecord]) -> tuple[Refusal, ...]:
 
 @dataclass(frozen=True, eq=False)
 class Errors:
-    """How far one estimate is from its label; ``None`` where it was not worked out.
+    """Errors of one estimate against its label; None where not computed.
 
-    vsd:            at each tau of ``metrics.VSD_TAUS``, in [0, 1].
-    mssd_rel, add_rel, adds_rel, add_s_rel: over the object's diameter; add_s is ADD-S where a symmetry is declared, else ADD.
-    mspd_px:        pixels, as BOP scales them: to an image 640 pixels wide.
+    vsd: at each tau of ``metrics.VSD_TAUS``, in [0, 1].
+    mssd_rel, add_rel, adds_rel, add_s_rel: relative to the diameter; add_s is ADD-S where a symmetry is declared, else ADD.
+    mspd_px: pixels, scaled to an image 640 pixels wide as BOP does.
     rotation_deg, translation_mm: up to symmetry.
     """
 
@@ -269,9 +262,9 @@ class LabelRecord:
     """One ground-truth instance and the estimate that was matched with it.
 
     visible_share: of its silhouette, in [0, 1]; None where unknown.
-    estimate:      index into its frame's estimates, None where there is none; score: that estimate's.
-    recall:        {"vsd", "mssd", "mspd": share of BOP's thresholds at which it is found}, see ``match.Match``; empty where the
-                   frame could not be used at all.
+    estimate:      index into its frame's estimates, None without a match; score: that estimate's.
+    recall:        {"vsd", "mssd", "mspd": share of BOP's thresholds at which it is found}, see ``label_matching.Match``; empty
+                   where the frame was refused.
     """
 
     scene: str
@@ -317,10 +310,10 @@ class LabelRecord:
 
 @dataclass(frozen=True, eq=False)
 class SightingRecord:
-    """One estimate of a run without labels, as a sighting of an instance that goes on from frame to frame.
+    """One estimate of a run without labels, assigned to an instance that persists from frame to frame.
 
-    instance: its number among those of the object in the scene. values: what the sighting adds to the figures that are means
-    over sightings, by their keys in ``unlabelled.UNLABELLED``.
+    instance: its number among the object's instances in the scene. values: the sighting's contribution to each figure that is
+    a mean over sightings, by its key in ``consistency.CONSISTENCY``.
     """
 
     scene: str
@@ -344,158 +337,6 @@ class SightingRecord:
         return cls(str(values["scene"]), str(values["frame"]), str(values["object"]), int(values["instance"]), numbers)
 
 
-@dataclass(frozen=True, eq=False)
-class RunInfo:
-    """What was run.
-
-    objects: {name: {"diameter_m", "bop_id"}}. whose: "set" where errors are those of the data set's models and symmetries,
-    "depth" where they are up to what depth cannot tell, "card" where models and symmetries are our own, "" without labels.
-    refused: what the run refused and why, known when it ends.
-    complete: whether every instance in a labelled frame has its label, so that an estimate without one is a false alarm.
-    notes: sentences on what could not be had.
-    """
-
-    source: str
-    kind: Kind
-    objects: Mapping[str, Mapping[str, Any]]
-    crops: str
-    config: Mapping[str, Any]
-    version: str
-    provider: str
-    whose: str = ""
-    notes: tuple[str, ...] = ()
-    complete: bool = True
-    refused: tuple[Refusal, ...] = ()
-
-    @property
-    def tells_alarms(self) -> bool:
-        """Whether false alarms can be counted: not where a mask says what is there, nor where labels are missing."""
-        return self.complete and self.crops == "none"
-
-    def to_json(self) -> dict[str, Any]:
-        values = {name: getattr(self, name) for name in self.__dataclass_fields__}
-        return {**values, "notes": list(self.notes), "refused": [asdict(refusal) for refusal in self.refused]}
-
-    @classmethod
-    def from_json(cls, values: Mapping[str, Any]) -> RunInfo:
-        newer = ("notes", "complete", "refused")  # which older runs do not have
-        known = {name: values[name] for name in cls.__dataclass_fields__ if name not in newer}
-        refused = tuple(Refusal(**entry) for entry in values.get("refused", ()))
-        return cls(
-            **known, notes=tuple(values.get("notes", ())), complete=values.get("complete", True), refused=refused
-        )
-
-
-@dataclass(frozen=True, eq=False)
-class Run:
-    """A run folder, read. ``summary`` is empty where the run was cut short."""
-
-    folder: Path
-    info: RunInfo
-    frames: tuple[FrameRecord, ...]
-    labels: tuple[LabelRecord, ...]
-    summary: Mapping[str, Any]
-    sightings: tuple[SightingRecord, ...] = ()
-
-
-class RunWriter:
-    """Appends to a run folder; a context manager. What an earlier run left in it is set aside.
-
-    Raises InputError when the folder cannot be made or written.
-    """
-
-    def __init__(self, folder: str | Path, info: RunInfo) -> None:
-        self.folder = Path(folder)
-        self.frames = self.labels = 0
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            set_aside(self.folder)
-            self.info(info)
-            self._frames = (self.folder / FRAMES).open("w", encoding="utf-8")
-            self._labels: Any = None
-            self._sightings: Any = None
-        except OSError as error:
-            raise InputError(f"{folder}: found {error.strerror}, expected a folder to write a run to.") from None
-
-    def info(self, info: RunInfo) -> None:
-        """Write ``run.json`` anew, for example with the notes that came up on the way."""
-        write_info(self.folder, info)
-
-    def frame(self, record: FrameRecord) -> None:
-        _line(self._frames, record.to_json())
-        self.frames += 1
-
-    def label(self, record: LabelRecord) -> None:
-        if self._labels is None:
-            self._labels = (self.folder / LABELS).open("w", encoding="utf-8")
-        _line(self._labels, record.to_json())
-        self.labels += 1
-
-    def sighting(self, record: SightingRecord) -> None:
-        if self._sightings is None:
-            self._sightings = (self.folder / SIGHTINGS).open("w", encoding="utf-8")
-        _line(self._sightings, record.to_json())
-
-    def summary(self, summary: Mapping[str, Any]) -> None:
-        _write_json(self.folder / SUMMARY, summary)
-
-    def close(self) -> None:
-        for file in (self._frames, self._labels, self._sightings):
-            if file is not None:
-                file.close()
-
-    def __enter__(self) -> RunWriter:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self.close()
-
-
-def write_info(folder: Path, info: RunInfo) -> None:
-    """Write ``run.json`` of a run folder."""
-    _write_json(folder / RUN, info.to_json())
-
-
-def read_run(folder: str | Path) -> Run:
-    """Read a run folder. A last line that was cut off is left out.
-
-    Raises InputError when the folder holds no run, or a record that no run writes.
-    """
-    folder = Path(folder)
-    if not (folder / RUN).is_file():
-        raise InputError(f"{folder}: found no {RUN}, expected a folder that pose_node evaluate has written.")
-    try:
-        info = RunInfo.from_json(json.loads((folder / RUN).read_text(encoding="utf-8")))
-        frames = tuple(FrameRecord.from_json(values) for values in _lines(folder / FRAMES))
-        labels = tuple(LabelRecord.from_json(values) for values in _lines(folder / LABELS))
-        sightings = tuple(SightingRecord.from_json(values) for values in _lines(folder / SIGHTINGS))
-        written = folder / SUMMARY
-        summary = json.loads(written.read_text(encoding="utf-8")) if written.is_file() else {}
-    except (KeyError, TypeError, ValueError) as error:
-        raise InputError(
-            f"{folder}: found a record that does not read ({type(error).__name__}: {error}), "
-            "expected the files of pose_node evaluate."
-        ) from None
-    return Run(folder, info, frames, labels, summary, sightings)
-
-
-def _lines(path: Path) -> list[dict[str, Any]]:
-    if not path.is_file():
-        return []
-    lines = path.read_text(encoding="utf-8", errors="replace").split("\n")
-    # Whole lines end in a newline: what follows the last one was being written when the run was killed.
-    return [json.loads(line) for line in lines[:-1] if line]
-
-
-def _line(file: Any, values: Mapping[str, Any]) -> None:
-    file.write(json.dumps(values, allow_nan=False) + "\n")
-    file.flush()
-
-
-def _write_json(path: Path, values: Mapping[str, Any]) -> None:
-    path.write_text(json.dumps(values, indent=1, allow_nan=False) + "\n", encoding="utf-8")
-
-
 def _flat(matrix: Array) -> list[float]:
     return [float(value) for value in np.asarray(matrix, dtype=np.float64).ravel()]
 
@@ -505,5 +346,5 @@ def _square(values: Any, side: int) -> Array:
 
 
 def _number(value: float | None) -> float | None:
-    """A number as JSON has it: infinity (an estimate behind the camera) and NaN are no number there."""
+    """None for infinity (an estimate behind the camera) and NaN, which JSON does not have."""
     return None if value is None or not math.isfinite(value) else float(value)

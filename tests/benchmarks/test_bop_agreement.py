@@ -9,7 +9,7 @@ import pytest
 
 from benchmarks.bop_agreement import DIAMETER_MM, SYMMETRIES, from_twists
 from pose_node.evaluation import metrics
-from pose_node.evaluation.runs.match import REL_THRESHOLDS, found
+from pose_node.evaluation.runs.label_matching import REL_THRESHOLDS, found
 
 MM = 1000.0
 

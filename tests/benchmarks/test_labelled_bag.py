@@ -7,7 +7,7 @@ import pytest
 from scipy.spatial import cKDTree
 
 from benchmarks.labelled_bag import ON_TABLE, demo_frames, rendered_frames, write_labelled_bag
-from pose_node.evaluation.sources.bags import bag_frames
+from pose_node.evaluation.sources.bags import BagFrames
 from pose_node.geometry import se3
 from pose_node.objects.card import load_card
 
@@ -21,7 +21,7 @@ def test_the_camera_moves_and_the_objects_do_not(rendered, repository, tmp_path)
     """What comes out of the bag, moved by /tf, is the same surface in every frame."""
     path = write_labelled_bag(tmp_path / "drive", rendered)
     labels = {load_card(repository / "models" / name).bop_id: name for name in ON_TABLE}
-    bag = bag_frames(path, list(ON_TABLE), labels=labels)
+    bag = BagFrames(path, list(ON_TABLE), labels=labels)
     frames = list(bag)
     assert bag.notes == [] and bag.fixed_frame == "world"
     for frame, made in zip(frames, rendered):
@@ -52,6 +52,6 @@ def test_the_same_seed_gives_the_same_frames(rendered, repository):
 
 def test_real_frames_keep_their_depth(tmp_path):
     frames = demo_frames("000000")[:2]
-    for frame, made in zip(bag_frames(write_labelled_bag(tmp_path / "demo", frames)), frames):
+    for frame, made in zip(BagFrames(write_labelled_bag(tmp_path / "demo", frames)), frames):
         assert frame.T_fixed_camera is None and frame.cloud.shape == made.depth_m.shape
         assert len(frame.cloud) == (made.depth_m > 0).sum()

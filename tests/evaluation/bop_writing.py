@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from pose_node.evaluation.runs.raster import render
+from pose_node.evaluation.runs.depth_rendering import render_depth
 from pose_node.geometry import se3
 
 K = np.array([[300.0, 0.0, 79.5], [0.0, 300.0, 59.5], [0.0, 0.0, 1.0]])
@@ -49,7 +49,7 @@ def write_scene(scene: Path, frames: dict[int, list[np.ndarray]], object_id: int
         (scene / name).mkdir(parents=True)
     cameras, truths, infos = {}, {}, {}
     for number, poses in frames.items():
-        each = np.array([render(CORNERS_M, FACES, T, K, SHAPE) for T in poses])
+        each = np.array([render_depth(CORNERS_M, FACES, T, K, SHAPE) for T in poses])
         nearest = np.where(each > 0, each, np.inf).min(axis=0)
         depth = np.where(np.isfinite(nearest), nearest, 0.0)
         Image.fromarray(np.rint(depth * 10_000).astype(np.uint16)).save(scene / "depth" / f"{number:06d}.png")

@@ -7,19 +7,12 @@ from pathlib import Path
 
 import numpy as np
 
+from pose_node.evaluation.figures.consistency import consistency_summary, sightings
 from pose_node.evaluation.figures.summarise import summarise
 from pose_node.evaluation.figures.track_figures import track_figures
-from pose_node.evaluation.figures.unlabelled import sightings, unlabelled_figures
-from pose_node.evaluation.records import (
-    Errors,
-    EstimateRecord,
-    FrameRecord,
-    LabelRecord,
-    RunInfo,
-    RunWriter,
-    TrackRecord,
-)
+from pose_node.evaluation.records import Errors, EstimateRecord, FrameRecord, LabelRecord, TrackRecord
 from pose_node.evaluation.report.pictures import Scenery
+from pose_node.evaluation.run_folder import RunInfo, RunWriter
 from pose_node.geometry import se3
 from pose_node.geometry.symmetry import Symmetry
 from pose_node.objects.card import load_card
@@ -29,10 +22,10 @@ OBJECTS = ("bowl", "mug")
 STAGES = {"segment": 0.01, "infer": 0.05, "refine": 0.1}
 
 
-def info(objects=OBJECTS, kind="bop", whose="set", **changes) -> RunInfo:
+def info(objects=OBJECTS, kind="bop", reference="set", **changes) -> RunInfo:
     sizes = {name: {"diameter_m": 0.1, "bop_id": i + 1} for i, name in enumerate(objects)}
     config = {"refine": {"iterations": 10}}
-    made = RunInfo("somewhere/set_of_tests", kind, sizes, "none", config, "0.1.0", "CPUExecutionProvider", whose)
+    made = RunInfo("somewhere/set_of_tests", kind, sizes, "none", config, "0.1.0", "CPUExecutionProvider", reference)
     return replace(made, **changes)
 
 
@@ -119,7 +112,7 @@ def write_unlabelled(folder: Path, seed=0, frames=60, moving=True, objects=OBJEC
         seen = sightings(records, cards)
         for sighting in seen:
             writer.sighting(sighting)
-        writer.summary(unlabelled_figures(records, seen, objects))
+        writer.summary(consistency_summary(records, seen, objects))
     return folder
 
 
@@ -158,13 +151,13 @@ def write_tracked(folder: Path, labelled=False, others=0, scenes=("bag",), frame
         for f in range(frames)
     ]
     labels = [label_of("mug", None, record.scene, record.frame) for record in records] if labelled else []
-    head = info(kind="bag", whose="card" if labelled else "")
+    head = info(kind="bag", reference="card" if labelled else "")
     with RunWriter(folder, head) as writer:
         for record in records:
             writer.frame(record)
         for label in labels:
             writer.label(label)
-        summary = summarise(head, records, labels) if labelled else unlabelled_figures(records, [], OBJECTS)
+        summary = summarise(head, records, labels) if labelled else consistency_summary(records, [], OBJECTS)
         summary["all"]["figures"].update(track_figures(records))
         writer.summary(summary)
     return folder

@@ -22,8 +22,7 @@ from std_srvs.srv import SetBool, Trigger
 from tf2_msgs.msg import TFMessage
 
 from benchmarks.labelled_bag import FRAME, rendered_frames, write_labelled_bag
-from pose_node.evaluation.records import read_run
-from pose_node.evaluation.run_folder import POSES_FILE
+from pose_node.evaluation.run_folder import POSES_FILE, read_run
 from pose_node.evaluation.runs.bag_run import evaluate_bag
 from pose_node.evaluation.sources.recordings import Recording
 

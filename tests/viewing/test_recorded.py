@@ -12,7 +12,7 @@ from reading import column, entities
 
 from benchmarks.labelled_bag import rendered_frames, write_labelled_bag
 from pose_node.cli import main
-from pose_node.evaluation.records import read_run
+from pose_node.evaluation.run_folder import read_run
 
 OBJECT, ID = "mustard_bottle", 5
 

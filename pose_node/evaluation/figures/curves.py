@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from pose_node.evaluation.figures.intervals import mean_interval, statistic_interval
-from pose_node.evaluation.records import LabelRecord, Run
+from pose_node.evaluation.records import LabelRecord
+from pose_node.evaluation.run_folder import Run
 
 CORRECT_MSSD_REL = (
     0.1  # an estimate within a tenth of the diameter is called correct, as BOP and ADD do at their strictest
@@ -26,7 +27,7 @@ class Curve:
 
 
 @dataclass(frozen=True, eq=False)
-class Judged:
+class ScoredEstimates:
     """Estimates of labelled frames as a robot meets them: ``score`` [N], ``correct`` [N] bool, ``placement`` [N].
 
     One that belongs to no label is a false alarm, and not correct; where labels do not say what is one, it is left out.
@@ -69,7 +70,7 @@ def recall(labels: Sequence[LabelRecord], name: str, limit: float, steps: int = 
     return Curve(at, found.mean(axis=0), low, high)
 
 
-def judged(run: Run) -> Judged:
+def scored_estimates(run: Run) -> ScoredEstimates:
     """Every estimate of the frames that have labels, with whether it is within ``CORRECT_MSSD_REL`` of its label."""
     labels = {(x.scene, x.frame, x.estimate): x for x in run.labels if x.estimate is not None}
     score, correct, places = [], [], []
@@ -82,7 +83,7 @@ def judged(run: Run) -> Judged:
             score.append(estimate.score)
             correct.append(error is not None and error < CORRECT_MSSD_REL)
             places.append((frame.scene, estimate.object_name, "") if label is None else placement(label))
-    return Judged(np.array(score, float), np.array(correct, bool), tuple(places))
+    return ScoredEstimates(np.array(score, float), np.array(correct, bool), tuple(places))
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,7 +104,7 @@ class Reliability:
     gap_interval: tuple[float, float]
 
 
-def reliability(seen: Judged, bins: int = 10) -> Reliability:
+def reliability(seen: ScoredEstimates, bins: int = 10) -> Reliability:
     """How often estimates of a score are correct: a score that is a probability lies on the diagonal."""
     edges = np.linspace(0.0, 1.0, bins + 1)
     which = np.clip((seen.score * bins).astype(int), 0, bins - 1)
@@ -126,7 +127,7 @@ def _gap(pairs: np.ndarray, bins: int) -> float:
     return float(np.abs(score - correct).sum() / len(pairs)) if len(pairs) else float("nan")
 
 
-def thresholds(seen: Judged, labels: int, steps: int = 50) -> tuple[Curve, Curve]:
+def precision_recall(seen: ScoredEstimates, labels: int, steps: int = 50) -> tuple[Curve, Curve]:
     """(precision, recall) if only estimates of at least each score 0 .. 1 were used; precision is NaN where none is left.
 
     ``labels`` is how many instances there were to be found; recall carries no interval here.

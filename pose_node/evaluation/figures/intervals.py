@@ -10,22 +10,22 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 RESAMPLES = 2000
-SHARE = 0.95
-FEWEST = 3  # placements below which drawing them again says nothing
+CONFIDENCE = 0.95
+MIN_CLUSTERS = 3  # placements below which drawing them again says nothing
 _STRETCHES = 10  # pieces of a recording that stand for independent ones
 
 
 def mean_interval(
     values: ArrayLike, clusters: Sequence[Hashable], seed: int = 0, resamples: int = RESAMPLES
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The central ``SHARE`` of the means [...] over resampled clusters, of values [N, ...]; NaN below ``FEWEST`` clusters.
+    """The central ``CONFIDENCE`` of the means [...] over resampled clusters, of values [N, ...]; NaN below ``MIN_CLUSTERS`` clusters.
 
     NaN among the values is a measurement that is not there: it counts in no mean, and a draw without any is left out.
     """
     values = np.asarray(values, float)
     which, count = _numbered(clusters)
     shape = values.shape[1:]
-    if count < FEWEST:
+    if count < MIN_CLUSTERS:
         return np.full(shape, np.nan), np.full(shape, np.nan)
     flat = values.reshape(len(values), -1)
     known = np.isfinite(flat)
@@ -35,7 +35,7 @@ def mean_interval(
     draws = np.random.default_rng(seed).multinomial(count, np.full(count, 1.0 / count), size=resamples)
     with np.errstate(invalid="ignore", divide="ignore"):
         means = (draws @ sums) / (draws @ counts)
-    tail = 50.0 * (1.0 - SHARE)
+    tail = 50.0 * (1.0 - CONFIDENCE)
     have = np.isfinite(means).any(axis=0)
     low, high = np.full(flat.shape[1], np.nan), np.full(flat.shape[1], np.nan)
     low[have], high[have] = np.nanpercentile(means[:, have], (tail, 100.0 - tail), axis=0)
@@ -49,23 +49,23 @@ def statistic_interval(
     seed: int = 0,
     resamples: int = 500,
 ) -> tuple[float, float]:
-    """The same for any ``statistic`` of values [N, ...], such as a quantile; (NaN, NaN) below ``FEWEST`` clusters."""
+    """The same for any ``statistic`` of values [N, ...], such as a quantile; (NaN, NaN) below ``MIN_CLUSTERS`` clusters."""
     values = np.asarray(values, float)
     which, count = _numbered(clusters)
-    if count < FEWEST:
+    if count < MIN_CLUSTERS:
         return float("nan"), float("nan")
     members = [values[which == c] for c in range(count)]
     rng = np.random.default_rng(seed)
     drawn = [statistic(np.concatenate([members[c] for c in rng.integers(0, count, count)])) for _ in range(resamples)]
-    tail = 50.0 * (1.0 - SHARE)
+    tail = 50.0 * (1.0 - CONFIDENCE)
     low, high = np.percentile(drawn, (tail, 100.0 - tail))
     return float(low), float(high)
 
 
-def stretches(scenes: Sequence[str]) -> list[Hashable]:
+def resampling_units(scenes: Sequence[str]) -> list[Hashable]:
     """What to resample frames by, given the scene of each in order: the scenes, or tenths of the recording where there are
-    fewer than ``FEWEST`` scenes to draw from."""
-    if len(set(scenes)) >= FEWEST:
+    fewer than ``MIN_CLUSTERS`` scenes to draw from."""
+    if len(set(scenes)) >= MIN_CLUSTERS:
         return list(scenes)
     return [(scene, _STRETCHES * i // len(scenes)) for i, scene in enumerate(scenes)]
 

@@ -10,7 +10,7 @@ from pose_node.geometry import se3
 _KEPT = 60  # orientations that are compared to find the middle one
 
 
-def off_middle(poses: Array, among: Array | None = None) -> Array:
+def twists_from_median(poses: Array, among: Array | None = None) -> Array:
     """The twists [N, 6] (metres and radians, the frame's axes) of poses [N, 4, 4] from their middle, or from that of ``among``.
 
     The middle has the median position, and the one of the orientations with the least mean angle to the others: some poses

@@ -14,10 +14,11 @@ from typing import Any
 import numpy as np
 
 from pose_node.arrays import Array
+from pose_node.evaluation.figures.consistency import consistency_meaning
 from pose_node.evaluation.figures.curves import errors, placement
-from pose_node.evaluation.figures.intervals import FEWEST, RESAMPLES, SHARE, mean_interval, stretches
-from pose_node.evaluation.figures.unlabelled import unlabelled_sentence
-from pose_node.evaluation.records import FrameRecord, LabelRecord, RunInfo
+from pose_node.evaluation.figures.intervals import CONFIDENCE, MIN_CLUSTERS, RESAMPLES, mean_interval, resampling_units
+from pose_node.evaluation.records import FrameRecord, LabelRecord
+from pose_node.evaluation.run_folder import RunInfo
 
 WITHIN = 0.1  # of the diameter
 AUC_M = 0.1  # the area under the curve of recall over threshold, up to here (Xiang et al., "PoseCNN", 2018)
@@ -57,13 +58,13 @@ def summarise(
         figures = _of_labels(info, mine, seed)
         where = [frame.scene for frame in seen]
         told = [frame for frame in seen if frame.unmatched is not None]
-        if info.tells_alarms and told:
+        if info.counts_false_alarms and told:
             counts = [
                 sum(name in (None, frame.estimates[i].object_name) for i in frame.unmatched or ()) for frame in told
             ]
             figures["false_alarms"] = mean_figure(np.array(counts, float), [frame.scene for frame in told], seed)
         if seen and name is None:
-            figures["time_s"] = mean_figure(np.array([frame.time_s for frame in seen]), stretches(where), seed)
+            figures["time_s"] = mean_figure(np.array([frame.time_s for frame in seen]), resampling_units(where), seed)
         return {"labels": len(mine), "figures": figures}
 
     return {
@@ -100,7 +101,7 @@ def _of_labels(info: RunInfo, labels: Sequence[LabelRecord], seed: int) -> dict[
         values = errors(labels, key)
         if np.isfinite(values).any():
             figures[key] = median_figure(values, places, seed)
-    return figures if info.whose == "set" else {f"own_{key}": figure for key, figure in figures.items()}
+    return figures if info.reference == "set" else {f"own_{key}": figure for key, figure in figures.items()}
 
 
 def mean_figure(values: Array, clusters: Sequence[Hashable], seed: int) -> dict[str, float | None]:
@@ -116,10 +117,10 @@ def median_figure(values: Array, clusters: Sequence[Hashable], seed: int) -> dic
         groups.setdefault(cluster, []).append(float(value))
     parts = [np.array(group) for group in groups.values()]
     low = high = float("nan")
-    if len(parts) >= FEWEST:
+    if len(parts) >= MIN_CLUSTERS:
         draws = np.random.default_rng(seed).integers(len(parts), size=(RESAMPLES, len(parts)))
         medians = [np.median(np.concatenate([parts[i] for i in draw])) for draw in draws]
-        tail = 50.0 * (1.0 - SHARE)
+        tail = 50.0 * (1.0 - CONFIDENCE)
         low, high = np.percentile(medians, (tail, 100.0 - tail))
     return _figure(float(np.median(values[finite])), float(low), float(high))
 
@@ -129,9 +130,9 @@ def _figure(value: float, low: float, high: float) -> dict[str, float | None]:
     return {"value": value, "low": low if known else None, "high": high if known else None}
 
 
-def sentence(key: str) -> str:
+def figure_meaning(key: str) -> str:
     """What a figure is, for a reader; raises KeyError for a figure that no run has."""
     if key.startswith("own_"):
         plain = key.removeprefix("own_")
         return FIGURES[plain].replace("of BOP", "as BOP's, but of our own models or symmetries", 1)
-    return FIGURES[key] if key in FIGURES else unlabelled_sentence(key)
+    return FIGURES[key] if key in FIGURES else consistency_meaning(key)

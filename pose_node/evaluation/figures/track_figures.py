@@ -40,6 +40,6 @@ def track_figures(frames: Sequence[FrameRecord], seed: int = 0) -> dict[str, Any
     return figures
 
 
-def track_sentence(key: str) -> str:
+def track_meaning(key: str) -> str:
     """What a figure is, for a reader; raises KeyError for another."""
     return _TRACKED[key]

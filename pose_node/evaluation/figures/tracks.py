@@ -10,8 +10,8 @@ from functools import cached_property
 import numpy as np
 
 from pose_node.arrays import Array
-from pose_node.evaluation.figures.median_pose import off_middle
-from pose_node.evaluation.figures.unlabelled import FLIP_RAD
+from pose_node.evaluation.figures.consistency import FLIP_RAD
+from pose_node.evaluation.figures.median_pose import twists_from_median
 from pose_node.evaluation.records import FrameRecord, TrackRecord
 from pose_node.geometry import se3
 
@@ -71,7 +71,7 @@ class TrackPath:
         """[N, 6] millimetres and degrees along the fixed frame's axes from the middle of the confirmed frames, or of all where
         none is. Poses are the track's own: of those that symmetry makes equal, the one nearest to the pose before."""
         poses = np.stack([record.T_fixed_object for record in self.records])
-        return _UNITS * off_middle(poses, poses[self.confirmed] if self.confirmed.any() else None)
+        return _UNITS * twists_from_median(poses, poses[self.confirmed] if self.confirmed.any() else None)
 
     @cached_property
     def sigma(self) -> Array:

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from pose_node.arrays import Array
 from pose_node.errors import InputError
-from pose_node.evaluation.records import Run
 from pose_node.evaluation.report.pictures import DepthOf, drawn_frames
-from pose_node.evaluation.sources.bags import bag_frames
+from pose_node.evaluation.run_folder import Run
+from pose_node.evaluation.sources.bags import BagFrames
 from pose_node.evaluation.sources.source import depth_image
 
 
@@ -23,7 +23,7 @@ def depth_of_bag(path: Path, run: Run) -> DepthOf:
     found: dict[tuple[str, str], tuple[Array, Array]] = {}
     read = run.info.config["bag"]
     topics = {role: read[role] for role in ("depth", "info", "points") if read.get(role)}
-    for frame in bag_frames(path, topics=topics, depth_scale_mm=read.get("depth_scale_mm")) if wanted else ():
+    for frame in BagFrames(path, topics=topics, depth_scale_mm=read.get("depth_scale_mm")) if wanted else ():
         place = wanted.get((frame.scene, frame.stamp_ns))
         if place and frame.cloud is not None and (depth_m := depth_image(frame.cloud)) is not None:
             found[place] = (depth_m, frame.cloud.K)

@@ -8,10 +8,11 @@ import numpy as np
 
 from pose_node.evaluation.figures import curves
 from pose_node.evaluation.figures.intervals import statistic_interval
-from pose_node.evaluation.records import LabelRecord, Run
+from pose_node.evaluation.records import LabelRecord
 from pose_node.evaluation.report import page
 from pose_node.evaluation.report.svg import COLOURS, Chart, Scale
 from pose_node.evaluation.report.wording import NO_INTERVAL
+from pose_node.evaluation.run_folder import Run
 
 # Error, largest shown, what it is called, and what it means. BOP's average recall is the mean of the recall at ten of these.
 _RECALL = (
@@ -74,7 +75,7 @@ def error_charts(labels: Sequence[LabelRecord]) -> list[str]:
 
 def score_charts(run: Run) -> list[str]:
     """Whether the score is a probability, how often each score is given, and what a threshold on it buys."""
-    seen = curves.judged(run)
+    seen = curves.scored_estimates(run)
     if len(seen.score) == 0:
         return []
     rel = curves.reliability(seen)
@@ -88,7 +89,7 @@ def score_charts(run: Run) -> list[str]:
     right = np.array([n * c if n else 0.0 for n, c in zip(rel.count, rel.correct)])
     given.bars(rel.edges, rel.count, 1, [f"{n:.0f} estimates, {r:.0f} correct" for n, r in zip(rel.count, right)])
     given.bars(rel.edges, right, 2, [f"{r:.0f} correct" for r in right])
-    precision, found = curves.thresholds(seen, len(run.labels))
+    precision, found = curves.precision_recall(seen, len(run.labels))
     chosen = Chart(Scale(0.0, 1.0), _SHARE, "least score that is used", "share")
     chosen.band(precision.at, precision.low, precision.high, 0)
     chosen.line(precision.at, precision.share, 0, "precision")

@@ -9,20 +9,20 @@ from typing import Any
 import numpy as np
 
 from pose_node.evaluation.figures import curves
-from pose_node.evaluation.figures.paired import (
+from pose_node.evaluation.figures.paired_differences import (
     Difference,
     Pairs,
-    found_differences,
+    consistency_differences,
     frame_differences,
     label_differences,
     pair,
 )
-from pose_node.evaluation.records import LabelRecord, Run, read_run
+from pose_node.evaluation.records import LabelRecord
 from pose_node.evaluation.report import page, wording
 from pose_node.evaluation.report.report import explained, own_table, source_name, warnings, write_page
 from pose_node.evaluation.report.svg import Chart, Scale
 from pose_node.evaluation.report.tables import footed
-from pose_node.evaluation.run_folder import COMPARISON, set_aside
+from pose_node.evaluation.run_folder import COMPARISON, Run, read_run, set_aside
 
 _LISTED = 20  # labels that changed, listed for each side
 _COLOUR_A, _COLOUR_B = 0, 1
@@ -63,7 +63,7 @@ def _labelled(a: Run, b: Run, pairs: Pairs) -> list[str]:
 
 def _unlabelled(a: Run, b: Run, pairs: Pairs) -> list[str]:
     sections = [
-        page.section(f"Figures of {name}", _table(found_differences(a, b, pairs, name)))
+        page.section(f"Figures of {name}", _table(consistency_differences(a, b, pairs, name)))
         for name in common_objects(a, b)
     ]
     return [*sections, page.section("Each run by itself", *_side_by_side(a, b))]

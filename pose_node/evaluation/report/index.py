@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from pose_node.errors import InputError
-from pose_node.evaluation.records import read_run
 from pose_node.evaluation.report import page, tables
 from pose_node.evaluation.report.report import write_page
-from pose_node.evaluation.run_folder import INDEX, REPORT
+from pose_node.evaluation.run_folder import INDEX, REPORT, read_run
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from pose_node.evaluation.figures.median_pose import off_middle
+from pose_node.evaluation.figures.median_pose import twists_from_median
 from pose_node.evaluation.records import EstimateRecord, FrameRecord
 from pose_node.evaluation.report import page
 from pose_node.evaluation.report.svg import Chart, Scale
@@ -43,7 +43,7 @@ def _of_one(title: str, path: list[tuple[FrameRecord, EstimateRecord]], first_ns
     seconds = np.array([(f.stamp_ns - first_ns) * 1e-9 for f, _ in path])
     time = Scale(0.0, max((last_ns - first_ns) * 1e-9, 1e-3))
     where = "fixed frame" if fixed else "camera frame: nobody recorded how the camera moved"
-    off = off_middle(poses)
+    off = twists_from_median(poses)
     off_mm, angle = 1000.0 * off[:, :3], np.degrees(np.linalg.norm(off[:, 3:], axis=1))
     reach = max(float(np.percentile(np.abs(off_mm), 98)) * 1.2, 1.0)
     position = Chart(time, Scale(-reach, reach), "seconds", "mm from the median")

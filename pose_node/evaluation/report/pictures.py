@@ -13,7 +13,8 @@ from pose_node import drawing
 from pose_node.arrays import Array
 from pose_node.errors import PoseNodeError
 from pose_node.evaluation.figures.curves import CORRECT_MSSD_REL, placement
-from pose_node.evaluation.records import EstimateRecord, FrameRecord, LabelRecord, Run
+from pose_node.evaluation.records import EstimateRecord, FrameRecord, LabelRecord
+from pose_node.evaluation.run_folder import Run
 from pose_node.geometry import se3
 from pose_node.geometry.symmetry import Symmetry, nearest_symmetric
 
@@ -71,7 +72,7 @@ def worst(labels: Sequence[LabelRecord], most: int = 12) -> list[LabelRecord]:
 def false_alarms(run: Run, most: int = 6) -> list[FalseAlarm]:
     """The estimates that the figure of false alarms counts, the surest first, one of each object and scene: what stands still
     is seen often."""
-    frames = run.frames if run.info.tells_alarms else ()
+    frames = run.frames if run.info.counts_false_alarms else ()
     found = [FalseAlarm(frame, frame.estimates[i]) for frame in frames for i in frame.unmatched or ()]
     found.sort(key=lambda x: (-x.estimate.score, x.frame.scene, x.frame.frame))
     first: dict[tuple[str, str], FalseAlarm] = {}

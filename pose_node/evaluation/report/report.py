@@ -6,18 +6,18 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from pose_node.errors import InputError
+from pose_node.evaluation.figures.consistency import consistency_meaning
 from pose_node.evaluation.figures.curves import CORRECT_MSSD_REL, placement
-from pose_node.evaluation.figures.intervals import FEWEST, SHARE
-from pose_node.evaluation.figures.summarise import sentence
-from pose_node.evaluation.figures.track_figures import track_sentence
+from pose_node.evaluation.figures.intervals import CONFIDENCE, MIN_CLUSTERS
+from pose_node.evaluation.figures.summarise import figure_meaning
+from pose_node.evaluation.figures.track_figures import track_meaning
 from pose_node.evaluation.figures.tracks import TrackPath, track_paths
-from pose_node.evaluation.figures.unlabelled import unlabelled_sentence
-from pose_node.evaluation.records import LabelRecord, Run, read_run
+from pose_node.evaluation.records import LabelRecord
 from pose_node.evaluation.report import charts, motion, page, tables
 from pose_node.evaluation.report.pictures import FalseAlarm, Scenery, draw_false_alarm, draw_label, false_alarms, worst
 from pose_node.evaluation.report.track_section import EXPLANATIONS, track_section
 from pose_node.evaluation.report.wording import NO_INTERVAL
-from pose_node.evaluation.run_folder import REPORT
+from pose_node.evaluation.run_folder import REPORT, Run, read_run
 
 _ALARMS = (
     "A false alarm is an estimate that belongs to no label of its object: its centre is more than half a diameter from each, or "
@@ -95,22 +95,22 @@ def warnings(run: Run) -> list[str]:
     found = list(run.info.notes)
     if not run.summary:
         found.append("The run was cut short: it has no summary, and the charts show what was done until then.")
-    if run.labels and len({placement(label) for label in run.labels}) < FEWEST:
-        found.append(f"Fewer than {FEWEST} placements: no interval can be given.")
-    if run.labels and not run.info.complete:
+    if run.labels and len({placement(label) for label in run.labels}) < MIN_CLUSTERS:
+        found.append(f"Fewer than {MIN_CLUSTERS} placements: no interval can be given.")
+    if run.labels and not run.info.labels_complete:
         found.append(
             "Labels are stated to be incomplete: an estimate without a label counts neither as right nor as wrong."
         )
-    if run.info.whose == "depth":
+    if run.info.reference == "depth":
         found.append("Errors are up to motions that depth cannot tell, so no figure here compares with BOP's.")
-    if run.info.whose == "card":
+    if run.info.reference == "card":
         found.append("Errors are those of our own models and symmetries, so no figure here compares with BOP's.")
     return found
 
 
 def explained(key: str) -> str:
     """What a figure is; empty where nobody says."""
-    for say in (sentence, unlabelled_sentence, track_sentence):
+    for say in (figure_meaning, consistency_meaning, track_meaning):
         try:
             return say(key)
         except KeyError:
@@ -224,10 +224,10 @@ def _count(number: int, what: str) -> str:
 
 
 def _explanations(run: Run) -> list[str]:
-    share = f"{100 * SHARE:.0f} %"
+    share = f"{100 * CONFIDENCE:.0f} %"
     times = (
         "Times and refusals are drawn by scene, or by tenths of the recording where there are fewer than three scenes. "
-        f"Below {FEWEST} of what is drawn there is no interval: {NO_INTERVAL}."
+        f"Below {MIN_CLUSTERS} of what is drawn there is no interval: {NO_INTERVAL}."
     )
     if not run.labels:
         return [
@@ -241,5 +241,5 @@ def _explanations(run: Run) -> list[str]:
         f"frames see the same object in the same place and are not independent. {times}",
         "A label without an estimate counts as not found in every figure but the two medians, which are of the labels with "
         "an estimate. Errors are at the nearest of the poses that the object's symmetries make equal.",
-        *([_ALARMS] if run.info.tells_alarms else ()),
+        *([_ALARMS] if run.info.counts_false_alarms else ()),
     ]

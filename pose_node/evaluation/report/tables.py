@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from pose_node.evaluation.figures.intervals import mean_interval, statistic_interval, stretches
+from pose_node.evaluation.figures.intervals import mean_interval, resampling_units, statistic_interval
 from pose_node.evaluation.records import FrameRecord, refusals
 from pose_node.evaluation.report import page, wording
 
@@ -53,7 +53,7 @@ def seconds_by_stage(frames: Sequence[FrameRecord]) -> str:
     stages = list(dict.fromkeys(stage for frame in frames for stage in frame.stage_s))
     columns = {stage: np.array([frame.stage_s.get(stage, 0.0) for frame in frames]) for stage in stages}
     columns["whole frame"] = np.array([frame.time_s for frame in frames])
-    clusters = stretches([frame.scene for frame in frames])
+    clusters = resampling_units([frame.scene for frame in frames])
     longest = max(float(np.quantile(values, 0.95)) for values in columns.values())
     rows = []
     for stage, values in columns.items():
@@ -74,7 +74,7 @@ def seconds_by_stage(frames: Sequence[FrameRecord]) -> str:
 def refused(frames: Sequence[FrameRecord]) -> str:
     """How often each reason was given, how many a frame with its interval, and the first sentence of it."""
     found = refusals(frames)
-    clusters, rows = stretches([frame.scene for frame in frames]), []
+    clusters, rows = resampling_units([frame.scene for frame in frames]), []
     for refusal in found:
         each = np.array([frame.rejected.get(refusal.code, 0) for frame in frames], float)
         low, high = (float(v) for v in mean_interval(each, clusters))

@@ -6,17 +6,18 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pose_node.evaluation.figures.paired import (
+from pose_node.evaluation.figures.paired_differences import (
     Difference,
-    found_differences,
+    consistency_differences,
     frame_differences,
     label_differences,
     pair,
 )
-from pose_node.evaluation.records import read_run, refusals
+from pose_node.evaluation.records import refusals
 from pose_node.evaluation.report import wording
 from pose_node.evaluation.report.compare import common_objects, comparison_notes, counts, difference_words, verdict
 from pose_node.evaluation.report.report import facts, own_table, warnings
+from pose_node.evaluation.run_folder import read_run
 
 _ROOM = 118  # characters of a line
 
@@ -57,7 +58,7 @@ def comparison_table(run_a: str | Path, run_b: str | Path) -> str:
         lines += _differences_by({name: label_differences(a, b, pairs, name) for name in objects})
     else:
         for name in common_objects(a, b):
-            lines += _differences(name, found_differences(a, b, pairs, name))
+            lines += _differences(name, consistency_differences(a, b, pairs, name))
     lines += _differences("time and refusals", frame_differences(pairs))
     return _footed(lines)
 

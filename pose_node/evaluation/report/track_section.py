@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from pose_node.evaluation.figures.consistency import FLIP_RAD
 from pose_node.evaluation.figures.tracks import SPREAD_PERCENTILE, TrackPath
-from pose_node.evaluation.figures.unlabelled import FLIP_RAD
 from pose_node.evaluation.report import page
 from pose_node.evaluation.report.track_charts import MOST, SIGMAS, track_charts
 from pose_node.evaluation.report.track_lanes import time_line

@@ -13,18 +13,19 @@ import numpy as np
 
 from pose_node import __version__
 from pose_node.errors import InputError
+from pose_node.evaluation.figures.consistency import summarise_consistency
 from pose_node.evaluation.figures.summarise import summarise
 from pose_node.evaluation.figures.track_figures import track_figures
-from pose_node.evaluation.figures.unlabelled import summarise_unlabelled
-from pose_node.evaluation.records import FrameRecord, LabelRecord, RunInfo, RunWriter, TrackRecord, refusals
-from pose_node.evaluation.runs.carried import Carried
+from pose_node.evaluation.records import FrameRecord, LabelRecord, TrackRecord, refusals
+from pose_node.evaluation.run_folder import RunInfo, RunWriter
+from pose_node.evaluation.runs.portable_pipeline import PortablePipeline
 from pose_node.evaluation.runs.poses_mcap import write_poses
 from pose_node.evaluation.runs.progress import progress
+from pose_node.evaluation.runs.reference_model import ReferenceModel, reference_of_card
 from pose_node.evaluation.runs.results_csv import ResultsCsv
-from pose_node.evaluation.runs.run import match_labels, unmatched_estimates
-from pose_node.evaluation.runs.truth import Truth, truth_of_card
+from pose_node.evaluation.runs.set_run import match_labels, unmatched_estimates
 from pose_node.evaluation.runs.workers import workers
-from pose_node.evaluation.sources.bags import BagFrame, BagFrames, RawFrame, bag_frames
+from pose_node.evaluation.sources.bags import BagFrame, BagFrames, RawFrame
 from pose_node.evaluation.sources.source import Frame, Label, depth_image
 from pose_node.objects.card import ObjectCard, load_card
 from pose_node.objects.folders import object_folders
@@ -55,7 +56,7 @@ def evaluate_bag(
     """Run the pipeline over a recording and write ``out``; returns the summary.
 
     names: the objects to look for, by default all in the models folder. topics, labels, fixed_frame, realtime,
-    depth_scale_mm: as ``bag_frames``. seed: of the bootstrap. track: follow objects from frame to frame, as the node does with a fixed frame; the
+    depth_scale_mm: as ``BagFrames``. seed: of the bootstrap. track: follow objects from frame to frame, as the node does with a fixed frame; the
     estimates of a frame are then the tracks that it shows. jobs, ray: as ``workers``; all but times is the same for any.
     complete: as ``RunInfo.complete``. Where the recording
     holds labels, they are scored by the cards' own models and symmetries. Raises InputError, CardError, ConfigError, ModelError
@@ -81,17 +82,17 @@ def evaluate_bag(
         config={**asdict(pipeline.config), "bag": _as_read(bag)},
         version=__version__,
         provider=pipeline.provider,
-        whose="card" if bag.label_topics else "",
+        reference="card" if bag.label_topics else "",
         notes=tuple(bag.notes),
-        complete=complete,
+        labels_complete=complete,
     )
     frames: list[FrameRecord] = []
     found: list[LabelRecord] = []
     labelled = {name for name, _ in bag.label_topics.values()}
-    truths = {name: truth_of_card(card) for name, card in pipeline.cards.items() if name in labelled}
+    truths = {name: reference_of_card(card) for name, card in pipeline.cards.items() if name in labelled}
     scenes: dict[str, int] = {}
     step = partial(_step, still=bag.still) if track else _estimate
-    work = workers(partial(_work, step, Carried(pipeline), truths, complete), jobs, ray)
+    work = workers(partial(_work, step, PortablePipeline(pipeline), truths, complete), jobs, ray)
     with work as ordered, RunWriter(out, info) as writer, ResultsCsv(out, {n: i for i, n in ids.items()}) as csv:
         for record, matched in ordered(progress(bag.raw(), len(bag), stream)):
             writer.frame(record)
@@ -102,11 +103,11 @@ def evaluate_bag(
                 writer.label(label)
                 found.append(label)
         notes = (*bag.notes, *_without_labels(info, labelled))
-        writer.info(replace(info, whose=info.whose if found else "", notes=notes, refused=refusals(frames)))
+        writer.info(replace(info, reference=info.reference if found else "", notes=notes, refused=refusals(frames)))
         if found:
             summary = summarise(info, frames, found, seed)
         else:
-            summary = summarise_unlabelled(writer, frames, pipeline.cards, seed)
+            summary = summarise_consistency(writer, frames, pipeline.cards, seed)
         summary["all"]["figures"].update(track_figures(frames, seed))
         writer.summary(summary)
     boxes_m = {name: card.surface.box_m for name, card in pipeline.cards.items()}
@@ -130,7 +131,7 @@ def open_bag(
     folders = object_folders(models, names)
     ids = _by_bop_id(map(load_card, folders))
     names = [f.name for f in folders]
-    bag = bag_frames(path, names, topics, labels, None, fixed_frame, realtime, ids, depth_scale_mm, viewpoint_frame)
+    bag = BagFrames(path, names, topics, labels, None, fixed_frame, realtime, ids, depth_scale_mm, viewpoint_frame)
     return bag, Pipeline.load(folders, config)
 
 
@@ -150,13 +151,13 @@ Outcome = tuple[Result, tuple[TrackRecord, ...]]
 
 def _work(
     call: Callable[[Pipeline, BagFrame], Outcome],
-    carried: Carried,
-    truths: Mapping[str, Truth],
+    portable: PortablePipeline,
+    truths: Mapping[str, ReferenceModel],
     complete: bool,
     raw: RawFrame,
 ) -> tuple[FrameRecord, list[LabelRecord]]:
     frame = raw.converted()
-    return _labelled(frame, _record(carried.pipeline, frame, call), truths, complete)
+    return _labelled(frame, _record(portable.pipeline, frame, call), truths, complete)
 
 
 def _record(pipeline: Pipeline, frame: BagFrame, call: Callable[[Pipeline, BagFrame], Outcome]) -> FrameRecord:
@@ -199,7 +200,7 @@ def _step(pipeline: Pipeline, frame: BagFrame, still: bool) -> Outcome:
 
 
 def _labelled(
-    frame: BagFrame, record: FrameRecord, truths: Mapping[str, Truth], complete: bool
+    frame: BagFrame, record: FrameRecord, truths: Mapping[str, ReferenceModel], complete: bool
 ) -> tuple[FrameRecord, list[LabelRecord]]:
     """The record with what its labels say of it, and the recording's own labels of the frame; in one that could not be used,
     none is found. A frame without any label says nothing: labels may be rarer than frames."""
@@ -216,6 +217,6 @@ def _labelled(
 def _without_labels(info: RunInfo, labelled: Collection[str]) -> list[str]:
     """What a reader of a run with labels has to know of objects that have none."""
     without = [name for name in info.objects if name not in labelled]
-    if not labelled or not without or not info.complete:
+    if not labelled or not without or not info.labels_complete:
         return []
     return [f"{', '.join(without)}: found no labels, so each estimate of them counts as a false alarm."]

@@ -19,8 +19,8 @@ from pose_node.arrays import Array
 from pose_node.errors import InputError
 from pose_node.evaluation.records import EstimateRecord, FrameRecord
 from pose_node.evaluation.run_folder import POSES_FILE
-from pose_node.evaluation.runs import messages
-from pose_node.evaluation.runs.messages import STORE, make
+from pose_node.evaluation.runs import ros_messages
+from pose_node.evaluation.runs.ros_messages import STORE, make
 from pose_node.geometry import se3
 from pose_node.types import detection_id, scored_poses
 
@@ -66,12 +66,12 @@ class _Topics:
 
     def write(self, frames: Iterable[FrameRecord]) -> None:
         for logged_ns, frame in _in_order(frames):
-            header = messages.header(frame.stamp_ns, self._camera_frame)
+            header = ros_messages.header(frame.stamp_ns, self._camera_frame)
             names = _ids(frame)
             steady = [e for e, name in zip(frame.estimates, names) if "/" not in name]
-            poses = [messages.pose(e.T_camera_object) for e in steady]
+            poses = [ros_messages.pose(e.T_camera_object) for e in steady]
             self._send("poses", logged_ns, make("geometry_msgs/msg/PoseArray", header=header, poses=poses))
-            found, markers = [], [make(_MARKER, header=header, action=_DELETE_ALL, pose=messages.pose(np.eye(4)))]
+            found, markers = [], [make(_MARKER, header=header, action=_DELETE_ALL, pose=ros_messages.pose(np.eye(4)))]
             for i, (estimate, name) in enumerate(zip(frame.estimates, names)):
                 box = self._boxes[estimate.object_name]
                 found.append(_detection(header, estimate, name, *box))
@@ -84,12 +84,12 @@ class _Topics:
                 best.setdefault(estimate.object_name, estimate)
             for name, estimate in best.items():
                 T, told = estimate.T_camera_object, "geometry_msgs/msg/Pose"
-                self._send(f"{name}/pose", logged_ns, make(f"{told}Stamped", header=header, pose=messages.pose(T)))
-                pose = messages.pose_with_covariance(T, estimate.covariance)
+                self._send(f"{name}/pose", logged_ns, make(f"{told}Stamped", header=header, pose=ros_messages.pose(T)))
+                pose = ros_messages.pose_with_covariance(T, estimate.covariance)
                 message = make(f"{told}WithCovarianceStamped", header=header, pose=pose)
                 self._send(f"{name}/pose_with_covariance", logged_ns, message)
             if self._fixed_frame and frame.T_fixed_camera is not None:
-                edge = messages.moved(frame.stamp_ns, self._fixed_frame, self._camera_frame, frame.T_fixed_camera)
+                edge = ros_messages.moved(frame.stamp_ns, self._fixed_frame, self._camera_frame, frame.T_fixed_camera)
                 self._send("/tf", logged_ns, make("tf2_msgs/msg/TFMessage", transforms=[edge]))
 
     def _send(self, topic: str, logged_ns: int, message: Any) -> None:
@@ -104,9 +104,9 @@ def _detection(header: Any, estimate: EstimateRecord, name: str, T_object_box: A
     results = []
     for T, score in scored_poses(estimate.T_camera_object, estimate.score, estimate.alternatives):
         hypothesis = make("vision_msgs/msg/ObjectHypothesis", class_id=estimate.object_name, score=score)
-        pose = messages.pose_with_covariance(T, estimate.covariance)
+        pose = ros_messages.pose_with_covariance(T, estimate.covariance)
         results.append(make("vision_msgs/msg/ObjectHypothesisWithPose", hypothesis=hypothesis, pose=pose))
-    centre, size = messages.pose(estimate.T_camera_object @ T_object_box), messages.xyz("Vector3", size_m)
+    centre, size = ros_messages.pose(estimate.T_camera_object @ T_object_box), ros_messages.xyz("Vector3", size_m)
     box = make("vision_msgs/msg/BoundingBox3D", center=centre, size=size)
     return make("vision_msgs/msg/Detection3D", header=header, results=results, bbox=box, id=name)
 
@@ -115,7 +115,7 @@ def _markers(
     header: Any, number: int, estimate: EstimateRecord, name: str, T_object_box: Array, size_m: Array
 ) -> list[Any]:
     """The box, greener as the score grows, and its name and score on it."""
-    pose = messages.pose(estimate.T_camera_object @ T_object_box)
+    pose = ros_messages.pose(estimate.T_camera_object @ T_object_box)
     green, white = {"r": 1.0 - estimate.score, "g": 0.8, "b": 0.2, "a": 0.5}, {"r": 1.0, "g": 1.0, "b": 1.0, "a": 1.0}
     text = f"{name or estimate.object_name} {estimate.score:.2f}"
     looks = ((_CUBE, size_m, green, ""), (_TEXT, (0.0, 0.0, _LETTERS_M), white, text))
@@ -127,7 +127,7 @@ def _markers(
             id=2 * number + i,
             type=kind,
             pose=pose,
-            scale=messages.xyz("Vector3", size),
+            scale=ros_messages.xyz("Vector3", size),
             color=make("std_msgs/msg/ColorRGBA", **colour),
             text=words,
         )

@@ -16,10 +16,10 @@ from typing import Any, NamedTuple
 from pose_node.arrays import Array
 from pose_node.errors import InputError
 from pose_node.evaluation.sources.bag_labels import BagLabel, BagLabels, label_topics
-from pose_node.evaluation.sources.latest_frame import newest
 from pose_node.evaluation.sources.realsense import depth_units_m
+from pose_node.evaluation.sources.realtime import latest_only
 from pose_node.evaluation.sources.recordings import Message, Recording
-from pose_node.evaluation.sources.topics import COMPRESSED, Topics, find_topics
+from pose_node.evaluation.sources.topic_selection import COMPRESSED, Topics, select_topics
 from pose_node.measurement.cloud import Cloud
 from pose_node.messages import convert
 from pose_node.messages.compressed_depth import image_from_compressed
@@ -157,7 +157,7 @@ class BagFrames:
         with Recording(self.path) as recording:
             self._opening: list[str] = []
             masked = bool(self._labels) or len(self._objects) == 1 or "mask" in (topics or {})
-            self.topics: Topics = find_topics(recording, topics or {}, self._opening, masked)
+            self.topics: Topics = select_topics(recording, topics or {}, self._opening, masked)
             numbered = {**(ids or {}), **self._labels}
             names = {**{str(number): name for number, name in numbered.items()}, **{n: n for n in self._objects}}
             known = {word: name for word, name in names.items() if name in self._objects}
@@ -204,7 +204,7 @@ class BagFrames:
             measured = self._measured(recording, refuse)
             chosen: Iterator[tuple[int, _Measured]]
             if self._realtime:
-                chosen = newest((one.frame.arrived_s, one) for one in measured)
+                chosen = latest_only((one.frame.arrived_s, one) for one in measured)
             else:
                 chosen = ((0, one) for one in measured)
             viewpoint_frame = self.viewpoint_frame or ""
@@ -352,9 +352,6 @@ class BagFrames:
             frame = self.topics.camera_frame
             self._opening.append(f"transforms: found none of the camera's frame {frame!r}; its motion is not known.")
         return root
-
-
-bag_frames = BagFrames  # for frame in bag_frames(path)
 
 
 class _Clock:

@@ -22,7 +22,7 @@ import numpy as np
 
 from pose_node.arrays import Array
 from pose_node.errors import InputError
-from pose_node.evaluation.sources.jsonfile import read_json
+from pose_node.evaluation.sources.json_file import read_json
 from pose_node.evaluation.sources.source import Frame, Label
 from pose_node.geometry import se3
 from pose_node.measurement.cloud import Cloud, checked_intrinsics

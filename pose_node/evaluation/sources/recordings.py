@@ -1,6 +1,6 @@
 """Recordings of ROS 1 and ROS 2 as one stream of messages, whatever their storage and however they ended.
 
-rosbags reads what is whole; ``salvage`` reads what is not. What could not be had is said in ``Recording.notes``.
+rosbags reads what is whole; ``sequential_reader`` reads what is not. What could not be had is said in ``Recording.notes``.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from rosbags.highlevel import AnyReader
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
 from pose_node.errors import InputError
-from pose_node.evaluation.sources import salvage
-from pose_node.evaluation.sources.salvage import Raw
+from pose_node.evaluation.sources import sequential_reader
+from pose_node.evaluation.sources.sequential_reader import Raw
 
 _STORAGE: dict[str, Callable[[Path], Iterator[Raw]]] = {
-    ".mcap": salvage.mcap_messages,
-    ".db3": salvage.sqlite_messages,
-    ".bag": salvage.ros1_messages,
-    ".active": salvage.ros1_messages,  # what a ROS 1 recorder writes until it is done
+    ".mcap": sequential_reader.mcap_messages,
+    ".db3": sequential_reader.sqlite_messages,
+    ".bag": sequential_reader.ros1_messages,
+    ".active": sequential_reader.ros1_messages,  # what a ROS 1 recorder writes until it is done
 }
 _ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"  # no message begins so: the first two bytes of CDR name its byte order
 _MOST_NOTES = 20
@@ -99,7 +99,7 @@ class Recording:
                 try:
                     data = raw.data
                     if data.startswith(_ZSTD_MAGIC) and raw.encoding == "cdr":
-                        data = salvage.zstd.decompress(data)
+                        data = sequential_reader.zstd.decompress(data)
                     message = self._deserialize[raw.encoding](data, raw.msgtype)
                 except Exception as error:  # rosbags shows bad bytes by whatever they broke in it
                     refused[raw.topic] += 1
@@ -154,7 +154,7 @@ class Recording:
     def _file(self, path: Path) -> _Part:
         name, suffix = path.name, _storage(path)
         if path.suffix == ".zstd":
-            path = salvage.unpacked(path, Path(self._stack.enter_context(TemporaryDirectory())))
+            path = sequential_reader.unpacked(path, Path(self._stack.enter_context(TemporaryDirectory())))
         try:
             return self._whole(path)
         except Exception as error:  # rosbags meets a file without its end in many ways, few of them its own errors
@@ -185,9 +185,9 @@ class Recording:
     def _whole(self, path: Path) -> _Part:
         """A file or folder with its index, by rosbags."""
         for file in path.glob("*.db3") if path.is_dir() else [path]:
-            if file.suffix == ".db3" and (missing := salvage.sqlite_missing(file)):
+            if file.suffix == ".db3" and (missing := sequential_reader.sqlite_missing(file)):
                 raise InputError(f"a file that lacks {missing} bytes of what its header counts")
-            if file.suffix == ".db3" and salvage.sqlite_journal(file):
+            if file.suffix == ".db3" and sequential_reader.sqlite_journal(file):
                 raise InputError("a journal beside it, as of a recorder that was killed")
         reader = AnyReader([path], default_typestore=self._ros2)
         reader.open()

@@ -7,7 +7,8 @@ import pytest
 from run_writing import estimate_of, info, label_of, write_labelled
 
 from pose_node.evaluation.figures import curves
-from pose_node.evaluation.records import FrameRecord, Run, read_run
+from pose_node.evaluation.records import FrameRecord
+from pose_node.evaluation.run_folder import Run, read_run
 
 
 def run_of(labels, estimates, tmp_path):
@@ -40,7 +41,7 @@ def test_average_recall_is_the_mean_of_the_curve_at_its_thresholds(tmp_path):
 def test_judged_counts_false_alarms(tmp_path):
     labels = [label_of("mug", 0.05, estimate=0, score=0.9), label_of("mug", 0.4, instance=1, estimate=2, score=0.4)]
     estimates = [estimate_of("mug", 0.9), estimate_of("bowl", 0.7), estimate_of("mug", 0.4)]
-    seen = curves.judged(run_of(labels, estimates, tmp_path))
+    seen = curves.scored_estimates(run_of(labels, estimates, tmp_path))
     assert seen.score.tolist() == [0.9, 0.7, 0.4]
     assert seen.correct.tolist() == [True, False, False]
     assert len(set(seen.placement)) == 3
@@ -48,19 +49,19 @@ def test_judged_counts_false_alarms(tmp_path):
 
 def test_scores_that_are_probabilities_lie_on_the_diagonal(rng):
     score = rng.random(20000)
-    seen = curves.Judged(score, rng.random(20000) < score, tuple((str(i // 10),) for i in range(20000)))
+    seen = curves.ScoredEstimates(score, rng.random(20000) < score, tuple((str(i // 10),) for i in range(20000)))
     rel = curves.reliability(seen)
     np.testing.assert_allclose(rel.correct, rel.score, atol=0.04)
     assert rel.count.sum() == 20000
     assert rel.gap < 0.02
     assert (rel.low < rel.correct).all() and (rel.correct < rel.high).all()
-    sure = curves.reliability(curves.Judged(np.ones(10), np.zeros(10, bool), (("a",),) * 10))
+    sure = curves.reliability(curves.ScoredEstimates(np.ones(10), np.zeros(10, bool), (("a",),) * 10))
     assert sure.gap == pytest.approx(1.0) and np.isnan(sure.gap_interval).all()
 
 
 def test_thresholds():
-    seen = curves.Judged(np.array([0.9, 0.6, 0.3]), np.array([True, False, True]), (("a",), ("b",), ("c",)))
-    precision, found = curves.thresholds(seen, labels=4, steps=10)
+    seen = curves.ScoredEstimates(np.array([0.9, 0.6, 0.3]), np.array([True, False, True]), (("a",), ("b",), ("c",)))
+    precision, found = curves.precision_recall(seen, labels=4, steps=10)
     np.testing.assert_allclose(precision.share[[0, 5, 7]], [2 / 3, 1 / 2, 1.0])
     assert np.isnan(precision.share[10])
     np.testing.assert_allclose(found.share[[0, 5, 7, 10]], [0.5, 0.25, 0.25, 0.0])

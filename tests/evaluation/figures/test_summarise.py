@@ -7,10 +7,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from pose_node.evaluation.figures.summarise import FIGURES, sentence, summarise
-from pose_node.evaluation.records import Errors, EstimateRecord, FrameRecord, LabelRecord, RunInfo
+from pose_node.evaluation.figures.summarise import FIGURES, figure_meaning, summarise
+from pose_node.evaluation.records import Errors, EstimateRecord, FrameRecord, LabelRecord
+from pose_node.evaluation.run_folder import RunInfo
 
-INFO = RunInfo("set", "bop", {"mug": {"diameter_m": 0.2, "bop_id": 14}}, "mask", {}, "0.1", "CPU", whose="set")
+INFO = RunInfo("set", "bop", {"mug": {"diameter_m": 0.2, "bop_id": 14}}, "mask", {}, "0.1", "CPU", reference="set")
 
 
 def label(scene: str, frame: str, mssd: float | None, **errors) -> LabelRecord:
@@ -70,12 +71,12 @@ def test_the_same_seed_gives_the_same_interval():
     assert summarise(INFO, [], labels, seed=1) != summarise(INFO, [], labels, seed=2)
 
 
-@pytest.mark.parametrize("whose", ["card", "depth"])
-def test_figures_that_are_not_bops_do_not_bear_its_names(whose):
-    info = RunInfo("set", "bop", INFO.objects, "mask", {}, "0.1", "CPU", whose=whose)
+@pytest.mark.parametrize("reference", ["card", "depth"])
+def test_figures_that_are_not_bops_do_not_bear_its_names(reference):
+    info = RunInfo("set", "bop", INFO.objects, "mask", {}, "0.1", "CPU", reference=reference)
     summary = summarise(info, [frame("a", "1", "mug")], [label("a", "1", 0.0)])
     assert {key for key in summary["all"]["figures"] if not key.startswith("own_")} == {"time_s"}
-    assert "own models or symmetries" in sentence("own_ar")
+    assert "own models or symmetries" in figure_meaning("own_ar")
 
 
 ALARMS = RunInfo("set", "bop", {**INFO.objects, "bowl": {"diameter_m": 0.1, "bop_id": 13}}, "none", {}, "0.1", "CPU")

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from run_writing import tracks_of
 
-from pose_node.evaluation.figures.track_figures import track_figures, track_sentence
+from pose_node.evaluation.figures.track_figures import track_figures, track_meaning
 from pose_node.evaluation.records import FrameRecord
 
 
@@ -23,7 +23,7 @@ def test_of_the_tracks_that_were_confirmed():
     figures = track_figures(frames())
     assert figures["track_losses"] == {"value": 0.5, "low": None, "high": None}  # two tracks: no interval
     assert figures["track_spread_deg"]["value"] == pytest.approx(2.0)  # of 0 and 4
-    assert all(track_sentence(key) for key in figures)
+    assert all(track_meaning(key) for key in figures)
 
 
 def test_intervals_are_drawn_over_tracks():

@@ -7,7 +7,8 @@ import pytest
 from run_writing import HIDDEN, WHY_HIDDEN, tracks_of, write_tracked, write_unlabelled
 
 from pose_node.evaluation.figures.tracks import most_confirmed, track_paths
-from pose_node.evaluation.records import FrameRecord, TrackRecord, read_run
+from pose_node.evaluation.records import FrameRecord, TrackRecord
+from pose_node.evaluation.run_folder import read_run
 from pose_node.geometry import se3
 
 

@@ -72,10 +72,10 @@ LONG = tuple(f"object_with_a_rather_long_name_{i:02d}" for i in range(9))
 def pages(tmp_path_factory):
     folder = tmp_path_factory.mktemp("pages")
     a = write_labelled(folder / "a", objects=LONG, source="a_set_of_a_long_name_without_any_space_in_it" * 3)
-    b = write_labelled(folder / "b", objects=LONG, spoilt=0.5, whose="set")
+    b = write_labelled(folder / "b", objects=LONG, spoilt=0.5, reference="set")
     return {
         "labelled": write_report(a),
-        "own": write_report(write_labelled(folder / "own", objects=LONG, whose="card", spoilt=0.06, slow=200.0)),
+        "own": write_report(write_labelled(folder / "own", objects=LONG, reference="card", spoilt=0.06, slow=200.0)),
         "alarms": write_report(write_false_alarms(folder / "alarms"), round_scenery()),
         "few": write_report(write_labelled(folder / "few", objects=LONG, scenes=1, spoilt=0.6), round_scenery()),
         "unlabelled": write_report(write_unlabelled(folder / "bag")),

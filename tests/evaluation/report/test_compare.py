@@ -12,10 +12,15 @@ from run_writing import write_labelled, write_unlabelled
 
 from pose_node import cli
 from pose_node.errors import InputError
-from pose_node.evaluation.figures.paired import found_differences, label_differences, mean_difference, pair
-from pose_node.evaluation.records import read_run
+from pose_node.evaluation.figures.paired_differences import (
+    consistency_differences,
+    label_differences,
+    mean_difference,
+    pair,
+)
 from pose_node.evaluation.report.compare import compare
 from pose_node.evaluation.report.terminal import comparison_table
+from pose_node.evaluation.run_folder import read_run
 
 
 def differences(a, b):
@@ -80,10 +85,10 @@ def test_runs_without_labels(tmp_path):
 
 def test_spread_and_jitter_have_paired_intervals(tmp_path):
     a, b = (read_run(write_unlabelled(tmp_path / name, seed=seed)) for name, seed in (("a", 0), ("b", 1)))
-    found = found_differences(a, b, pair(a, b), "mug")
+    found = consistency_differences(a, b, pair(a, b), "mug")
     for key in ("found", "score", "spread_mm", "spread_deg", "jitter_mm", "jitter_deg"):
         assert found[key].low <= found[key].b - found[key].a <= found[key].high
-    same = found_differences(a, a, pair(a, a), "mug")
+    same = consistency_differences(a, a, pair(a, a), "mug")
     figures = a.summary["objects"]["mug"]["figures"]
     for key in ("found", "spread_mm", "jitter_deg", "lost"):
         assert same[key].a == same[key].b == pytest.approx(figures[key]["value"])
@@ -112,7 +117,7 @@ def test_runs_that_do_not_belong_together_are_refused(tmp_path):
     with pytest.raises(InputError, match=r"labels in .*a alone"):
         compare(a, write_unlabelled(tmp_path / "b"))
     with pytest.raises(InputError, match="models of the set and of the card"):
-        compare(a, write_labelled(tmp_path / "c", whose="card"))
+        compare(a, write_labelled(tmp_path / "c", reference="card"))
     with pytest.raises(InputError, match="no label that"):
         compare(a, write_labelled(tmp_path / "d", objects=("banana",)))
     with pytest.raises(InputError, match="no frame that"):

@@ -23,10 +23,11 @@ from run_writing import (
 )
 
 from pose_node.errors import InputError
-from pose_node.evaluation.records import FrameRecord, Run, RunWriter, read_run
+from pose_node.evaluation.records import FrameRecord
 from pose_node.evaluation.report.pictures import Scenery, draw_label, false_alarms, worst
 from pose_node.evaluation.report.report import write_report
 from pose_node.evaluation.report.terminal import terminal_table
+from pose_node.evaluation.run_folder import Run, RunWriter, read_run
 from pose_node.geometry import se3
 from pose_node.geometry.symmetry import Symmetry
 
@@ -148,7 +149,7 @@ def test_columns_are_in_order_where_the_first_row_has_few_figures(tmp_path):
 
 
 def test_our_own_symmetries_are_said_to_be_ours(tmp_path):
-    run = write_labelled(tmp_path / "run", whose="card")
+    run = write_labelled(tmp_path / "run", reference="card")
     words = " ".join(page_of(write_report(run)).texts)
     assert words.count("own AR") == words.count("own ") - words.count("our own") > 0
     assert "rotation" in words and "so no figure here compares with BOP's" in words

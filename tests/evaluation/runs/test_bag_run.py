@@ -11,7 +11,7 @@ from bag_writing import depth_recording, label, write_bag
 from benchmarks.labelled_bag import demo_frames, write_labelled_bag
 from benchmarks.long_bag import without_times
 from pose_node.cli import main
-from pose_node.evaluation.records import read_run
+from pose_node.evaluation.run_folder import read_run
 from pose_node.measurement.cloud import Cloud
 from pose_node.objects.folders import object_folders
 from pose_node.pipeline import Pipeline
@@ -70,7 +70,7 @@ def test_labels_inside_are_scored_as_those_of_a_folder(models, demo_bag, tmp_pat
     assert "own AR" in told and "2 labels in 1 placement" in told
     assert evaluate(recording.SCENES.parent, *words, "--out", folder) == 0
     a, b = read_run(bag), read_run(folder)
-    assert a.info.whose == b.info.whose == "card" and len(a.labels) == 2
+    assert a.info.reference == b.info.reference == "card" and len(a.labels) == 2
     for x, y in zip(a.labels, [one for one in b.labels if one.scene == "000002"]):
         np.testing.assert_allclose(x.T_camera_object, y.T_camera_object, atol=1e-9)
         # The bag's depth is float32, the folder's whole millimetres.

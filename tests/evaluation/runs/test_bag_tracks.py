@@ -9,7 +9,7 @@ import pytest
 
 from benchmarks.labelled_bag import rendered_frames, write_labelled_bag
 from pose_node.cli import main
-from pose_node.evaluation.records import read_run
+from pose_node.evaluation.run_folder import read_run
 from pose_node.geometry import se3
 from pose_node.geometry.symmetry import nearest_symmetric
 from pose_node.objects.card import load_card

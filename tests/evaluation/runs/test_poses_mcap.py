@@ -12,7 +12,7 @@ from scipy.spatial.transform import Rotation
 from pose_node.evaluation.records import EstimateRecord, FrameRecord, TrackRecord
 from pose_node.evaluation.runs.poses_mcap import write_poses
 from pose_node.evaluation.sources.recordings import Recording
-from pose_node.evaluation.sources.salvage import mcap_messages
+from pose_node.evaluation.sources.sequential_reader import mcap_messages
 from pose_node.geometry import se3
 
 BOXES = {"can": np.array([[-0.03, -0.03, 0.0], [0.03, 0.03, 0.1]]), "box": np.array([[0.0, 0, 0], [0.1, 0.2, 0.3]])}

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 from pose_node.errors import InputError
 from pose_node.evaluation.runs import workers as workers_module
-from pose_node.evaluation.runs.carried import Carried
+from pose_node.evaluation.runs.portable_pipeline import PortablePipeline
 from pose_node.evaluation.runs.worker import Outcome, WorkerError
 from pose_node.evaluation.runs.workers import _ordered, workers
 from pose_node.measurement.cloud import Cloud
@@ -136,7 +136,7 @@ def test_a_pipeline_travels_without_its_folder(repository, tmp_path, monkeypatch
         pytest.skip(f"models/{OBJECT} has no pose.onnx yet")
     pipeline = Pipeline.load([repository / "models" / OBJECT])
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    copy = pickle.loads(pickle.dumps(Carried(pipeline))).pipeline
+    copy = pickle.loads(pickle.dumps(PortablePipeline(pipeline))).pipeline
     assert not any(Path(tmp_path).iterdir())
     frame = next(iter(recording.read("000002")))
     label = next(i for i, (bop_id, _) in enumerate(frame.labels) if bop_id == ID)

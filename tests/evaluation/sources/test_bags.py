@@ -24,13 +24,13 @@ from bag_writing import (
 )
 
 from pose_node.errors import InputError
-from pose_node.evaluation.sources.bags import bag_frames
+from pose_node.evaluation.sources.bags import BagFrames
 
 START = 100 * SECOND
 
 
 def frames_of(tmp_path, messages, **options):
-    bag = bag_frames(write_bag(tmp_path / "drive", messages), **options)
+    bag = BagFrames(write_bag(tmp_path / "drive", messages), **options)
     return list(bag), bag
 
 
@@ -41,7 +41,7 @@ def without(messages, topic):
 @pytest.mark.parametrize("kind", [*KINDS, *ROS1_KINDS])
 def test_depth_with_info_and_motion(tmp_path, kind):
     """Clouds, stamps and the camera's place between two transforms, from every storage alike."""
-    bag = bag_frames(write_bag(tmp_path / "drive", depth_recording(4), kind))
+    bag = BagFrames(write_bag(tmp_path / "drive", depth_recording(4), kind))
     frames = list(bag)
     assert bag.notes == [] and len(bag) == 4 and bag.fixed_frame == "world"
     for number, frame in enumerate(frames):
@@ -115,9 +115,9 @@ def test_masks_are_found_by_name_and_labels(tmp_path):
     frames, _ = frames_of(tmp_path, messages, objects=["box", "can"], labels={7: "box"})
     assert [list(f.masks) for f in frames] == [["box"]] * 3
     assert frames[0].masks["box"][0].sum() == 80
-    bag = bag_frames(tmp_path / "drive", objects=["box"])
+    bag = BagFrames(tmp_path / "drive", objects=["box"])
     assert [list(f.masks) for f in bag] == [["box"]] * 3
-    bag = bag_frames(tmp_path / "drive", objects=["box", "can"])
+    bag = BagFrames(tmp_path / "drive", objects=["box", "can"])
     assert all(f.masks is None for f in bag) and "masks were left out" in bag.notes[0]
 
 
@@ -183,25 +183,25 @@ def test_topics_can_be_named_and_colour_is_no_depth(tmp_path):
         messages.append(("/colour", stamp, image(stamp, colour, "mono8")))
         messages.append(("/other/depth/image", stamp, image(stamp, depth_mm(9), "16UC1")))
         messages.append(("/other/depth/camera_info", stamp, info(stamp)))
-    bag = bag_frames(write_bag(tmp_path / "drive", messages))
+    bag = BagFrames(write_bag(tmp_path / "drive", messages))
     assert bag.topics.depth == "/depth/image_rect" and "took /depth/image_rect" in bag.notes[0]
-    named = bag_frames(tmp_path / "drive", topics={"depth": "/other/depth/image"})
+    named = BagFrames(tmp_path / "drive", topics={"depth": "/other/depth/image"})
     assert (named.topics.info, len(list(named))) == ("/other/depth/camera_info", 2)
     for topics in ({"depth": "/colou"}, {"points": "/colour"}, {"colour": "/colour"}):
         with pytest.raises(InputError, match="expected"):
-            bag_frames(tmp_path / "drive", topics=topics)
+            BagFrames(tmp_path / "drive", topics=topics)
 
 
 def test_missing_camera_info_is_one_sentence(tmp_path):
     path = write_bag(tmp_path / "drive", without(depth_recording(3), "/depth/camera_info"))
     with pytest.raises(InputError, match="without camera info"):
-        bag_frames(path)
+        BagFrames(path)
 
 
 def test_wrong_types_are_one_sentence(tmp_path):
     path = write_bag(tmp_path / "drive", [("/tf", START, moved(START, 0.0))])
     with pytest.raises(InputError, match="expected a PointCloud2"):
-        bag_frames(path)
+        BagFrames(path)
 
 
 def unstamped(messages):
@@ -325,7 +325,7 @@ def test_the_fixed_frame_is_the_root_even_when_it_comes_late(tmp_path):
     assert bag.fixed_frame == "map"
     assert frames[0].T_fixed_camera is None and "tf_early" in bag.notes[-1]
     np.testing.assert_allclose([f.T_fixed_camera[0, 3] for f in frames[1:]], [1.5, 2.5])
-    bag = bag_frames(tmp_path / "drive", fixed_frame="mount")
+    bag = BagFrames(tmp_path / "drive", fixed_frame="mount")
     np.testing.assert_allclose([f.T_fixed_camera[0, 3] for f in bag], [0.5, 0.5, 0.5])
 
 
@@ -346,7 +346,7 @@ def test_a_recording_cut_anywhere_gives_frames_or_one_sentence(tmp_path, rng, ki
     for at in rng.integers(0, len(whole), 50).tolist():
         file.write_bytes(whole[:at])
         try:
-            bag = bag_frames(path)
+            bag = BagFrames(path)
             frames = list(bag)
         except InputError as error:
             assert "expected" in str(error)
@@ -360,7 +360,7 @@ def test_a_recording_cut_anywhere_gives_frames_or_one_sentence(tmp_path, rng, ki
 
 
 def test_a_frame_is_the_same_where_its_messages_are_sent(tmp_path):
-    bag = bag_frames(write_bag(tmp_path / "drive", depth_recording(2)))
+    bag = BagFrames(write_bag(tmp_path / "drive", depth_recording(2)))
     for frame, raw in zip(bag, bag.raw()):
         sent = pickle.loads(pickle.dumps(raw)).converted()
         assert sent.cloud.points_m.tobytes() == frame.cloud.points_m.tobytes()
@@ -368,10 +368,10 @@ def test_a_frame_is_the_same_where_its_messages_are_sent(tmp_path):
 
 
 def test_realtime_drops_what_a_busy_worker_would_have_missed(tmp_path, monkeypatch):
-    """A worker of 0.5 s meets five frames a second: of each two or three, the newest."""
-    bag = bag_frames(write_bag(tmp_path / "drive", depth_recording(10)), realtime=True)
+    """A worker of 0.5 s meets five frames a second: of each two or three, the latest_only."""
+    bag = BagFrames(write_bag(tmp_path / "drive", depth_recording(10)), realtime=True)
     now = SimpleNamespace(s=0.0)
-    monkeypatch.setattr("pose_node.evaluation.sources.latest_frame.newest.__defaults__", (lambda: now.s,))
+    monkeypatch.setattr("pose_node.evaluation.sources.realtime.latest_only.__defaults__", (lambda: now.s,))
     seen = []
     for frame in bag:
         now.s += 0.5
@@ -380,12 +380,12 @@ def test_realtime_drops_what_a_busy_worker_would_have_missed(tmp_path, monkeypat
 
 
 def test_a_real_arm_moves_its_camera(data_folder):
-    bag = bag_frames(data_folder / "apc_shelf" / "apc_shelf_depth_tf.bag")
+    bag = BagFrames(data_folder / "apc_shelf" / "apc_shelf_depth_tf.bag")
     frames = list(bag)
     assert len(frames) == 15 and bag.notes == [] and bag.fixed_frame == "world"
     assert all(f.T_fixed_camera is not None and len(f.cloud) > 100_000 for f in frames)
 
 
 def test_a_real_point_cloud(data_folder):
-    (frame,) = bag_frames(data_folder / "moveit_can" / "perception_tutorial.bag")
+    (frame,) = BagFrames(data_folder / "moveit_can" / "perception_tutorial.bag")
     assert frame.cloud.shape == (307_200,) and len(frame.cloud) == 233_301

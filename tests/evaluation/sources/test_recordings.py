@@ -21,7 +21,7 @@ from bag_writing import (
 from rosbags.rosbag2 import StoragePlugin, Writer
 
 from pose_node.errors import InputError
-from pose_node.evaluation.sources.bags import bag_frames
+from pose_node.evaluation.sources.bags import BagFrames
 from pose_node.evaluation.sources.recordings import Recording
 
 ALL = [*KINDS, *ROS1_KINDS]
@@ -169,7 +169,7 @@ def test_messages_of_ros_1_in_an_mcap_file_are_read(tmp_path):
     with Recording(path) as recording:
         assert recording.topics["/tf"] == "tf2_msgs/msg/TFMessage"
         assert dict(recording.counts) == {"/depth/image_rect": 5, "/depth/camera_info": 5, "/tf": 6}
-    frames = list(bag_frames(path))
+    frames = list(BagFrames(path))
     np.testing.assert_allclose([f.T_fixed_camera[0, 3] for f in frames], 0.1 * np.arange(5), atol=1e-9)
 
 
@@ -186,7 +186,7 @@ def test_an_mcap_file_of_no_ros_is_one_sentence(tmp_path, encoding, schema, prof
     path = tmp_path / "drive.mcap"
     path.write_bytes(mcap_bytes([(f"/topic_{n}", schema, encoding, n, b"{}") for n in range(30)], profile))
     with pytest.raises(InputError) as caught:
-        bag_frames(path)
+        BagFrames(path)
     said = str(caught.value)
     assert said.startswith("drive.mcap: found messages that are none of ROS on /topic_0") and "and 20 more" in said
     assert f"({encoding} of {schema or 'no schema'})" in said and "expected the encoding cdr (ROS 2) or ros1" in said
@@ -199,6 +199,6 @@ def test_messages_of_ros_are_read_beside_others(tmp_path):
         for t, when, m in depth_recording(3)
     ]
     path.write_bytes(mcap_bytes([*messages, ("/notes", "Note", "json", 1, b"{}")], ""))
-    bag = bag_frames(path)
+    bag = BagFrames(path)
     assert len(list(bag)) == 3
     assert "none of ROS on /notes (json of Note)" in "\n".join(bag.notes)

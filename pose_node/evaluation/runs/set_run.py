@@ -15,14 +15,21 @@ from pose_node import __version__
 from pose_node.arrays import Array
 from pose_node.errors import InputError
 from pose_node.evaluation import metrics
+from pose_node.evaluation.figures.consistency import summarise_consistency
 from pose_node.evaluation.figures.summarise import summarise
-from pose_node.evaluation.figures.unlabelled import summarise_unlabelled
-from pose_node.evaluation.records import FrameRecord, LabelRecord, RunInfo, RunWriter, refusals
-from pose_node.evaluation.runs.carried import Carried
-from pose_node.evaluation.runs.match import match, unmatched
+from pose_node.evaluation.records import FrameRecord, LabelRecord, refusals
+from pose_node.evaluation.run_folder import RunInfo, RunWriter
+from pose_node.evaluation.runs.label_matching import match, unmatched
+from pose_node.evaluation.runs.portable_pipeline import PortablePipeline
 from pose_node.evaluation.runs.progress import progress
+from pose_node.evaluation.runs.reference_model import (
+    ReferenceModel,
+    Symmetries,
+    read_models_info,
+    reference_of_card,
+    reference_of_set,
+)
 from pose_node.evaluation.runs.results_csv import ResultsCsv
-from pose_node.evaluation.runs.truth import Symmetries, Truth, read_info, truth_of_card, truth_of_set
 from pose_node.evaluation.runs.workers import workers
 from pose_node.evaluation.sources.bop import BopFolder, Crops, find_scenes, models_folder
 from pose_node.evaluation.sources.scans import GROUND_TRUTH, Scans
@@ -75,7 +82,7 @@ def evaluate_folder(
     if not source.has_truth:
         crops = "none"
     truths = {i: _truth(card, i, folder, symmetries) for i, card in cards.items()}
-    kinds = sorted({truth.whose for truth in truths.values()})
+    kinds = sorted({truth.reference for truth in truths.values()})
     if len(kinds) > 1:
         raise InputError(f"{folder}: found models of only some objects, expected those of all or of none.")
     pipeline = Pipeline.load([card.folder for card in (*cards.values(), *others)], config)
@@ -87,13 +94,13 @@ def evaluate_folder(
         config=asdict(pipeline.config),
         version=__version__,
         provider=pipeline.provider,
-        whose=kinds[0] if kinds and source.has_truth else "",
+        reference=kinds[0] if kinds and source.has_truth else "",
         notes=(*source.notes, *notes),
-        complete=complete and source.has_truth,
+        labels_complete=complete and source.has_truth,
     )
     frames, labels = [], []
     ids = {t.name: i for i, t in truths.items()}
-    work = workers(partial(_work, Carried(pipeline), truths, crops, info.complete), jobs, ray)
+    work = workers(partial(_work, PortablePipeline(pipeline), truths, crops, info.labels_complete), jobs, ray)
     with work as ordered, RunWriter(out, info) as writer, ResultsCsv(out, ids) as csv:
         for record, matched in ordered(_wanted(progress(source.frames(), len(source), stream), truths, crops)):
             writer.frame(record)
@@ -105,13 +112,13 @@ def evaluate_folder(
         if source.has_truth:
             summary = summarise(info, frames, labels, seed)
         else:
-            summary = summarise_unlabelled(writer, frames, pipeline.cards, seed)
+            summary = summarise_consistency(writer, frames, pipeline.cards, seed)
         writer.info(replace(info, refused=refusals(frames)))
         writer.summary(summary)
     return summary
 
 
-def _wanted(frames: Iterable[Frame], truths: Mapping[int, Truth], crops: Crops) -> Iterator[Frame]:
+def _wanted(frames: Iterable[Frame], truths: Mapping[int, ReferenceModel], crops: Crops) -> Iterator[Frame]:
     """Frames with the labels of what is looked for alone, where there is a crop to look into."""
     for frame in frames:
         mine = tuple(label for label in frame.labels if label.bop_id in truths)
@@ -120,15 +127,15 @@ def _wanted(frames: Iterable[Frame], truths: Mapping[int, Truth], crops: Crops) 
 
 
 def _work(
-    carried: Carried, truths: Mapping[int, Truth], crops: Crops, complete: bool, frame: Frame
+    portable: PortablePipeline, truths: Mapping[int, ReferenceModel], crops: Crops, complete: bool, frame: Frame
 ) -> tuple[FrameRecord, list[LabelRecord]]:
-    record = _frame(carried.pipeline, frame, truths, crops)
+    record = _frame(portable.pipeline, frame, truths, crops)
     if complete and frame.cloud is not None:
         record = replace(record, unmatched=unmatched_estimates((*frame.labels, *frame.uncounted), record, truths))
     return record, match_labels(frame, record, truths)
 
 
-def _frame(pipeline: Pipeline, frame: Frame, truths: Mapping[int, Truth], crops: Crops) -> FrameRecord:
+def _frame(pipeline: Pipeline, frame: Frame, truths: Mapping[int, ReferenceModel], crops: Crops) -> FrameRecord:
     """One call of the pipeline, as the node makes it: all crops of a frame at once."""
     if frame.cloud is None:
         result = Result((), () if frame.refused is None else (frame.refused,))
@@ -154,7 +161,7 @@ def _frame(pipeline: Pipeline, frame: Frame, truths: Mapping[int, Truth], crops:
     return FrameRecord.of(frame.scene, frame.frame, frame.cloud.stamp_ns, frame.T_fixed_camera, result, seconds)
 
 
-def match_labels(frame: Frame, record: FrameRecord, truths: Mapping[int, Truth]) -> list[LabelRecord]:
+def match_labels(frame: Frame, record: FrameRecord, truths: Mapping[int, ReferenceModel]) -> list[LabelRecord]:
     """A record for each label of a frame, with the estimate of ``record`` that belongs to it; in one that could not be used,
     none is found."""
     out = []
@@ -187,7 +194,9 @@ def match_labels(frame: Frame, record: FrameRecord, truths: Mapping[int, Truth])
     return out
 
 
-def unmatched_estimates(labels: Iterable[Label], record: FrameRecord, truths: Mapping[int, Truth]) -> tuple[int, ...]:
+def unmatched_estimates(
+    labels: Iterable[Label], record: FrameRecord, truths: Mapping[int, ReferenceModel]
+) -> tuple[int, ...]:
     """Which estimates of ``record`` belong to none of the frame's ``labels``; those of objects without a truth belong to none."""
     poses: dict[int, list[Array]] = {}
     for label in labels:
@@ -216,7 +225,7 @@ def _cards(
     cards = [load_card(path) for path in object_folders(models, names)]
     ids = {name: i for i, name in source.names.items()}
     place = models_folder(folder)
-    known = read_info(place) if place else {}
+    known = read_models_info(place) if place else {}
     anything = not (source.has_truth or source.labelled)
     found: dict[int, ObjectCard] = {}
     notes = []
@@ -246,14 +255,14 @@ def _cards(
     return found, others, notes
 
 
-def _truth(card: ObjectCard, bop_id: int, folder: Path, symmetries: Symmetries) -> Truth:
+def _truth(card: ObjectCard, bop_id: int, folder: Path, symmetries: Symmetries) -> ReferenceModel:
     place = models_folder(folder)
-    info = read_info(place) if place else {}
+    info = read_models_info(place) if place else {}
     if place and bop_id in info:
         mesh = place / f"obj_{bop_id:06d}.ply"
         delta_m = metrics.VSD_DELTAS_M.get(place.absolute().parent.name, metrics.VSD_DELTA_M)
-        return truth_of_set(card.name, bop_id, info[bop_id], mesh, symmetries, delta_m)
-    return truth_of_card(card)
+        return reference_of_set(card.name, bop_id, info[bop_id], mesh, symmetries, delta_m)
+    return reference_of_card(card)
 
 
 def _box(mask: Any) -> Any:

@@ -9,8 +9,8 @@ import pytest
 from bag_writing import SECOND, SHAPE, STORE, depth_mm, image, info, packed, write_bag
 
 from pose_node.errors import InputError
-from pose_node.evaluation.sources.bags import bag_frames
-from pose_node.evaluation.sources.topics import ROLES
+from pose_node.evaluation.sources.bags import BagFrames
+from pose_node.evaluation.sources.topic_selection import ROLES
 
 START = 100 * SECOND
 MASK = np.zeros(SHAPE, np.uint8)
@@ -23,7 +23,7 @@ def bag_of(tmp_path, images, infos=(), others=(), count=2, **options):
     for stamp in (START + n * SECOND // 5 for n in range(count)):
         messages += [(t, stamp, image(stamp, v, encoding, frame)) for t, (v, encoding, frame) in dict(images).items()]
         messages += [(t, stamp, info(stamp, frame)) for t, frame in dict(infos).items()]
-    return bag_frames(write_bag(tmp_path / "drive", [*messages, *others]), **options)
+    return BagFrames(write_bag(tmp_path / "drive", [*messages, *others]), **options)
 
 
 def metres(number=0):
@@ -56,7 +56,7 @@ def test_what_is_named_as_something_else_is_no_depth(tmp_path, other):
 def test_what_is_named_as_something_else_is_not_taken_even_alone(tmp_path):
     with pytest.raises(InputError, match=r"/a/confidence_map \(encoding '32FC1', named as something else than depth\)"):
         bag_of(tmp_path, {"/a/confidence_map": (metres(), "32FC1", "camera")}, {"/a/camera_info": "camera"})
-    bag = bag_frames(tmp_path / "drive", topics={"depth": "/a/confidence_map"})
+    bag = BagFrames(tmp_path / "drive", topics={"depth": "/a/confidence_map"})
     assert len(list(bag)) == 2, "named, it serves"
 
 
@@ -121,7 +121,7 @@ def test_grey_images_of_16_bits_are_depth_where_they_are_named_so(tmp_path):
     unnamed = {"/camera/image_raw": (depth_mm(0), "mono16", "camera")}
     with pytest.raises(InputError, match=r"/camera/image_raw \(encoding 'mono16'\).*mono16 on a topic named depth"):
         bag_of(tmp_path / "unnamed", unnamed, {"/camera/camera_info": "camera"})
-    bag = bag_frames(tmp_path / "unnamed" / "drive", topics={"depth": "/camera/image_raw"})
+    bag = BagFrames(tmp_path / "unnamed" / "drive", topics={"depth": "/camera/image_raw"})
     assert [len(frame.cloud) for frame in bag] == [np.prod(SHAPE) - 1] * 2
 
 
@@ -146,7 +146,7 @@ def test_of_several_infos_only_one_that_states_the_frame_or_is_named_serves(tmp_
     infos = {"/left/camera_info": "left", "/right/camera_info": ""}
     with pytest.raises(InputError, match=r"without camera info.*named .here /left/camera_info, /right/camera_info"):
         bag_of(tmp_path, images, infos)
-    bag = bag_frames(tmp_path / "drive", topics={"info": "/left/camera_info"})
+    bag = BagFrames(tmp_path / "drive", topics={"info": "/left/camera_info"})
     assert [frame.refused for frame in bag] == [None, None] and "found frame 'left'" in bag.notes[0]
     bag = bag_of(tmp_path / "more", images, {**infos, "/z/camera_info": "/camera"})
     assert bag.topics.info == "/z/camera_info" and bag.notes == [] and len(list(bag)) == 2
@@ -194,7 +194,7 @@ def test_no_sentence_lists_more_topics_than_can_be_read(tmp_path):
     said = [str(caught.value)]
     for role in ROLES:
         with pytest.raises(InputError) as caught:
-            bag_frames(tmp_path / "drive", topics={role: "/nowhere"})
+            BagFrames(tmp_path / "drive", topics={role: "/nowhere"})
         said.append(str(caught.value))
     depths = {f"/depth_{number:02d}/image": (depth_mm(0), "16UC1", "camera") for number in range(70)}
     bag = bag_of(tmp_path / "depths", depths, {f"/depth_{number:02d}/camera_info": "" for number in range(70)}, count=1)
@@ -220,7 +220,7 @@ def test_packed_depth_of_every_kind_that_drivers_write(tmp_path):
         message = packed(START, depth_mm(0))
         message.data, message.format = content.data, form
         path = write_bag(tmp_path / str(number), [("/camera_info", START, info(START)), (topic, START, message)])
-        (frame,) = bag_frames(path)
+        (frame,) = BagFrames(path)
         assert len(frame.cloud) == np.prod(SHAPE) - 1, topic
 
 
@@ -232,7 +232,7 @@ def test_packed_images_that_do_not_say_depth_are_not_taken(tmp_path, form):
     message.format = form
     path = write_bag(tmp_path / "drive", [("/camera_info", START, info(START)), ("/image/compressed", START, message)])
     with pytest.raises(InputError, match="encoding '"):
-        bag_frames(path)
+        BagFrames(path)
 
 
 def test_a_depth_scale_that_is_told_counts(tmp_path):
@@ -245,10 +245,10 @@ def test_a_depth_scale_that_is_told_counts(tmp_path):
     assert [np.median(frame.cloud.points_m[:, 2]) for frame in bag] == pytest.approx([1.0, 1.0])
     for scale in (0.0, -1.0, float("nan"), float("inf")):
         with pytest.raises(InputError, match="depth scale"):
-            bag_frames(tmp_path / "drive", depth_scale_mm=scale)
+            BagFrames(tmp_path / "drive", depth_scale_mm=scale)
 
 
 def test_masks_that_are_left_out_do_not_choose_the_depth(tmp_path):
     two_cameras(tmp_path)
-    bag = bag_frames(tmp_path / "drive", objects=["box", "can"])
+    bag = BagFrames(tmp_path / "drive", objects=["box", "can"])
     assert (bag.topics.depth, bag.topics.mask) == ("/camera/depth/image_rect_raw", None)

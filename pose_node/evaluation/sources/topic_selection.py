@@ -53,7 +53,7 @@ class Topics:
         return [t for t in (self.depth, self.info, self.points, self.mask, *self.tf) if t]
 
 
-def find_topics(recording: Recording, named: Mapping[str, str], notes: list[str], masked: bool = True) -> Topics:
+def select_topics(recording: Recording, named: Mapping[str, str], notes: list[str], masked: bool = True) -> Topics:
     """Choose; ``named`` is {role of ROLES: topic} and decides where it speaks. Choices among several go to ``notes``.
 
     A depth image with its camera info goes before a point cloud. Of several depth images those named depth go first, then one in

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from bop_writing import CORNERS_M, FACES, HALF_TURN, SHAPE, K, pose, write_models
 
-from pose_node.evaluation.runs.match import REL_THRESHOLDS, found, match, unmatched
-from pose_node.evaluation.runs.raster import render
-from pose_node.evaluation.runs.truth import read_info, truth_of_set
+from pose_node.evaluation.runs.depth_rendering import render_depth
+from pose_node.evaluation.runs.label_matching import REL_THRESHOLDS, found, match, unmatched
+from pose_node.evaluation.runs.reference_model import read_models_info, reference_of_set
 from pose_node.geometry import se3
 from pose_node.measurement.cloud import Cloud
 
@@ -27,13 +27,13 @@ def truth_with(tmp_path):
     def make(symmetries="declared", **facts):
         write_models(tmp_path / "models", **facts)
         folder = tmp_path / "models"
-        return truth_of_set("box", 1, read_info(folder)[1], folder / "obj_000001.ply", symmetries)
+        return reference_of_set("box", 1, read_models_info(folder)[1], folder / "obj_000001.ply", symmetries)
 
     return make
 
 
 def scene(*poses):
-    each = np.array([render(CORNERS_M, FACES, T, K, SHAPE) for T in poses])
+    each = np.array([render_depth(CORNERS_M, FACES, T, K, SHAPE) for T in poses])
     depth_m = np.where(each > 0, each, np.inf).min(axis=0)
     depth_m = np.where(np.isfinite(depth_m), depth_m, 0.0)
     return Cloud.from_depth(depth_m, K), depth_m
@@ -67,7 +67,7 @@ def test_a_turn_about_a_continuous_axis_is_no_error(truth_with):
 
 def test_what_depth_cannot_tell_counts_only_where_it_is_asked_for(truth_with):
     truth = truth_with("depth", symmetries_depth=[HALF_TURN.ravel().tolist()])
-    assert truth.whose == "depth" and not truth.declared
+    assert truth.reference == "depth" and not truth.declared
     (one,) = match(truth, [(pose(0.0) @ HALF_TURN, 0.7)], [pose(0.0)], *scene(pose(0.0)))
     assert one.errors.mssd_rel < 1e-9
     assert one.errors.add_s_rel == one.errors.add_rel > 0.1

@@ -11,11 +11,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from pose_node.errors import InputError
+from pose_node.evaluation.figures.consistency import CONSISTENCY
 from pose_node.evaluation.figures.curves import errors, placement
-from pose_node.evaluation.figures.intervals import mean_interval, statistic_interval, stretches
+from pose_node.evaluation.figures.intervals import mean_interval, resampling_units, statistic_interval
 from pose_node.evaluation.figures.summarise import label_values
-from pose_node.evaluation.figures.unlabelled import UNLABELLED
-from pose_node.evaluation.records import FrameRecord, LabelRecord, Run, SightingRecord
+from pose_node.evaluation.records import FrameRecord, LabelRecord, SightingRecord
+from pose_node.evaluation.run_folder import Run
 
 _SAME_POSE = 1e-6  # metres and direction cosines by which one label may differ between two files
 
@@ -54,9 +55,9 @@ def pair(a: Run, b: Run) -> Pairs:
         raise InputError(
             f"compare: found labels in {with_labels} alone, expected both runs with labels or both without."
         )
-    if a.labels and a.info.whose != b.info.whose:
+    if a.labels and a.info.reference != b.info.reference:
         raise InputError(
-            f"compare: found errors by the models of the {a.info.whose} and of the {b.info.whose}, expected the same for both."
+            f"compare: found errors by the models of the {a.info.reference} and of the {b.info.reference}, expected the same for both."
         )
     frames = _shared([(f.scene, f.frame) for f in a.frames], [(f.scene, f.frame) for f in b.frames])
     labels = _shared([_key(x) for x in a.labels], [_key(x) for x in b.labels])
@@ -97,12 +98,12 @@ def label_differences(a: Run, b: Run, pairs: Pairs, object_name: str | None = No
             where = [p for p, k in zip(places, known) if k]
             found[key] = _statistic_difference(values[known], where, np.median)
     # Named as in the summary: BOP's names are for the set's own models and symmetries alone.
-    return found if a.info.whose == "set" else {f"own_{key}": difference for key, difference in found.items()}
+    return found if a.info.reference == "set" else {f"own_{key}": difference for key, difference in found.items()}
 
 
 def frame_differences(pairs: Pairs) -> dict[str, Difference]:
     """Mean seconds of each stage (``stage_NAME_s``) and of the whole (``time_s``), and refusals a frame (``rejected_CODE``)."""
-    where = stretches([frame.scene for frame in pairs.frames_a])
+    where = resampling_units([frame.scene for frame in pairs.frames_a])
     frames = (*pairs.frames_a, *pairs.frames_b)
     stages = list(dict.fromkeys(stage for frame in frames for stage in frame.stage_s))
     codes = sorted({code for frame in frames for code in frame.rejected})
@@ -117,10 +118,10 @@ def frame_differences(pairs: Pairs) -> dict[str, Difference]:
     }
 
 
-def found_differences(a: Run, b: Run, pairs: Pairs, object_name: str) -> dict[str, Difference]:
+def consistency_differences(a: Run, b: Run, pairs: Pairs, object_name: str) -> dict[str, Difference]:
     """Without labels: in how many frames an object is found, the best score where both runs find it, and the figures of
     sightings (spread, jitter and so on) over the frames for which both runs have them."""
-    where = stretches([frame.scene for frame in pairs.frames_a])
+    where = resampling_units([frame.scene for frame in pairs.frames_a])
     best = np.array([[_best(f, object_name), _best(g, object_name)] for f, g in zip(pairs.frames_a, pairs.frames_b)])
     found = np.isfinite(best)
     both = found.all(axis=1)
@@ -129,7 +130,7 @@ def found_differences(a: Run, b: Run, pairs: Pairs, object_name: str) -> dict[st
         places = [w for w, k in zip(where, both) if k]
         differences["score"] = mean_difference(best[both, 0], best[both, 1], places)
     of_a, of_b = (_by_frame(run.sightings, object_name) for run in (a, b))
-    for key in UNLABELLED:
+    for key in CONSISTENCY:
         values = np.array([[of.get((f.scene, f.frame, key), np.nan) for of in (of_a, of_b)] for f in pairs.frames_a])
         known = np.isfinite(values).all(axis=1)
         if known.any():

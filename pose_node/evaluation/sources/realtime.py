@@ -1,4 +1,4 @@
-"""The node's choice among frames when it is busy: only the newest waits, what it replaces is dropped."""
+"""The node's choice among frames when it is busy: only the latest_only waits, what it replaces is dropped."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def newest(items: Iterable[tuple[float, T]], clock: Callable[[], float] = time.perf_counter) -> Iterator[tuple[int, T]]:
+def latest_only(
+    items: Iterable[tuple[float, T]], clock: Callable[[], float] = time.perf_counter
+) -> Iterator[tuple[int, T]]:
     """Play (arrived_s, item) as a worker would meet them who takes as long as the caller takes between two items.
 
     Yields (how many were dropped before it, item). The time of arrival is the recording's, the time of work ``clock``'s.

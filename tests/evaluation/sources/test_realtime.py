@@ -1,10 +1,10 @@
-"""A busy worker meets the newest frame; time is given, nobody sleeps."""
+"""A busy worker meets the latest_only frame; time is given, nobody sleeps."""
 
 from __future__ import annotations
 
 import pytest
 
-from pose_node.evaluation.sources.latest_frame import newest
+from pose_node.evaluation.sources.realtime import latest_only
 
 
 class Clock:
@@ -26,19 +26,19 @@ class Clock:
 )
 def test_what_is_dropped_depends_on_the_work(work_s, expected):
     clock, seen = Clock(), []
-    for item in newest(((float(second), second) for second in range(5)), clock):
+    for item in latest_only(((float(second), second) for second in range(5)), clock):
         seen.append(item)
         clock.now_s += work_s
     assert seen == expected
 
 
 def test_nothing_comes_of_nothing():
-    assert list(newest([])) == []
+    assert list(latest_only([])) == []
 
 
 def test_a_pause_is_waited_for():
     clock, seen = Clock(), []
-    for item in newest([(0.0, "a"), (0.1, "b"), (10.0, "c"), (10.1, "d")], clock):
+    for item in latest_only([(0.0, "a"), (0.1, "b"), (10.0, "c"), (10.1, "d")], clock):
         seen.append(item)
         clock.now_s += 1.0
     assert seen == [(0, "a"), (0, "b"), (0, "c"), (0, "d")]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pose_node.errors import InputError
-from pose_node.evaluation.sources.jsonfile import read_json
+from pose_node.evaluation.sources.json_file import read_json
 
 
 def test_a_file_gives_its_value(tmp_path):

@@ -11,7 +11,7 @@ from scipy.optimize import linear_sum_assignment
 from pose_node.arrays import Array
 from pose_node.evaluation import metrics
 from pose_node.evaluation.records import Errors
-from pose_node.evaluation.runs.truth import Truth
+from pose_node.evaluation.runs.reference_model import ReferenceModel
 from pose_node.geometry import se3, symmetry
 from pose_node.measurement.cloud import Cloud
 
@@ -35,7 +35,11 @@ class Match:
 
 
 def match(
-    truth: Truth, estimates: Sequence[tuple[Array, float]], labels: Sequence[Array], cloud: Cloud, depth_m: Array | None
+    truth: ReferenceModel,
+    estimates: Sequence[tuple[Array, float]],
+    labels: Sequence[Array],
+    cloud: Cloud,
+    depth_m: Array | None,
 ) -> list[Match]:
     """Match (T_camera_object, score) with labels T_camera_object [4, 4] of the same object: one ``Match`` a label.
 
@@ -76,7 +80,7 @@ def match(
     return matches
 
 
-def unmatched(truth: Truth, estimates: Sequence[Array], labels: Sequence[Array]) -> list[int]:
+def unmatched(truth: ReferenceModel, estimates: Sequence[Array], labels: Sequence[Array]) -> list[int]:
     """Which of the estimates T_camera_object [4, 4] belong to no label T_camera_object [4, 4] of the same object.
 
     Unlike in ``match`` all estimates count, and a label is matched only by one at its place: each label by at most one,
@@ -96,7 +100,7 @@ def unmatched(truth: Truth, estimates: Sequence[Array], labels: Sequence[Array])
 
 
 def _in_the_image(
-    truth: Truth, poses: Sequence[Array], labels: Sequence[Array], depth_m: Array, K: Array
+    truth: ReferenceModel, poses: Sequence[Array], labels: Sequence[Array], depth_m: Array, K: Array
 ) -> tuple[Array, Array]:
     """VSD [E, L, taus], and MSPD [E, L] in pixels of an image 640 wide."""
     shape = (depth_m.shape[0], depth_m.shape[1])
@@ -131,7 +135,12 @@ def _share(errors: Array, thresholds: Array) -> Array:
 
 
 def _errors(
-    truth: Truth, T: Array, T_label: Array, mssd_rel: float, vsd: tuple[float, ...] | None, mspd_px: float | None
+    truth: ReferenceModel,
+    T: Array,
+    T_label: Array,
+    mssd_rel: float,
+    vsd: tuple[float, ...] | None,
+    mspd_px: float | None,
 ) -> Errors:
     add = metrics.add(truth.vertices_m, T, T_label) / truth.diameter_m
     adds = metrics.adds(truth.vertices_m, T, T_label) / truth.diameter_m

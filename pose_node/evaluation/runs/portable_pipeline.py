@@ -14,7 +14,7 @@ from pose_node.objects.card import ObjectCard
 from pose_node.pipeline import Pipeline
 
 
-class Carried:
+class PortablePipeline:
     """Holds a ``pipeline``; its copy in another process holds one that was made there from the same bytes."""
 
     def __init__(self, pipeline: Pipeline) -> None:
@@ -26,7 +26,7 @@ class Carried:
         return _unpacked, ([(card, file.read_bytes()) for card, file in zip(cards, files)], self.pipeline.config)
 
 
-def _unpacked(objects: Sequence[tuple[ObjectCard, bytes]], config: PipelineConfig) -> Carried:
+def _unpacked(objects: Sequence[tuple[ObjectCard, bytes]], config: PipelineConfig) -> PortablePipeline:
     """Raises ModelError as ``Network`` does; nothing stays on the disk."""
     networks = []
     with TemporaryDirectory(prefix="pose_node_") as place:
@@ -36,4 +36,4 @@ def _unpacked(objects: Sequence[tuple[ObjectCard, bytes]], config: PipelineConfi
             file.parent.mkdir(parents=True)
             file.write_bytes(content)
             networks.append(Network(card, config.infer))
-    return Carried(Pipeline(networks, config))
+    return PortablePipeline(Pipeline(networks, config))

@@ -16,7 +16,7 @@ _CHUNK = 4_000_000  # candidate pixels held at once
 _NEAR_M = 1e-3
 
 
-def render(vertices_m: Array, faces: Any, T_camera_object: Array, K: Array, shape: tuple[int, int]) -> Array:
+def render_depth(vertices_m: Array, faces: Any, T_camera_object: Array, K: Array, shape: tuple[int, int]) -> Array:
     """Depth [H, W] in metres along the optical axis, 0 where the mesh is not.
 
     vertices_m [V, 3], faces [F, 3]. Faces count from both sides; those that reach behind the camera are left out.

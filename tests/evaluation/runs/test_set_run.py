@@ -17,12 +17,13 @@ from pose_node import cli
 from pose_node.config import PipelineConfig
 from pose_node.errors import InputError
 from pose_node.evaluation import command
-from pose_node.evaluation.records import Refusal, read_run
+from pose_node.evaluation.records import Refusal
 from pose_node.evaluation.report.pictures import false_alarms
 from pose_node.evaluation.report.report import write_report
 from pose_node.evaluation.report.terminal import terminal_table
-from pose_node.evaluation.runs import run
-from pose_node.evaluation.runs.run import evaluate_folder
+from pose_node.evaluation.run_folder import read_run
+from pose_node.evaluation.runs import set_run
+from pose_node.evaluation.runs.set_run import evaluate_folder
 from pose_node.geometry.symmetry import Symmetry
 from pose_node.types import Rejected, Result
 
@@ -60,9 +61,9 @@ def knowing(monkeypatch):
         name: SimpleNamespace(name=name, folder=Path(name), diameter_m=d, bop_id=i)
         for name, d, i in (("box", DIAMETER_M, 1), ("other", DIAMETER_M, 2))
     }
-    monkeypatch.setattr(run, "object_folders", lambda models, names: [Path(n) for n in names or cards])
-    monkeypatch.setattr(run, "load_card", lambda path: cards[path.name])
-    monkeypatch.setattr(run.Pipeline, "load", lambda folders, config: pipeline)
+    monkeypatch.setattr(set_run, "object_folders", lambda models, names: [Path(n) for n in names or cards])
+    monkeypatch.setattr(set_run, "load_card", lambda path: cards[path.name])
+    monkeypatch.setattr(set_run.Pipeline, "load", lambda folders, config: pipeline)
     return pipeline
 
 
@@ -81,7 +82,7 @@ def test_a_set_becomes_a_run(folder, tmp_path, knowing, crops):
     assert [len((masks or boxes)["box"]) for masks, boxes in knowing.asked] == [1, 2]
     assert all((masks is None) == (crops == "box") for masks, boxes in knowing.asked)
     done = read_run(tmp_path / "run")
-    assert done.info.whose == "set" and done.info.crops == crops
+    assert done.info.reference == "set" and done.info.crops == crops
     assert done.info.objects["box"] == {"diameter_m": pytest.approx(DIAMETER_M), "bop_id": 1}
     assert [x.estimate for x in done.labels] == [0, 0, 1]
     assert done.frames[0].rejected == {"low_score": 1}
@@ -90,8 +91,8 @@ def test_a_set_becomes_a_run(folder, tmp_path, knowing, crops):
 
 def test_a_set_named_itodd_has_its_own_delta(folder, tmp_path, knowing, monkeypatch):
     deltas = []
-    made = run.truth_of_set
-    monkeypatch.setattr(run, "truth_of_set", lambda *words: (deltas.append(words[-1]), made(*words))[1])
+    made = set_run.reference_of_set
+    monkeypatch.setattr(set_run, "reference_of_set", lambda *words: (deltas.append(words[-1]), made(*words))[1])
     evaluate_folder(folder, tmp_path / "run")
     folder.rename(tmp_path / "itodd")
     evaluate_folder(tmp_path / "itodd", tmp_path / "run")
@@ -221,7 +222,7 @@ def test_a_set_without_ground_truth_is_run_on_its_targets(folder, tmp_path, know
     assert knowing.asked == [(None, None)] and summary["all"]["labels"] == 0
     assert summary["all"]["figures"]["found"]["value"] == 1.0
     done = read_run(tmp_path / "run")
-    assert (done.info.crops, done.info.whose) == ("none", "") and "nothing can be scored" in done.info.notes[0]
+    assert (done.info.crops, done.info.reference) == ("none", "") and "nothing can be scored" in done.info.notes[0]
     (row,) = csv.DictReader((tmp_path / "run" / "results.csv").open())
     assert (row["scene_id"], row["im_id"], row["obj_id"]) == ("2", "11", "1")
     write_report(tmp_path / "run")
@@ -273,7 +274,7 @@ def test_a_run_that_fails_leaves_no_older_report(folder, tmp_path, knowing, monk
     elif failure == "no masks":
         shutil.rmtree(folder / "scenes" / "000002" / "mask_visib")
     elif failure == "no models":
-        monkeypatch.setattr(run, "object_folders", fail)
+        monkeypatch.setattr(set_run, "object_folders", fail)
     else:
         monkeypatch.setattr(Knowing, "estimate", fail)
     assert evaluated(source, "--out", out, "--objects", "box") == cli.BAD_INPUT
@@ -309,7 +310,7 @@ def test_the_command_on_a_real_frame(demo, tmp_path, repository, capsys):
     words = ["evaluate", str(demo), "--out", str(tmp_path / "run"), "--objects", "mustard_bottle"]
     assert cli.main([*words, "--models", str(repository / "models")]) == cli.DONE
     done = read_run(tmp_path / "run")
-    assert done.info.whose == "card" and done.info.objects["mustard_bottle"]["bop_id"] == 5
+    assert done.info.reference == "card" and done.info.objects["mustard_bottle"]["bop_id"] == 5
     assert done.labels[0].errors.mssd_rel < 0.1
     assert done.labels[0].recall["vsd"] > 0.9
     assert (tmp_path / "run" / "report.html").is_file() and (tmp_path / "run" / "results.csv").is_file()

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from pose_node.evaluation.figures.unlabelled import instances, sightings, unlabelled_figures, unlabelled_sentence
+from pose_node.evaluation.figures.consistency import consistency_meaning, consistency_summary, instances, sightings
 from pose_node.evaluation.records import EstimateRecord, FrameRecord
 from pose_node.geometry import se3
 from pose_node.geometry.symmetry import Axis, Symmetry
@@ -32,7 +32,7 @@ def frame(number, poses, T_fixed_camera=None, scene="drive", **more) -> FrameRec
 
 
 def figures(frames, cards, seed=0):
-    return unlabelled_figures(frames, sightings(frames, cards), list(cards), seed)
+    return consistency_summary(frames, sightings(frames, cards), list(cards), seed)
 
 
 def value(summary, key, of="all") -> float:
@@ -121,7 +121,7 @@ def test_scenes_and_objects_have_their_own_entries():
     assert summary["objects"]["can"]["figures"]["found"]["value"] == 0.5
     assert value(summary, "rejected_low_score") == 1.0 and value(summary, "stage_infer_s") == pytest.approx(0.1)
     for part in (summary["all"], *summary["objects"].values(), *summary["scenes"].values()):
-        assert part["labels"] == 0 and all(unlabelled_sentence(key) for key in part["figures"])
+        assert part["labels"] == 0 and all(consistency_meaning(key) for key in part["figures"])
 
 
 def test_intervals_come_from_instances_and_from_the_seed(rng):

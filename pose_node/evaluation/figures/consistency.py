@@ -13,15 +13,16 @@ from typing import Any
 import numpy as np
 
 from pose_node.arrays import Array
-from pose_node.evaluation.figures.intervals import FEWEST, mean_interval, stretches
-from pose_node.evaluation.records import FrameRecord, RunWriter, SightingRecord
+from pose_node.evaluation.figures.intervals import MIN_CLUSTERS, mean_interval, resampling_units
+from pose_node.evaluation.records import FrameRecord, SightingRecord
+from pose_node.evaluation.run_folder import RunWriter
 from pose_node.geometry import se3
 from pose_node.geometry.symmetry import nearest_symmetric
 from pose_node.objects.card import ObjectCard
 
 FLIP_RAD = np.radians(30.0)  # turns of a thing that stands still do not happen: more than this is another answer
 _REACH = 0.5  # of the diameter: a sighting farther from where an instance was is another instance
-UNLABELLED = {
+CONSISTENCY = {
     "found": "share of frames with an estimate of the object",
     "score": "mean score of the estimates",
     "spread_mm": "mean distance of an instance's centre from its middle in the fixed frame, millimetres",
@@ -62,23 +63,23 @@ def sightings(frames: Sequence[FrameRecord], cards: Mapping[str, ObjectCard]) ->
     return seen
 
 
-def summarise_unlabelled(
+def summarise_consistency(
     writer: RunWriter, frames: Sequence[FrameRecord], cards: Mapping[str, ObjectCard], seed: int = 0
 ) -> dict[str, Any]:
-    """Write the sightings of a run without labels; its summary, see ``unlabelled_figures``."""
+    """Write the sightings of a run without labels; its summary, see ``consistency_summary``."""
     seen = sightings(frames, cards)
     for sighting in seen:
         writer.sighting(sighting)
-    return unlabelled_figures(frames, seen, list(cards), seed)
+    return consistency_summary(frames, seen, list(cards), seed)
 
 
-def unlabelled_figures(
+def consistency_summary(
     frames: Sequence[FrameRecord], seen: Sequence[SightingRecord], names: Sequence[str], seed: int = 0
 ) -> dict[str, Any]:
     """The summary of a run without labels over the objects ``names``, laid out as that of one with labels ("labels" is 0
     everywhere). ``seen`` are the ``sightings`` of its frames.
 
-    Beside ``UNLABELLED``: stage_NAME_s, mean seconds of each stage, and rejected_CODE, refusals a frame. Intervals are drawn
+    Beside ``CONSISTENCY``: stage_NAME_s, mean seconds of each stage, and rejected_CODE, refusals a frame. Intervals are drawn
     over instances, or over scenes where a figure is one of frames; over tenths of the recording where there are fewer than
     three of them, and None where that leaves fewer than three, too.
     """
@@ -87,7 +88,7 @@ def unlabelled_figures(
     def entry(scene: str | None = None, name: str | None = None) -> dict[str, Any]:
         of_scene = [f for f in frames if scene in (None, f.scene)]
         mine = [s for s in seen if scene in (None, s.scene) and name in (None, s.object_name)]
-        where = dict(zip(((f.scene, f.frame) for f in of_scene), stretches([f.scene for f in of_scene])))
+        where = dict(zip(((f.scene, f.frame) for f in of_scene), resampling_units([f.scene for f in of_scene])))
         figures = {
             **_of_frames(of_scene, [name] if name else list(names), where, seed),
             **_of_sightings(mine, where, seed),
@@ -103,13 +104,13 @@ def unlabelled_figures(
     }
 
 
-def unlabelled_sentence(key: str) -> str:
+def consistency_meaning(key: str) -> str:
     """What a figure is, for a reader; raises KeyError for another."""
     if key.startswith("stage_"):
         return f"mean seconds a frame of the stage {key.removeprefix('stage_').removesuffix('_s')}"
     if key.startswith("rejected_"):
         return f"refusals a frame for the reason {key.removeprefix('rejected_')}"
-    return UNLABELLED[key]
+    return CONSISTENCY[key]
 
 
 def instances(frames: Sequence[FrameRecord], cards: Mapping[str, ObjectCard]) -> list[Instance]:
@@ -180,10 +181,10 @@ def _values(one: Instance, card: ObjectCard) -> list[dict[str, float]]:
 
 def _of_sightings(seen: Sequence[SightingRecord], where: Mapping[Any, Hashable], seed: int) -> dict[str, Any]:
     figures = {}
-    for key in UNLABELLED:
+    for key in CONSISTENCY:
         mine = [s for s in seen if key in s.values]
         things: list[Hashable] = [(s.scene, s.object_name, s.instance) for s in mine]
-        if len(set(things)) < FEWEST:
+        if len(set(things)) < MIN_CLUSTERS:
             things = [where[s.scene, s.frame] for s in mine]
         figures[key] = _mean([s.values[key] for s in mine], things, seed)
     return {key: figure for key, figure in figures.items() if figure is not None}

@@ -14,23 +14,23 @@ import numpy as np
 from pose_node.arrays import Array
 from pose_node.errors import InputError
 from pose_node.evaluation import metrics
-from pose_node.evaluation.runs.raster import render
+from pose_node.evaluation.runs.depth_rendering import render_depth
 from pose_node.geometry import symmetry
 from pose_node.geometry.symmetry import Axis, Symmetry
 from pose_node.objects.card import ObjectCard, check_diameter
 from pose_node.objects.mesh_file import read_ply
 
-Whose = Literal["set", "depth", "card"]
+Reference = Literal["set", "depth", "card"]
 Symmetries = Literal["declared", "depth"]
 
 
 @dataclass(frozen=True, eq=False)
-class Truth:
+class ReferenceModel:
     """A model to measure with.
 
     vertices_m [V, 3], faces [F, 3], centre_m [3]: object frame. symmetries: [K, 4, 4], continuous ones cut into steps as
-    BOP does; symmetry: the same with axes left whole, for angles. declared: whether ADD(-S) means ADD-S for it. whose: the
-    data set's own word, its models with the symmetries that depth cannot tell, or our own card.
+    BOP does; symmetry: the same with axes left whole, for angles. declared: whether ADD(-S) means ADD-S for it. reference: as
+    ``RunInfo.reference``.
     vsd_delta_m: how far behind the measurement a surface still counts as seen.
     """
 
@@ -43,7 +43,7 @@ class Truth:
     symmetries: Array
     symmetry: Symmetry
     declared: bool
-    whose: Whose
+    reference: Reference
     vsd_delta_m: float = metrics.VSD_DELTA_M
 
     @cached_property
@@ -53,10 +53,10 @@ class Truth:
 
     def depth(self, T_camera_object: Array, K: Array, shape: tuple[int, int]) -> Array:
         """Depth [H, W] of the model at a pose, in metres, 0 where it is not."""
-        return render(self.vertices_m, self.faces, T_camera_object, K, shape)
+        return render_depth(self.vertices_m, self.faces, T_camera_object, K, shape)
 
 
-def read_info(folder: Path) -> dict[int, dict[str, Any]]:
+def read_models_info(folder: Path) -> dict[int, dict[str, Any]]:
     """models_info.json of a BOP models folder: {object id: entry}; raises InputError."""
     path = folder / "models_info.json"
     try:
@@ -70,14 +70,14 @@ def read_info(folder: Path) -> dict[int, dict[str, Any]]:
         ) from None
 
 
-def truth_of_set(
+def reference_of_set(
     name: str,
     bop_id: int,
     info: Mapping[str, Any],
     mesh: Path,
     symmetries: Symmetries = "declared",
     vsd_delta_m: float = metrics.VSD_DELTA_M,
-) -> Truth:
+) -> ReferenceModel:
     """The model of a BOP set (millimetres), with its declared symmetries or also those that a depth sensor cannot tell
     (``symmetries_depth``, ``symmetries_depth_continuous``, where the set lists some).
 
@@ -96,7 +96,7 @@ def truth_of_set(
         )
     except (ValueError, TypeError, KeyError) as error:
         raise InputError(f"models_info.json: the symmetries of object {bop_id} do not read ({error}).") from None
-    return Truth(
+    return ReferenceModel(
         name,
         bop_id,
         check_diameter(info["diameter"] / 1000.0, f"models_info.json: object {bop_id}"),
@@ -111,12 +111,12 @@ def truth_of_set(
     )
 
 
-def truth_of_card(card: ObjectCard) -> Truth:
+def reference_of_card(card: ObjectCard) -> ReferenceModel:
     """Our own model of an object, where the set brings none; raises MeshError."""
     vertices, faces = read_ply(card.mesh_path)
     steps = int(np.ceil(np.pi / metrics.MAX_SYMMETRY_STEP)) if len(card.symmetry.axes) == 1 else 36
     motions = symmetry.symmetry_motions(card.symmetry, steps)
-    return Truth(
+    return ReferenceModel(
         card.name,
         card.bop_id,
         card.diameter_m,
