@@ -91,7 +91,7 @@ def _evaluated(options: argparse.Namespace, source: Path, out: Path) -> bool:
     if not source.exists():
         raise InputError(f"{source}: found nothing there, expected a bag or a folder in BOP's layout.")
     models, scenery = options.models or "", None
-    shared = {"jobs": options.jobs, "ray": options.ray, "complete": not options.incomplete_labels}
+    shared = {"jobs": options.jobs, "ray": options.ray, "labels_complete": not options.incomplete_labels}
     if _is_bag(source):
         given = (options.objects, topics_of(options), labels_of(options), options.fixed_frame, options.realtime)
         shared |= {"depth_scale_mm": options.depth_scale, "viewpoint_frame": options.viewpoint_frame}

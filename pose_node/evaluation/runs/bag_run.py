@@ -49,7 +49,7 @@ def evaluate_bag(
     track: bool = False,
     jobs: int | None = None,
     ray: str | None = None,
-    complete: bool = True,
+    labels_complete: bool = True,
     depth_scale_mm: float | None = None,
     viewpoint_frame: str | None = None,
 ) -> dict[str, Any]:
@@ -58,7 +58,7 @@ def evaluate_bag(
     names: the objects to look for, by default all in the models folder. topics, labels, fixed_frame, realtime,
     depth_scale_mm: as ``BagFrames``. seed: of the bootstrap. track: follow objects from frame to frame, as the node does with a fixed frame; the
     estimates of a frame are then the tracks that it shows. jobs, ray: as ``workers``; all but times is the same for any.
-    complete: as ``RunInfo.complete``. Where the recording
+    labels_complete: as ``RunInfo.labels_complete``. Where the recording
     holds labels, they are scored by the cards' own models and symmetries. Raises InputError, CardError, ConfigError, ModelError
     or WorkerError for what cannot be used; what a recording has lost is no error but a note in ``run.json``.
     """
@@ -84,7 +84,7 @@ def evaluate_bag(
         provider=pipeline.provider,
         reference="card" if bag.label_topics else "",
         notes=tuple(bag.notes),
-        labels_complete=complete,
+        labels_complete=labels_complete,
     )
     frames: list[FrameRecord] = []
     found: list[LabelRecord] = []
@@ -92,7 +92,7 @@ def evaluate_bag(
     truths = {name: reference_of_card(card) for name, card in pipeline.cards.items() if name in labelled}
     scenes: dict[str, int] = {}
     step = partial(_step, still=bag.still) if track else _estimate
-    work = workers(partial(_work, step, PortablePipeline(pipeline), truths, complete), jobs, ray)
+    work = workers(partial(_work, step, PortablePipeline(pipeline), truths, labels_complete), jobs, ray)
     with work as ordered, RunWriter(out, info) as writer, ResultsCsv(out, {n: i for i, n in ids.items()}) as csv:
         for record, matched in ordered(progress(bag.raw(), len(bag), stream)):
             writer.frame(record)
@@ -153,11 +153,11 @@ def _work(
     call: Callable[[Pipeline, BagFrame], Outcome],
     portable: PortablePipeline,
     truths: Mapping[str, ReferenceModel],
-    complete: bool,
+    labels_complete: bool,
     raw: RawFrame,
 ) -> tuple[FrameRecord, list[LabelRecord]]:
     frame = raw.converted()
-    return _labelled(frame, _record(portable.pipeline, frame, call), truths, complete)
+    return _labelled(frame, _record(portable.pipeline, frame, call), truths, labels_complete)
 
 
 def _record(pipeline: Pipeline, frame: BagFrame, call: Callable[[Pipeline, BagFrame], Outcome]) -> FrameRecord:
@@ -200,14 +200,14 @@ def _step(pipeline: Pipeline, frame: BagFrame, still: bool) -> Outcome:
 
 
 def _labelled(
-    frame: BagFrame, record: FrameRecord, truths: Mapping[str, ReferenceModel], complete: bool
+    frame: BagFrame, record: FrameRecord, truths: Mapping[str, ReferenceModel], labels_complete: bool
 ) -> tuple[FrameRecord, list[LabelRecord]]:
     """The record with what its labels say of it, and the recording's own labels of the frame; in one that could not be used,
     none is found. A frame without any label says nothing: labels may be rarer than frames."""
     numbers = {name: i for i, name in enumerate(truths)}
     labels = tuple(Label(numbers[name], instance, T) for name, instance, T in frame.labels)
     by_number = {numbers[name]: truth for name, truth in truths.items()}
-    if complete and labels and frame.cloud is not None:
+    if labels_complete and labels and frame.cloud is not None:
         record = replace(record, unmatched=unmatched_estimates(labels, record, by_number))
     depth_m = None if frame.cloud is None else depth_image(frame.cloud)
     measured = Frame(frame.scene, frame.frame, frame.cloud, labels, depth_m)

@@ -64,7 +64,7 @@ def evaluate_folder(
     stream: TextIO | None = None,
     jobs: int | None = None,
     ray: str | None = None,
-    complete: bool = True,
+    labels_complete: bool = True,
 ) -> dict[str, Any]:
     """Run the pipeline over a data set and write ``out``; returns the summary.
 
@@ -73,7 +73,7 @@ def evaluate_folder(
 
     names: the objects to look for, by default all trained ones that the set has labels of. symmetries: those that the set
     declares, or "depth": also those that it lists as what depth cannot tell. seed: of the bootstrap. jobs, ray: as ``workers``;
-    all but times is the same for any. complete: as ``RunInfo.complete``.
+    all but times is the same for any. labels_complete: as ``RunInfo.labels_complete``.
     Raises InputError, CardError, ConfigError, ModelError or WorkerError for what cannot be used; what was done until then is
     kept.
     """
@@ -96,7 +96,7 @@ def evaluate_folder(
         provider=pipeline.provider,
         reference=kinds[0] if kinds and source.has_truth else "",
         notes=(*source.notes, *notes),
-        labels_complete=complete and source.has_truth,
+        labels_complete=labels_complete and source.has_truth,
     )
     frames, labels = [], []
     ids = {t.name: i for i, t in truths.items()}
@@ -127,10 +127,10 @@ def _wanted(frames: Iterable[Frame], truths: Mapping[int, ReferenceModel], crops
 
 
 def _work(
-    portable: PortablePipeline, truths: Mapping[int, ReferenceModel], crops: Crops, complete: bool, frame: Frame
+    portable: PortablePipeline, truths: Mapping[int, ReferenceModel], crops: Crops, labels_complete: bool, frame: Frame
 ) -> tuple[FrameRecord, list[LabelRecord]]:
     record = _frame(portable.pipeline, frame, truths, crops)
-    if complete and frame.cloud is not None:
+    if labels_complete and frame.cloud is not None:
         record = replace(record, unmatched=unmatched_estimates((*frame.labels, *frame.uncounted), record, truths))
     return record, match_labels(frame, record, truths)
 

@@ -94,7 +94,7 @@ def test_false_alarms_are_the_estimates_without_a_label_of_frames_that_tell():
     assert values(summary["objects"]["bowl"])["false_alarms"] == 0.5
 
 
-@pytest.mark.parametrize("change", [{"complete": False}, {"crops": "mask"}])
+@pytest.mark.parametrize("change", [{"labels_complete": False}, {"crops": "mask"}])
 def test_there_are_none_where_nobody_can_tell(change):
     frames = [frame("a", "1", "mug", "bowl", unmatched=(1,))]
     summary = summarise(replace(ALARMS, **change), frames, [label("a", "1", 0.0)])

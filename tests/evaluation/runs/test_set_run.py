@@ -129,7 +129,7 @@ def test_a_further_instance_of_a_labelled_object_is_a_false_alarm(folder, tmp_pa
     assert summary["all"]["figures"]["false_alarms"]["value"] == 1.0
     done = read_run(tmp_path / "run")
     assert done.frames[0].unmatched == (0,) and [x.estimate.score for x in false_alarms(done)] == [0.9]
-    summary = evaluate_folder(folder, tmp_path / "open", "none", complete=False)
+    summary = evaluate_folder(folder, tmp_path / "open", "none", labels_complete=False)
     assert "false_alarms" not in summary["all"]["figures"] and false_alarms(read_run(tmp_path / "open")) == []
     assert "incomplete" in terminal_table(tmp_path / "open")
 
