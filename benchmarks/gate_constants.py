@@ -22,15 +22,15 @@ from benchmarks import gate, results
 
 # (module, constant) or (section of the settings, key), and the factor.
 MOVED: tuple[tuple[str, str, float], ...] = (
-    ("judge", "_SAME_REL", 3.0),
-    ("visibility", "_VIOLATION_COST", 0.5),
-    ("refine", "_OVERHANG_WEIGHT", 2.0),
-    ("refine", "_REACH_SIGMAS", 0.5),
-    ("outline", "_INDEPENDENT_RAYS", 3.0),
-    ("parts", "_HOLLOW", 2.0),
-    ("search", "_WITHIN", 0.75),
-    ("infer", "_FOREIGN", 1.75),
-    ("covariance", "_CORRELATION_M", 2.0),
+    ("pose.shortlist", "_SAME_REL", 3.0),
+    ("pose.likelihood", "_VIOLATION_COST", 0.5),
+    ("pose.residuals", "_OVERHANG_WEIGHT", 2.0),
+    ("pose.refine", "_REACH_SIGMAS", 0.5),
+    ("pose.outline", "_INDEPENDENT_RAYS", 3.0),
+    ("detection.surface_pieces", "_CREASE", 2.0),
+    ("detection.recognition", "_SAME_SEGMENT", 0.75),
+    ("network.object_network", "_MIN_OBJECTNESS", 1.75),
+    ("pose.covariance", "_CORRELATION_M", 2.0),
     ("config.judge", "tolerance_m", 1.5),
     ("config.judge", "min_score", 1.25),
     ("config.judge", "belief", 0.33),
@@ -42,7 +42,7 @@ MOVED: tuple[tuple[str, str, float], ...] = (
 
 @contextmanager
 def moved(where: str, name: str, factor: float) -> Any:
-    """A judge of the gate whose chain has one value multiplied."""
+    """A ``gate.Judge`` whose pipeline has one value multiplied."""
     if where.startswith("config."):
         from pose_node.config import PipelineConfig
 

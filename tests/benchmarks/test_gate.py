@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import importlib
+
 import numpy as np
 import pytest
 
 from benchmarks import gate, gate_inputs, results
+from benchmarks.gate_constants import MOVED
+from pose_node.config import PipelineConfig
 
 VIEWS = 84  # of the frozen ones: seven of each object
 
@@ -75,3 +79,10 @@ def test_figures_have_their_intervals():
         and 0.3 < found["rendered_recall_low"] < 0.5 < found["rendered_recall_high"] < 0.7
     )
     assert found["rendered_nees"] == 19.5 and found["rendered_nees_low"] < 19.5 < found["rendered_nees_high"]
+
+
+@pytest.mark.parametrize(("where", "name", "factor"), MOVED)
+def test_the_constants_that_are_changed_exist(where, name, factor):
+    section = where.removeprefix("config.")
+    owner = importlib.import_module(f"pose_node.{where}") if section == where else getattr(PipelineConfig(), section)
+    assert isinstance(getattr(owner, name), (int, float))
