@@ -70,7 +70,7 @@ def draw(depth_m: NDArray[Any], K: Array, instances: Sequence[Instance], title: 
     for instance in instances:
         if instance.axes:
             _draw_axes(pen, font, instance, K)
-    top = pen.textbbox((8, 6), title, font=font)[3] + 4 if title else 0
+    top = 6 + _text_box(pen, font, title)[3] + 4 if title else 0
     for number, (instance, place) in enumerate(zip(instances, places)):
         if place is not None:
             _label(pen, font, place, instance.label, _COLOURS[number % len(_COLOURS)], image.size, top)
@@ -173,12 +173,20 @@ def _label(
     pen: Any, font: Any, place: tuple[int, int], text: str, colour: tuple[int, ...], size: Sequence[int], top: int
 ) -> None:
     """A text in its colour above ``place``, inside of the picture and below its title, which ends at ``top``."""
-    left, _, right, bottom = pen.textbbox((0, 0), text, font=font)
+    left, _, right, bottom = _text_box(pen, font, text)
     width, height = right - left + 8, bottom + 6
     x = min(max(place[0] - width // 2, 0), max(size[0] - width, 0))
     y = min(max(place[1] - height - 4, top), max(size[1] - height, 0))
     pen.rectangle((x, y, x + width, y + height), fill=colour)
     pen.text((x + 4, y + 2), text, fill=(255, 255, 255), font=font)
+
+
+def _text_box(pen: Any, font: Any, text: str) -> tuple[int, ...]:
+    """Left, top, right and bottom of a text drawn at the origin, in pixels."""
+    try:
+        return pen.textbbox((0, 0), text, font=font)
+    except ValueError:  # Pillow before 9.2 does not measure its default font
+        return (0, 0, *font.getmask(text).size)
 
 
 def _font(size: int) -> Any:

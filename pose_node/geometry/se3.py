@@ -35,12 +35,16 @@ def apply(T: Array, points: Array) -> Array:
 def exp_so3(rotvec: Array) -> Array:
     """Rotation vectors [..., 3] in radians to matrices [..., 3, 3]."""
     rotvec = np.asarray(rotvec, float)
+    if rotvec.size == 0:  # refused by older releases of scipy
+        return np.zeros((*rotvec.shape[:-1], 3, 3))
     return Rotation.from_rotvec(rotvec.reshape(-1, 3)).as_matrix().reshape(*rotvec.shape[:-1], 3, 3)
 
 
 def log_so3(R: Array) -> Array:
     """Rotation matrices [..., 3, 3] to rotation vectors [..., 3] in radians."""
     R = np.asarray(R, float)
+    if R.size == 0:
+        return np.zeros((*R.shape[:-2], 3))
     return Rotation.from_matrix(R.reshape(-1, 3, 3)).as_rotvec().reshape(*R.shape[:-2], 3)
 
 

@@ -103,7 +103,7 @@ def _object_pixels(image: Image) -> NDArray[np.bool_]:
 
 
 def _background_index(indices: NDArray[Any], image: Image) -> int:
-    colours = np.array(image.getpalette("RGB")).reshape(-1, 3)
+    colours = np.array(image.getpalette()).reshape(-1, 3)
     border = np.concatenate([indices[0], indices[-1], indices[:, 0], indices[:, -1]])
     black = np.flatnonzero(~colours.any(axis=1))
     if len(black) == 0 or 0 in black:

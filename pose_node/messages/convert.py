@@ -279,7 +279,7 @@ def undistort(xy: Array, distortion: Array) -> Array:
             step_x = (jacobian[..., 1, 1] * error[..., 0] - jacobian[..., 0, 1] * error[..., 1]) / det
             step_y = (jacobian[..., 0, 0] * error[..., 1] - jacobian[..., 1, 0] * error[..., 0]) / det
             found = found - np.stack([step_x, step_y], -1)
-            if not np.nanmax(np.abs(error), initial=0.0) > 1e-13:
+            if not np.fmax.reduce(np.abs(error), axis=None, initial=0.0) > 1e-13:  # fmax ignores NaN
                 break
         moved, jacobian = distort(found, distortion)
         missed = np.abs(moved - target).max(-1)

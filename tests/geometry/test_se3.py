@@ -132,3 +132,8 @@ def test_look_at_is_an_optical_frame():
     np.testing.assert_allclose(se3.apply(T_camera_world, np.array([[0.0, 0.0, 0.5]])), [[0.0, 0.0, 1.0]], atol=1e-12)
     above = se3.apply(T_camera_world, np.array([[0.0, 0.0, 0.6]]))[0]
     assert above[1] < 0.0, "what is up in the world has a smaller row, as y points down in an optical frame"
+
+
+def test_no_rotations_are_no_rotation_vectors():
+    assert se3.exp_so3(np.zeros((2, 0, 3))).shape == (2, 0, 3, 3)
+    assert se3.log_so3(np.zeros((0, 3, 3))).shape == (0, 3)
