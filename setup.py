@@ -79,10 +79,11 @@ setup(
     maintainer="pose_node developers",
     maintainer_email="pose_node@example.com",
     python_requires=">=3.10",
+    classifiers=[f"Programming Language :: Python :: 3.{minor}" for minor in range(10, 15)],
     packages=find_packages(include=[NAME, f"{NAME}.*"]),
     package_data={NAME: ["py.typed", *data]},
     data_files=shared_data(),
-    install_requires=["numpy>=1.21,<3", "scipy>=1.8", "pyyaml", "onnxruntime", "pillow", "threadpoolctl"],
+    install_requires=["numpy>=1.21,<3", "scipy>=1.8", "pyyaml", "onnxruntime>=1.12", "pillow", "threadpoolctl"],
     extras_require={
         "learn": learn,
         "escnn": escnn,
