@@ -3,7 +3,7 @@
     python -m benchmarks.mirror                      -> results/mirror.json (trains four networks first, ten minutes each)
     python -m benchmarks.mirror --views 40 --training-views 2000     a partial run, printed and not written
 
-Parts: the chiral ones of ``learning.shapes``. ``<part>_gap_rel`` is the distance of the mirror image from the part (95th
+Parts: the chiral ones of ``learning.chiral_parts``. ``<part>_gap_rel`` is the distance of the mirror image from the part (95th
 percentile of the surface distance at the best rigid fit, in diameters, both ways). Each part is onboarded and trained in a
 scratch folder (``--scratch``, default in the cache folder; checkpoints are resumed). It is then estimated, with the benchmark's
 views and the segment's mask, in scenes of the part itself and of its mirror image from the same seeds. The score is that of
@@ -108,7 +108,7 @@ def ready(part: Any, scratch: Path, training_views: int) -> Path:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    from pose_node.learning import shapes
+    from pose_node.learning.chiral_parts import chiral_parts, mirror_gap
 
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--config", type=Path, default=None)
@@ -119,7 +119,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--scratch", type=Path, default=None)
     parser.add_argument("--output", type=Path, default=results.FOLDER)
     options = parser.parse_args(arguments)
-    pairs = shapes.chiral_parts()
+    pairs = chiral_parts()
     pairs = pairs[: options.parts or len(pairs)]
     scratch = options.scratch or data.cache_folder() / "mirror"
 
@@ -132,7 +132,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         setting = (folder, number, options.config)
         found = rows.measure(f"mirror/{part.name}-{mark}", keys, _one, _prepare_worker, setting, options.jobs)
         mine = figures_of(dict(zip(keys, found)), pooled)
-        mine["gap_rel"] = shapes.mirror_gap(part)
+        mine["gap_rel"] = mirror_gap(part)
         figures.update({f"{part.name}_{k}": v for k, v in mine.items()})
         for key, value in mine.items():
             print(f"{part.name}_{key}: {value:.4g}", flush=True)
@@ -181,9 +181,10 @@ def _prepare_worker(folder: Path, number: int, config: Path | None) -> None:
 def _sides() -> dict[str, tuple[Any, Array, Array]]:
     """side -> (views, surface points and normals of the OTHER side)."""
     from pose_node.learning import shapes, views
+    from pose_node.learning.chiral_parts import chiral_parts
 
     card = _worker["card"]
-    part, mirror_image = shapes.chiral_parts()[_worker["number"]]
+    part, mirror_image = chiral_parts()[_worker["number"]]
     clutter = shapes.held_out_set(rendered.CLUTTER_COUNT, first_seed=rendered.CLUTTER_SEED)
     across = np.array([-1.0, 1.0, 1.0])
     points, normals = card.surface.points_m[:4000], card.surface.normals[:4000]

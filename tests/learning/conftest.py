@@ -1,4 +1,4 @@
-"""An object folder without onboarding, which searches symmetries for seconds: a bent bar that no motion keeps."""
+"""An object folder made without the symmetry search, which takes seconds: a bent bar without symmetry."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ def hook_folder(tmp_path: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def hook_card(tmp_path_factory: pytest.TempPathFactory) -> ObjectCard:
-    """The card of a hook that nobody writes to."""
+    """The card of a hook; its folder is shared by the tests of a file."""
     return load_card(make_hook(tmp_path_factory.mktemp("models")))
 
 
 def make_hook(models: Path) -> Path:
-    from pose_node.learning import shapes
+    from pose_node.learning.chiral_parts import chiral_parts
     from pose_node.learning.mesh import Mesh, save_mesh
 
-    hook = shapes.chiral_parts(0.12)[0][0]
+    hook = chiral_parts(0.12)[0][0]
     folder = models / "hook"
     folder.mkdir(parents=True)
     vertices, faces = np.asarray(hook.vertices_m), np.asarray(hook.faces)

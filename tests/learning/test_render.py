@@ -9,7 +9,7 @@ pytest.importorskip("open3d")
 from pose_node.errors import InputError
 from pose_node.geometry import se3
 from pose_node.learning import render as r
-from pose_node.learning.shapes import Shape, polycubes, revolve
+from pose_node.learning.mesh_building import Shape, polycubes, revolve
 
 K = np.array([[570.0, 0.0, 319.5], [0.0, 570.0, 239.5], [0.0, 0.0, 1.0]])
 
