@@ -136,7 +136,6 @@ def test_scripts_are_plain_sh_and_executable(script):
 def test_setup_takes_the_pythons_that_the_package_names(told):
     newest = told["classifiers"][-1].rpartition(".")[2]
     assert f"robot) newest={newest} ;;" in (REPOSITORY / "script/setup").read_text(encoding="utf-8")
-    assert f"Python 3.10 to 3.{newest} " in (REPOSITORY / "README.md").read_text(encoding="utf-8")
 
 
 def test_setup_refuses_what_it_does_not_know():
