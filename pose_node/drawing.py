@@ -170,7 +170,7 @@ def _anchor(inside: NDArray[np.bool_]) -> tuple[int, int] | None:
 
 
 def _label(
-    pen: Any, font: Any, place: tuple[int, int], text: str, colour: tuple[int, ...], size: Sequence[int], top: int
+    pen: Any, font: Any, place: tuple[int, int], text: str, colour: tuple[int, ...], size: Sequence[int], top: float
 ) -> None:
     """A text in its colour above ``place``, inside of the picture and below its title, which ends at ``top``."""
     left, _, right, bottom = _text_box(pen, font, text)

@@ -1,4 +1,4 @@
-"""Putting a measurement together from its messages. Attributes and times only."""
+"""Messages -> complete measurements: a depth image with its camera info and mask, or a point cloud with its mask."""
 
 from __future__ import annotations
 
@@ -13,31 +13,42 @@ from pose_node.arrays import Array
 from pose_node.errors import InputError
 from pose_node.measurement.cloud import Cloud
 from pose_node.messages import convert
-from pose_node.types import Masks
+from pose_node.types import Masks, Rejected
 
-_KEPT = 16  # camera infos and masks kept for a measurement that is still to come
-_WAITING = 8  # measurements that wait for their mask or camera info
-_WAITING_BYTES = 64 << 20
+_MAX_KEPT = 16  # camera infos, and masks, that arrived before their measurement
+_MAX_WAITING = 8  # measurements that wait for a message
+_MAX_WAITING_BYTES = 64 << 20
+
+# Of a measurement that is valid and shows nothing.
+NO_POINTS = Rejected("no_points", "the measurement has no valid point.")
+NO_LABELS = Rejected("no_labels", "the mask has no label of an object.")
 
 
 @dataclass(frozen=True)
 class Frame:
-    """One measurement, complete: a depth Image with its CameraInfo or a PointCloud2, and its mask where masks are sent."""
+    """One complete measurement: a depth Image with its CameraInfo or a PointCloud2, and its mask where masks are published."""
 
     message: Any
     arrived_s: float
     info: Any = None
     mask: Any = None
 
+    @property
+    def is_point_cloud(self) -> bool:
+        """Whether it is a PointCloud2, and no depth image."""
+        return self.info is None
+
     def cloud(
         self, rectified: bool, depth_scale_mm: float | None = None, T_cloud_viewpoint: Array | None = None
     ) -> Cloud:
-        """The measured points; InputError when the messages cannot be meant. depth_scale_mm: as ``convert.depth_from_image``.
+        """The measured points.
 
-        T_cloud_viewpoint: [4, 4] where the sensor stood in the frame of a PointCloud2, by default at its origin.
+        depth_scale_mm:    as ``convert.depth_from_image``.
+        T_cloud_viewpoint: [4, 4] the sensor's pose in the frame of a PointCloud2; by default its origin.
+        Raises InputError for invalid messages, and for a camera info of another frame than the image's.
         """
         stamp_ns, frame_id = convert.stamp_ns(self.message), str(self.message.header.frame_id)
-        if self.info is None:
+        if self.is_point_cloud:
             viewpoint_m = (0.0, 0.0, 0.0) if T_cloud_viewpoint is None else T_cloud_viewpoint[:3, 3]
             return Cloud.from_points(convert.points_from_cloud(self.message), viewpoint_m, stamp_ns, frame_id)
         if not convert.same_frame(str(self.info.header.frame_id), frame_id):
@@ -52,17 +63,18 @@ class Frame:
     def masks(
         self, cloud: Cloud, names: dict[int, str], objects: tuple[str, ...], viewpoint_frame: str = ""
     ) -> Masks | None:
-        """The masks over ``cloud.shape``; None where no mask is sent. Labels: ``names``, or the only object for any label.
+        """The masks over ``cloud.shape`` by object name; None without a mask message.
 
-        viewpoint_frame: where the sensor of a point cloud stood that was moved to another frame: masks may be of either.
-        Raises InputError for a mask that cannot be meant, and for one of another frame than the measurement: two cameras side by
-        side have images of one size, and yet a pixel of one is not that of the other.
+        names:           {label: object name}; where empty and there is one object, every label is that object.
+        viewpoint_frame: the sensor's own frame, of a point cloud that was transformed to another; the mask may be of either.
+        Raises InputError for an invalid mask, and for one of another frame than the measurement's: images of two cameras may be
+        of one size, and their pixels still differ.
         """
         if self.mask is None:
             return None
         found, expected = str(self.mask.header.frame_id), str(self.message.header.frame_id)
-        own = viewpoint_frame and self.info is None and convert.same_frame(found, viewpoint_frame)
-        if not own and not convert.same_frame(found, expected):
+        is_sensors = viewpoint_frame and self.is_point_cloud and convert.same_frame(found, viewpoint_frame)
+        if not is_sensors and not convert.same_frame(found, expected):
             raise InputError(
                 f"mask: found frame {found!r}, expected the measurement's {expected!r} (masks of another camera need depth that is "
                 "aligned to it).",
@@ -80,7 +92,7 @@ class Frame:
 
 
 class _Waiting(NamedTuple):
-    """A measurement, and why its stamp does not tell it from others; empty where it does."""
+    """A measurement, and why its stamp does not identify it; empty where it does."""
 
     message: Any
     is_depth: bool
@@ -89,19 +101,19 @@ class _Waiting(NamedTuple):
 
 
 class Pairing:
-    """Finds the camera info and the mask of each measurement, by stamp. Memory is bounded, and the newest complete wins.
+    """Finds the camera info and the mask of each measurement, by stamp. Memory is bounded.
 
-    A depth image takes the camera info of its own stamp. Where infos come rarely, or with other stamps, the last one of
-    the same frame serves, after ``wait_s`` if stamps have matched before, else at once.
-    Where masks are sent, a measurement whose stamp does not tell it from others cannot be given one: it is refused.
-    refuse: called with a stable code and a sentence for each measurement that waited in vain or was overtaken.
+    A depth image gets the camera info of its own stamp. Where infos come rarely, or with other stamps, it gets the last one
+    of its frame: after ``wait_s`` if stamps have matched before, else at once.
+    Where masks are published, a measurement whose stamp does not identify it is refused: its mask cannot be found.
+    refuse: called with a stable code and a sentence for each measurement that timed out or was superseded.
     """
 
     def __init__(self, wait_s: float, refuse: Callable[[str, str], None]) -> None:
         self._wait_s = wait_s
         self._refuse = refuse
         self._waiting: deque[_Waiting] = deque()
-        self._last: Any = None  # measurement
+        self._last: Any = None  # the newest measurement's message
         self._infos: OrderedDict[int, Any] = OrderedDict()
         self._masks: OrderedDict[int, Any] = OrderedDict()
         self._latest_info: Any = None
@@ -114,8 +126,8 @@ class Pairing:
             self._waiting[-1] = self._waiting[-1]._replace(ambiguous=ambiguous)
         self._last = message
         self._waiting.append(_Waiting(message, is_depth, now_s, ambiguous))
-        while len(self._waiting) > _WAITING or (
-            len(self._waiting) > 1 and _bytes(entry.message for entry in self._waiting) > _WAITING_BYTES
+        while len(self._waiting) > _MAX_WAITING or (
+            len(self._waiting) > 1 and _bytes(entry.message for entry in self._waiting) > _MAX_WAITING_BYTES
         ):
             self._waiting.popleft()
             self._refuse("superseded", "measurement: a newer one came before its camera info or mask.")
@@ -130,7 +142,7 @@ class Pairing:
         _remember(self._masks, message)
 
     def take(self, now_s: float, masked: bool) -> Frame | None:
-        """The newest complete frame, if any; older measurements are let go. masked: somebody publishes masks."""
+        """The newest complete frame, if any; older measurements are refused. masked: whether masks are published."""
         self._refuse_ambiguous(masked)
         for position in range(len(self._waiting) - 1, -1, -1):
             frame = self._complete(self._waiting[position], now_s, masked)
@@ -140,11 +152,11 @@ class Pairing:
                     self._refuse("superseded", "measurement: a newer one was complete first.")
                 self._waiting.popleft()
                 return frame
-        self._let_go(now_s)
+        self._refuse_late(now_s)
         return None
 
     def take_each(self, now_s: float, masked: bool) -> list[Frame]:
-        """Every complete frame in order of arrival; none is let go because a newer one was complete first."""
+        """Every complete frame, in order of arrival; an older one that is still incomplete may be returned later."""
         self._refuse_ambiguous(masked)
         found, waiting = [], self._waiting
         self._waiting = deque()
@@ -154,11 +166,11 @@ class Pairing:
                 self._waiting.append(entry)
             else:
                 found.append(frame)
-        self._let_go(now_s)
+        self._refuse_late(now_s)
         return found
 
-    def _let_go(self, now_s: float) -> None:
-        """Refuse the measurements that have waited for too long."""
+    def _refuse_late(self, now_s: float) -> None:
+        """Refuse the measurements that have waited longer than ``wait_s``."""
         while self._waiting and now_s - self._waiting[0].arrived_s > self._wait_s:
             message, is_depth, *_ = self._waiting.popleft()
             if is_depth and self._info_for(message, True) is None:
@@ -169,7 +181,7 @@ class Pairing:
                 self._refuse("no_mask", f"mask: found none of the measurement's stamp within {self._wait_s:g} s.")
 
     def _refuse_ambiguous(self, masked: bool) -> None:
-        """Refuse the measurements that no mask can be told to belong to."""
+        """Refuse the measurements whose masks cannot be found by stamp."""
         if not masked or not any(entry.ambiguous for entry in self._waiting):
             return
         waiting, self._waiting = self._waiting, deque()
@@ -188,6 +200,7 @@ class Pairing:
         return Frame(message, arrived_s, info, mask)
 
     def _info_for(self, message: Any, waited: bool) -> Any:
+        """The camera info of a depth image; None while there is none. waited: whether ``wait_s`` is over."""
         exact = self._infos.get(convert.stamp_ns(message))
         if exact is not None:
             self._stamps_match = True
@@ -197,51 +210,50 @@ class Pairing:
         return latest if usable and (waited or not self._stamps_match) else None
 
 
-class Holding:
-    """Frames that are whole and wait for the camera's pose, so that a /tf that is late delays them and holds up nobody.
+class TfQueue:
+    """Complete frames that wait for the camera's pose on /tf. The newest one that is ready wins; memory is bounded.
 
-    The newest that need not wait is taken, and those before it are let go: the newest wins here, too. Memory is bounded.
-    refuse: called with a stable code and a sentence for each frame that is let go.
+    refuse: called with a stable code and a sentence for each frame that is dropped.
     """
 
     def __init__(self, refuse: Callable[[str, str], None]) -> None:
         self._refuse = refuse
-        self._held: deque[tuple[Frame, float]] = deque()  # and since when
+        self._frames: deque[tuple[Frame, float]] = deque()  # and since when each waits
 
     def __len__(self) -> int:
         """How many frames wait."""
-        return len(self._held)
+        return len(self._frames)
 
     def add(self, frame: Frame, now_s: float) -> None:
-        """Take a frame, newer than those before it. Where too many wait it is let go: they will be ready sooner."""
-        size = _bytes([frame.message, *(held.message for held, _ in self._held)])
-        if len(self._held) >= _WAITING or (self._held and size > _WAITING_BYTES):
-            self._refuse("superseded", "measurement: too many wait for the camera's pose already.")
+        """Add a frame, newer than those before it. Where the queue is full it is refused: the others are ready sooner."""
+        size = _bytes([frame.message, *(waiting.message for waiting, _ in self._frames)])
+        if len(self._frames) >= _MAX_WAITING or (self._frames and size > _MAX_WAITING_BYTES):
+            self._refuse("superseded", "measurement: too many already wait for the camera's pose.")
         else:
-            self._held.append((frame, now_s))
+            self._frames.append((frame, now_s))
 
     def take(self, now_s: float, wait_s: float, may_come: Callable[[Frame], bool]) -> Frame | None:
-        """The newest frame that need not wait, if any: nothing may come for it any more, or it has waited for ``wait_s``.
+        """The newest frame that is ready, if any; older ones are refused. Ready: no pose may come, or ``wait_s`` is over.
 
-        may_come: whether what a frame waits for is not there, and may still come.
+        may_come: whether a frame's pose is missing now, and a later message may bring it.
         """
-        for position in range(len(self._held) - 1, -1, -1):
-            frame, since_s = self._held[position]
+        for position in range(len(self._frames) - 1, -1, -1):
+            frame, since_s = self._frames[position]
             if now_s - since_s >= wait_s or not may_come(frame):
                 for _ in range(position):
-                    self._held.popleft()
-                    self._refuse("superseded", "measurement: the camera's pose of a newer one came first.")
-                self._held.popleft()
+                    self._frames.popleft()
+                    self._refuse("superseded", "measurement: the camera's pose for a newer one came first.")
+                self._frames.popleft()
                 return frame
         return None
 
 
 def _why_ambiguous(message: Any, before: Any) -> str:
-    """Why a measurement's stamp cannot say which mask is its own. One that is sent again as it was is the same measurement."""
+    """Why a measurement's stamp does not identify it: the one before has it, too, and other data."""
     stamp_ns = convert.stamp_ns(message)
     if before is None or convert.stamp_ns(before) != stamp_ns or bytes(before.data) == bytes(message.data):
         return ""
-    return f"measurement: found the stamp {stamp_ns} ns twice in a row, expected one of its own, by which masks are told apart."
+    return f"measurement: found the stamp {stamp_ns} ns twice in a row, expected a stamp of its own, by which its mask is found."
 
 
 def _bytes(messages: Iterable[Any]) -> int:
@@ -252,5 +264,5 @@ def _remember(kept: OrderedDict[int, Any], message: Any) -> None:
     stamp = convert.stamp_ns(message)
     kept[stamp] = message
     kept.move_to_end(stamp)
-    while len(kept) > _KEPT:
+    while len(kept) > _MAX_KEPT:
         kept.popitem(last=False)

@@ -1,4 +1,4 @@
-"""Giving memory back to the system."""
+"""Handing freed memory back to the system."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import ctypes
 import gc
 
 
-def give_back() -> None:
-    """Free what only circles of references keep, and hand the allocator's free pages back where it can be asked to (glibc).
+def release() -> None:
+    """Collect reference cycles, and hand the allocator's free pages back where it can be asked to (glibc).
 
-    Networks of objects are large, and loaded again they would not fit into the holes that the ones before have left.
+    Without this a node that is configured again and again grows: a new network does not fit into the gaps of the last.
     """
     gc.collect()
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)

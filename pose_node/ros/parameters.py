@@ -58,6 +58,16 @@ class Settings:
                 f"{str(self.pipeline.track.enabled).lower()}, expected a fixed_frame and tracking: only tracks have frames."
             )
 
+    @property
+    def tracks(self) -> bool:
+        """Whether objects are tracked in a fixed frame."""
+        return bool(self.node.fixed_frame) and self.pipeline.track.enabled
+
+    @property
+    def needs_tf(self) -> bool:
+        """Whether frames wait for a pose on /tf."""
+        return self.tracks or bool(self.node.viewpoint_frame)
+
 
 @dataclass(frozen=True)
 class Parameter:

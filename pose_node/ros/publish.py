@@ -1,7 +1,6 @@
-"""Results -> ROS messages. The header of each is the measurement's own, so stamps and frames pass through untouched.
+"""Results -> ROS messages, each with the measurement's own header, so stamps and frames pass through unchanged.
 
-``tf2_msgs`` and ``vision_msgs`` are None where they are not installed, and named in
-``MISSING``; all else works without them.
+``tf2_msgs`` and ``vision_msgs`` are None where they are not installed, and named in ``MISSING``; the rest works without them.
 """
 
 from __future__ import annotations
@@ -41,14 +40,9 @@ except ImportError:
     vision_msgs = None
 
 MISSING = tuple(n for n, package in (("tf2_msgs", tf2_msgs), ("vision_msgs", vision_msgs)) if package is None)
-_MARKER_LIFE = Duration(sec=2)  # a silent node leaves no poses standing in the picture
-_FULL_SIZE, _TEXT = Vector3(x=1.0, y=1.0, z=1.0), Vector3(z=0.03)
+_MARKER_LIFETIME = Duration(sec=2)  # markers vanish when the node stops
+_FULL_SIZE, _TEXT_SIZE = Vector3(x=1.0, y=1.0, z=1.0), Vector3(z=0.03)
 _WHITE, _GREY = ColorRGBA(r=1.0, g=1.0, b=1.0, a=1.0), ColorRGBA(r=0.6, g=0.6, b=0.6, a=0.4)
-
-
-def is_publishable(estimate: Estimate) -> bool:
-    """True when every number is finite: what is not never leaves the node."""
-    return bool(np.isfinite(estimate.T_camera_object).all() and np.isfinite(estimate.covariance).all())
 
 
 def pose(T_camera_object: Array) -> Pose:
@@ -60,17 +54,17 @@ def pose(T_camera_object: Array) -> Pose:
 
 
 def pose_array(header: Any, estimates: Sequence[Estimate]) -> PoseArray:
-    """All instances of all objects, best first."""
+    """Estimates of all objects, best first."""
     return PoseArray(header=header, poses=[pose(estimate.T_camera_object) for estimate in estimates])
 
 
 def pose_stamped(header: Any, estimate: Estimate) -> PoseStamped:
-    """One instance."""
+    """One estimate."""
     return PoseStamped(header=header, pose=pose(estimate.T_camera_object))
 
 
 def pose_with_covariance(header: Any, estimate: Estimate) -> PoseWithCovarianceStamped:
-    """One instance with its 6x6 covariance, row by row."""
+    """One estimate with its 6x6 covariance, row by row."""
     message = PoseWithCovarianceStamped(header=header)
     message.pose.pose = pose(estimate.T_camera_object)
     message.pose.covariance = estimate.covariance.astype(np.float64).ravel()
@@ -79,20 +73,20 @@ def pose_with_covariance(header: Any, estimate: Estimate) -> PoseWithCovarianceS
 
 def tf_message(header: Any, child_frame: str, T_header_child: Array) -> Any:
     """One edge of the tree of frames, as a TFMessage. Needs tf2_msgs."""
-    place = pose(T_header_child)
-    at = place.position
-    transform = Transform(translation=Vector3(x=at.x, y=at.y, z=at.z), rotation=place.orientation)
+    child = pose(T_header_child)
+    at = child.position
+    transform = Transform(translation=Vector3(x=at.x, y=at.y, z=at.z), rotation=child.orientation)
     edge = TransformStamped(header=header, child_frame_id=child_frame, transform=transform)
     return tf2_msgs.msg.TFMessage(transforms=[edge])
 
 
 def detections(
-    header: Any, estimates: Sequence[Estimate], boxes_m: Mapping[str, Array], ids: Sequence[str] | None = None
+    header: Any, estimates: Sequence[Estimate], boxes_m: Mapping[str, Array], ids: Sequence[str] = ()
 ) -> Any:
-    """Objects with their boxes as a Detection3DArray, alternatives as further hypotheses. Needs vision_msgs.
+    """Estimates with their boxes as a Detection3DArray, alternatives as further hypotheses. Needs vision_msgs.
 
-    boxes_m: object name -> [2, 3] corners of its box in the object frame, ``Surface.box_m``. ids: of their tracks
-    (``detection_id``), one each; None where nothing is tracked.
+    boxes_m: object name -> [2, 3] corners of its box in the object frame, ``Surface.box_m``. ids: one for each estimate
+    (``detection_id``); empty without tracking.
     """
     array = vision_msgs.msg.Detection3DArray(header=header)
     for i, one in enumerate(estimates):
@@ -106,11 +100,11 @@ def detections(
             result.pose.pose = pose(T_camera_object)
             result.pose.covariance = one.covariance.astype(np.float64).ravel()
             results.append(result)
-        middle = se3.transform(np.eye(3), (low + high) / 2)
+        T_object_box = se3.transform(np.eye(3), (low + high) / 2)
         x, y, z = (float(edge) for edge in high - low)
-        box = vision_msgs.msg.BoundingBox3D(center=pose(T @ middle), size=Vector3(x=x, y=y, z=z))
-        name = "" if ids is None else ids[i]
-        array.detections.append(vision_msgs.msg.Detection3D(header=header, results=results, bbox=box, id=name))
+        box = vision_msgs.msg.BoundingBox3D(center=pose(T @ T_object_box), size=Vector3(x=x, y=y, z=z))
+        track = ids[i] if ids else ""
+        array.detections.append(vision_msgs.msg.Detection3D(header=header, results=results, bbox=box, id=track))
     return array
 
 
@@ -118,45 +112,52 @@ def markers(
     header: Any,
     estimates: Sequence[Estimate],
     meshes: Mapping[str, str],
-    ids: Sequence[str] | None = None,
+    ids: Sequence[str] = (),
     unseen: Sequence[Track] = (),
     fixed_frame: str = "",
 ) -> MarkerArray:
-    """The estimates as meshes with names and scores; the first marker clears those of the frame before.
+    """The estimates as meshes with names and scores; the first marker deletes those of the frame before.
 
-    meshes: object name -> URI of its mesh in metres. ids: of the estimates' tracks, which then stand for the names. unseen: tracks
-    that this frame does not show, grey where they were in fixed_frame, with what is said of them.
+    meshes: object name -> URI of its mesh in metres. ids: one for each estimate, shown instead of the object's name. unseen:
+    tracks that are not seen in this frame, drawn grey at their last pose in fixed_frame, with the reason.
     """
     array = MarkerArray(markers=[Marker(header=header, action=Marker.DELETEALL)])
     for i, estimate in enumerate(estimates):
-        text = f"{estimate.object_name if ids is None else ids[i]} {estimate.score:.2f}"
+        text = f"{ids[i] if ids else estimate.object_name} {estimate.score:.2f}"
         mesh = meshes[estimate.object_name]
-        place = pose(estimate.T_camera_object)
-        array.markers += _model(header, estimate.object_name, 2 * i, mesh, place, _colour(estimate.score), text)
-    there = Header(stamp=header.stamp, frame_id=fixed_frame)
+        at = pose(estimate.T_camera_object)
+        array.markers += _mesh_and_text(header, estimate.object_name, 2 * i, mesh, at, _colour(estimate.score), text)
+    fixed = Header(stamp=header.stamp, frame_id=fixed_frame)
     for i, track in enumerate(unseen):
         why = track.reason.partition(":")[0] or "not seen"
         text = f"{track.name} {f'lost: {why}' if track.state == 'lost' else why}"
-        mesh, place = meshes[track.object_name], pose(track.T_fixed_object)
-        array.markers += _model(there, f"{track.object_name}/unseen", 2 * i, mesh, place, _GREY, text)
+        mesh, at = meshes[track.object_name], pose(track.T_fixed_object)
+        array.markers += _mesh_and_text(fixed, f"{track.object_name}/unseen", 2 * i, mesh, at, _GREY, text)
     return array
 
 
-def _model(header: Any, ns: str, number: int, mesh: str, place: Pose, colour: ColorRGBA, text: str) -> list[Marker]:
-    """A mesh, and the text on it."""
-    shared = {"header": header, "ns": ns, "lifetime": _MARKER_LIFE}
-    body = Marker(
-        id=number, type=Marker.MESH_RESOURCE, mesh_resource=mesh, pose=place, scale=_FULL_SIZE, color=colour, **shared
+def _mesh_and_text(
+    header: Any, ns: str, number: int, mesh: str, at: Pose, colour: ColorRGBA, text: str
+) -> tuple[Marker, Marker]:
+    shared = {"header": header, "ns": ns, "lifetime": _MARKER_LIFETIME}
+    return (
+        Marker(
+            id=number, type=Marker.MESH_RESOURCE, mesh_resource=mesh, pose=at, scale=_FULL_SIZE, color=colour, **shared
+        ),
+        Marker(
+            id=number + 1,
+            type=Marker.TEXT_VIEW_FACING,
+            text=text,
+            pose=Pose(position=at.position),
+            scale=_TEXT_SIZE,
+            color=_WHITE,
+            **shared,
+        ),
     )
-    at = Pose(position=place.position)
-    return [
-        body,
-        Marker(id=number + 1, type=Marker.TEXT_VIEW_FACING, text=text, pose=at, scale=_TEXT, color=_WHITE, **shared),
-    ]
 
 
 def diagnostics(stamp: Any, name: str, level: bytes, summary: str, values: Mapping[str, Any]) -> DiagnosticArray:
-    """One status with its key-value pairs; floats with three digits behind the point."""
+    """One status with its key-value pairs; floats with three decimal places."""
     pairs = [KeyValue(key=key, value=f"{v:.3f}" if isinstance(v, float) else str(v)) for key, v in values.items()]
     status = DiagnosticStatus(level=level, name=name, message=summary, hardware_id="pose_node", values=pairs)
     array = DiagnosticArray(status=[status])

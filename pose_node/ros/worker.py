@@ -1,4 +1,4 @@
-"""One thread that works on one thing at a time, the newest that it was given."""
+"""One thread that works on one item at a time, always the newest."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ T = TypeVar("T")
 
 
 class Worker(Generic[T]):
-    """Calls ``work`` with what is put, in a thread of its own. What is put replaces what was not begun.
+    """Calls ``work`` with each item that is put, in a thread of its own; an item that was not begun is replaced by the next.
 
-    One thread for as long as it lives, so that two calls never overlap, whatever became obsolete meanwhile.
+    There is one thread from construction to ``close``, so two calls never overlap.
     """
 
     def __init__(self, work: Callable[[T], None]) -> None:
@@ -26,7 +26,7 @@ class Worker(Generic[T]):
         self._thread.start()
 
     def put(self, item: T) -> bool:
-        """Leave ``item``; True when it replaced another."""
+        """Leave an item for the thread; True when it replaced another."""
         with self._changed:
             replaced = bool(self._waiting)
             self._waiting = [item]
@@ -34,22 +34,22 @@ class Worker(Generic[T]):
             return replaced
 
     def drop(self) -> None:
-        """What was not begun is no longer wanted."""
+        """Drop the item that was not begun, if any."""
         with self._changed:
             self._waiting = []
 
     def busy_s(self) -> float | None:
-        """For how long it has worked on what it works on; None while it is idle."""
+        """Seconds since the present call began; None while idle."""
         with self._changed:
             return None if self._begun_s is None else time.monotonic() - self._begun_s
 
     def wait_idle(self, timeout_s: float) -> bool:
-        """Wait until nothing is worked on; whether that is so."""
+        """Wait until no call runs and no item waits; False after the timeout."""
         with self._changed:
             return self._changed.wait_for(lambda: self._begun_s is None and not self._waiting, timeout_s)
 
     def close(self, timeout_s: float) -> bool:
-        """End the thread after what it works on; whether it ended in time."""
+        """End the thread after its present call; False when that outlasts the timeout."""
         with self._changed:
             self._closed, self._waiting = True, []
             self._changed.notify_all()
@@ -67,4 +67,4 @@ class Worker(Generic[T]):
                 self._begun_s = time.monotonic()
                 item = self._waiting.pop()
             self._work(item)
-            del item  # what waits for the next one must not keep the last one alive
+            del item  # else it lives until the next one comes

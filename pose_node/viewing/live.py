@@ -32,7 +32,7 @@ from pose_node.messages.pairing import Frame, Pairing
 from pose_node.messages.tf_buffer import TfBuffer
 from pose_node.objects.folders import object_folders
 from pose_node.ros import publish
-from pose_node.ros.subscription import Input
+from pose_node.ros.subscription import AdaptiveSubscription
 from pose_node.types import track_name
 from pose_node.viewing.canvas import Canvas, Shown, meshes_of, open_viewer
 
@@ -72,17 +72,17 @@ class LiveView(Node):
         self._last: dict[str, Shown] = {}
         self._states: dict[str, tuple[str, str]] = {}  # by track: state, and all that is said
         self._serves: str | None = None
-        hear = partial(Input, self, reliability="auto")
+        subscribe = partial(AdaptiveSubscription, self, reliability="auto")
         named = {**TOPICS, **topics}
         TFMessage = publish.tf2_msgs.msg.TFMessage
         self._inputs = [
-            hear(Image, named["depth"], 2, partial(self._on_measurement, "depth")),
-            hear(CameraInfo, named["info"], 10, self._pairing.add_info),
-            hear(PointCloud2, named["points"], 2, partial(self._on_measurement, "points")),
-            hear(TFMessage, "/tf", 100, partial(self._on_tf, static=False)),
-            hear(TFMessage, "/tf_static", 100, partial(self._on_tf, static=True)),
-            hear(publish.vision_msgs.msg.Detection3DArray, f"{self._name}/detections", 10, self._on_detections),
-            hear(DiagnosticArray, "/diagnostics", 10, self._on_diagnostics),
+            subscribe(Image, named["depth"], 2, partial(self._on_measurement, "depth")),
+            subscribe(CameraInfo, named["info"], 10, self._pairing.add_info),
+            subscribe(PointCloud2, named["points"], 2, partial(self._on_measurement, "points")),
+            subscribe(TFMessage, "/tf", 100, partial(self._on_tf, static=False)),
+            subscribe(TFMessage, "/tf_static", 100, partial(self._on_tf, static=True)),
+            subscribe(publish.vision_msgs.msg.Detection3DArray, f"{self._name}/detections", 10, self._on_detections),
+            subscribe(DiagnosticArray, "/diagnostics", 10, self._on_diagnostics),
         ]
         self.create_timer(_TICK_S, self._tick)
 
@@ -162,7 +162,7 @@ class LiveView(Node):
         """Draw what can be drawn; a cloud now and then."""
         now_s = time.monotonic()
         for source in self._inputs:
-            source.follow("auto")
+            source.match_publishers("auto")
         frame = self._pairing.take(now_s, masked=False)
         if frame is not None and now_s - self._drawn_s >= _CLOUD_PERIOD_S:
             self._drawn_s = now_s

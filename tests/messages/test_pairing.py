@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from pose_node.errors import InputError
-from pose_node.messages.pairing import Frame, Holding, Pairing
+from pose_node.messages.pairing import Frame, Pairing, TfQueue
 
 
 def stamped(stamp: int, frame_id: str = "camera", **more) -> Message:
@@ -142,27 +142,27 @@ class Poses:
 
 
 def test_frames_wait_for_the_cameras_pose_and_the_newest_that_has_it_wins(refusals):
-    holding, poses = Holding(lambda code, sentence: refusals.append(code)), Poses(0)
+    queue, poses = TfQueue(lambda code, sentence: refusals.append(code)), Poses(0)
     for stamp in (1, 2, 3):
-        holding.add(Frame(stamped(stamp), 0.0), 10.0)
-        assert holding.take(10.0, 0.2, poses.may_come) is None
+        queue.add(Frame(stamped(stamp), 0.0), 10.0)
+        assert queue.take(10.0, 0.2, poses.may_come) is None
     poses.until = 2
-    assert holding.take(10.1, 0.2, poses.may_come).message.header.stamp.sec == 2
+    assert queue.take(10.1, 0.2, poses.may_come).message.header.stamp.sec == 2
     assert refusals == ["superseded"]
-    assert holding.take(10.1, 0.2, poses.may_come) is None, "the third still waits"
-    assert holding.take(10.3, 0.2, poses.may_come).message.header.stamp.sec == 3, "it has waited for long enough"
-    assert holding.take(99.0, 0.2, poses.may_come) is None
+    assert queue.take(10.1, 0.2, poses.may_come) is None, "the third still waits"
+    assert queue.take(10.3, 0.2, poses.may_come).message.header.stamp.sec == 3, "it has waited for long enough"
+    assert queue.take(99.0, 0.2, poses.may_come) is None
 
 
 def taken_with_poses_late(by: int, frames: int, refusals) -> list[int]:
     """The stamps that are taken of frames a second apart, each of whose poses comes so many seconds later."""
-    holding, poses, taken = Holding(lambda code, sentence: refusals.append(code)), Poses(-1), []
+    queue, poses, taken = TfQueue(lambda code, sentence: refusals.append(code)), Poses(-1), []
     for stamp in range(frames):
         poses.until = stamp - by
-        holding.add(Frame(stamped(stamp), 0.0), float(stamp))
-        frame = holding.take(float(stamp), 50.0, poses.may_come)
+        queue.add(Frame(stamped(stamp), 0.0), float(stamp))
+        frame = queue.take(float(stamp), 50.0, poses.may_come)
         taken += [] if frame is None else [frame.message.header.stamp.sec]
-        assert len(holding) <= 8
+        assert len(queue) <= 8
     return taken
 
 
@@ -176,10 +176,10 @@ def test_a_pose_that_is_later_than_memory_reaches_starves_nobody(refusals):
 
 
 def test_large_frames_that_wait_are_bounded_by_their_bytes(refusals):
-    holding = Holding(lambda code, sentence: refusals.append(code))
+    queue = TfQueue(lambda code, sentence: refusals.append(code))
     for stamp in range(3):
-        holding.add(Frame(stamped(stamp, data=bytes(40 << 20)), 0.0), 0.0)
-    assert len(holding) == 1 and refusals == ["superseded"] * 2
+        queue.add(Frame(stamped(stamp, data=bytes(40 << 20)), 0.0), 0.0)
+    assert len(queue) == 1 and refusals == ["superseded"] * 2
 
 
 def labels(values) -> Message:

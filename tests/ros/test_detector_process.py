@@ -48,7 +48,7 @@ def start() -> Iterator[Callable[..., DetectorProcess]]:
 
 
 def child() -> psutil.Process:
-    (found,) = [process for process in psutil.Process().children() if "detector_process" in " ".join(process.cmdline())]
+    (found,) = [process for process in psutil.Process().children() if "detector_child" in " ".join(process.cmdline())]
     return found
 
 
@@ -90,7 +90,7 @@ def test_a_wrong_request_is_a_refusal_and_the_process_lives(block, pose, start):
 
 
 def test_a_hang_is_late_then_killed_then_put_right(block, pose, start, monkeypatch):
-    monkeypatch.setattr(detector_process, "_LEAST_S", 0.3)
+    monkeypatch.setattr(detector_process, "_MIN_DURATION_S", 0.3)
     detector = start(block.card.folder)
     until(lambda: ready(detector))
     stopped = child()
@@ -107,13 +107,13 @@ def test_a_hang_is_late_then_killed_then_put_right(block, pose, start, monkeypat
 
 
 def test_one_that_cannot_load_backs_off_and_is_given_up(block, pose, start, tmp_path, monkeypatch):
-    monkeypatch.setattr(detector_process, "_LONGEST_PAUSE_S", 0.05)
+    monkeypatch.setattr(detector_process, "_MAX_PAUSE_S", 0.05)
     folder = shutil.copytree(block.card.folder, tmp_path / "block")
     (folder / "pose.onnx").unlink()
     detector = start(folder)
     until(lambda: detector.condition().hopeless)
     condition = detector.condition()
-    assert condition.failures == detector_process._STARTS
+    assert condition.failures == detector_process._MAX_FAILED_STARTS
     assert "pose.onnx" in condition.problem and "not started again" in condition.problem
     (refused,) = detect(detector, block, pose).rejected
     assert refused.code == "detector_down" and refused.reason == condition.problem

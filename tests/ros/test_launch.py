@@ -13,8 +13,9 @@ import yaml
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 FILES = sorted(path.name for path in (REPOSITORY / "launch").glob("*.launch.py"))
-NODE = (REPOSITORY / "pose_node" / "ros" / "node.py").read_text()
-SUBSCRIBED = set(re.findall(r'hear\(\w+, "(\w[\w/]+)"', NODE))  # relative ones: /tf is everybody's
+ROS = REPOSITORY / "pose_node" / "ros"
+# Relative names; /tf is shared by all.
+SUBSCRIBED = set(re.findall(r'subscribe\(\w+, "(\w[\w/]+)"', (ROS / "inputs.py").read_text()))
 
 
 class Configuration:
@@ -142,4 +143,4 @@ def test_rviz_shows_topics_that_the_node_offers():
     assert yaml.safe_load(shown)["Visualization Manager"]["Displays"]
     for topic in topics:
         inside = topic.removeprefix("/pose_node/")
-        assert f'"~/{inside}"' in NODE or topic.removeprefix("/") in SUBSCRIBED
+        assert f'"~/{inside}"' in (ROS / "outputs.py").read_text() or topic.removeprefix("/") in SUBSCRIBED

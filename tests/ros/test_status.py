@@ -8,11 +8,12 @@ pytest.importorskip("diagnostic_msgs", reason="ROS messages are not installed")
 
 from diagnostic_msgs.msg import DiagnosticStatus
 
+from pose_node.messages.pairing import NO_POINTS
 from pose_node.ros.status import Status
 from pose_node.types import Rejected
 
 OK, WARN, ERROR = DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.ERROR
-EMPTY = Rejected("no_points", "the measurement holds no reading.")
+EMPTY = NO_POINTS
 NORMAL = Rejected("low_score", "mug: score 0.31, expected 0.5.", "mug")
 
 
@@ -36,7 +37,7 @@ def test_a_frame_of_which_nothing_can_be_used_is_a_warning_until_one_is_well(sta
     for _ in range(2):
         status.count("frames_received")
         level, line, values = report(status)
-        assert (level, line) == (WARN, "no_points: the measurement holds no reading.")
+        assert (level, line) == (WARN, f"no_points: {EMPTY.reason}")
     assert (values["rejected.no_points"], values["sentence.no_points"]) == (1, EMPTY.reason)
     level, line, _ = report(status)
     assert level == WARN and line.startswith("no measurement arrived") and EMPTY.reason in line

@@ -14,7 +14,7 @@ from ros_testing import MODELS, OBJECT, call, change, node_arguments, state
 from std_srvs.srv import SetBool
 
 SLOW = str(Path(__file__).with_name("slow_node.py"))
-STILL = "a frame of before is still worked on"
+STILL = "an earlier frame has been in work"
 
 
 @pytest.fixture

@@ -27,6 +27,7 @@ from pose_node.evaluation.runs.set_run import match_labels, unmatched_estimates
 from pose_node.evaluation.runs.workers import workers
 from pose_node.evaluation.sources.bags import BagFrame, BagFrames, RawFrame
 from pose_node.evaluation.sources.source import Frame, Label, depth_image
+from pose_node.messages.pairing import NO_POINTS
 from pose_node.objects.card import ObjectCard, load_card
 from pose_node.objects.folders import object_folders
 from pose_node.pipeline import Pipeline
@@ -165,7 +166,7 @@ def _record(pipeline: Pipeline, frame: BagFrame, call: Callable[[Pipeline, BagFr
     start = time.perf_counter()
     tracks: tuple[TrackRecord, ...] = ()
     if frame.cloud is None:
-        result = Result((), (frame.refused or Rejected("no_points", "the measurement holds no reading."),))
+        result = Result((), (frame.refused or NO_POINTS,))
     else:
         try:
             result, tracks = call(pipeline, frame)

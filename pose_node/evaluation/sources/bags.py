@@ -23,7 +23,7 @@ from pose_node.evaluation.sources.topic_selection import COMPRESSED, Topics, sel
 from pose_node.measurement.cloud import Cloud
 from pose_node.messages import convert
 from pose_node.messages.compressed_depth import image_from_compressed
-from pose_node.messages.pairing import Frame, Pairing
+from pose_node.messages.pairing import NO_LABELS, NO_POINTS, Frame, Pairing
 from pose_node.messages.transforms import TransformTree
 from pose_node.timing import CLOCK_SET_NS
 from pose_node.types import Masks, Rejected
@@ -86,9 +86,9 @@ class RawFrame(NamedTuple):
             told = (dict(self.meaning.labels), self.meaning.objects, self.meaning.viewpoint_frame)
             masks = self.messages.masks(cloud, *told)
             if not len(cloud):
-                refused = Rejected("no_points", "the measurement holds no reading.")
+                refused = NO_POINTS
             elif masks is not None and not masks:
-                refused = Rejected("no_labels", "the mask holds none of the labels that name an object.")
+                refused = NO_LABELS
         except InputError as error:
             sentence = str(error)
             if error.code == "not_metres" and self.messages.info is not None:

@@ -1,0 +1,84 @@
+"""Settings -> loaded objects: what the node does when it is configured."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from threadpoolctl import threadpool_limits
+
+from pose_node.errors import ConfigError
+from pose_node.messages import convert
+from pose_node.objects.folders import object_folders
+from pose_node.ros import publish
+from pose_node.ros.parameters import Settings
+
+if TYPE_CHECKING:
+    from pose_node.pipeline import Pipeline
+
+
+@dataclass(frozen=True, eq=False)
+class LoadedObjects:
+    """The pipeline with its objects.
+
+    folders: the object folders. labels: {label of the mask image: object name}. load_s: seconds that loading took.
+    """
+
+    pipeline: Pipeline
+    folders: list[Path]
+    labels: dict[int, str]
+    load_s: float
+
+
+def load_objects(settings: Settings, log: Callable[[str], object]) -> LoadedObjects:
+    """Load the objects that the settings name.
+
+    Raises ConfigError, CardError, ModelError or InputError for settings and folders that cannot be used.
+    """
+    # Imported late: a node whose parameters are refused does not load ONNX Runtime first.
+    from pose_node.pipeline import Pipeline
+
+    folders = object_folders(settings.node.models, settings.node.objects)
+    labels = convert.parse_labels(settings.node.mask_labels)
+    names = [folder.name for folder in folders]
+    for name in labels.values():
+        if name not in names:
+            raise ConfigError(f"parameter mask_labels: found object {name!r}, expected one of {', '.join(names)}.")
+    if settings.needs_tf and publish.tf2_msgs is None:
+        raise ConfigError(
+            "parameters fixed_frame and viewpoint_frame: found "
+            f"{settings.node.fixed_frame or settings.node.viewpoint_frame!r} and no package tf2_msgs, which /tf needs: "
+            "install it (a ROS installation has it, script/setup makes it), or leave the parameter empty."
+        )
+    log(f"loading {', '.join(names)}")
+    begin_s = time.monotonic()
+    pipeline = Pipeline.load(folders, config=settings.pipeline)
+    # The chain's matrices are small: more threads would only wait for each other.
+    threadpool_limits(settings.pipeline.infer.threads)
+    return LoadedObjects(pipeline, folders, labels, time.monotonic() - begin_s)
+
+
+def facts(pipeline: Pipeline, settings: Settings) -> dict[str, Any]:
+    """What the log and /diagnostics say about a configured node."""
+    node = settings.node
+    return {
+        "provider": pipeline.provider,
+        "objects": " ".join(pipeline.cards),
+        "threads": settings.pipeline.infer.threads,
+        "input": node.input,
+        "rectified": node.rectified,
+        "viewpoint_frame": node.viewpoint_frame or "none: the sensor is at the origin of each point cloud's frame",
+        "fixed_frame": node.fixed_frame or "none: poses are in the camera's frame, without tracking",
+    }
+
+
+def latency_budget(pipeline: Pipeline, settings: Settings) -> str:
+    """One sentence on how long a network and the waiting for messages take; runs each network once."""
+    network_s = max(network.warm() for network in pipeline.networks.values())
+    wait = f"at most {settings.node.sync_wait_s:g} s for camera info and mask"
+    if settings.tracks:
+        wait += f" and {settings.node.tf_wait_s:g} s for /tf"
+    return f"latency budget: one network evaluation takes {1000.0 * network_s:.0f} ms; a frame waits {wait}"
