@@ -1,12 +1,12 @@
-"""All settings of the chain: one frozen dataclass per stage, one home per default, unknown keys refused.
+"""All settings of the chain: one frozen dataclass per stage, each default stated once, unknown keys refused.
 
-The node declares its ROS parameters from these classes, the command line reads YAML into them; neither states a
-default of its own. ``config/pose.yaml`` documents each field (a test holds the two together).
+The node declares its ROS parameters from these classes, and the command line reads YAML into them. ``config/pose.yaml``
+has the same names, defaults and sentences; a test compares the two.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -20,22 +20,22 @@ C = TypeVar("C")
 
 
 def bounded(default: float, low: float, high: float, doc: str, live: bool = False) -> Any:
-    """A number field with its inclusive range and a sentence for users. live: read anew with each frame (``Pipeline.retune``)."""
+    """A number with its inclusive range and a sentence for users. live: read with each frame (``Pipeline.retune``)."""
     return field(default=default, metadata={"range": (low, high), "doc": doc, "live": live})
 
 
 def choice(default: str, options: tuple[str, ...], doc: str, live: bool = False) -> Any:
-    """A text field with its allowed values. live: as of ``bounded``."""
+    """A text with its allowed values. live: as in ``bounded``."""
     return field(default=default, metadata={"options": options, "doc": doc, "live": live})
 
 
 def plain(default: Any, doc: str) -> Any:
-    """A field that any value of its type suits."""
+    """A field without limits: any value of its type is valid."""
     return field(default=default, metadata={"doc": doc})
 
 
 def _in_order(config: Any, stage: str, low: str, high: str, strictly: bool = False) -> None:
-    """Raise ConfigError where a setting exceeds the one that bounds it: each by itself is within its range."""
+    """Raise ConfigError unless the first setting is at most (strictly: below) the second."""
     least, most = getattr(config, low), getattr(config, high)
     if least > most or (strictly and least == most):
         expected = "less than" if strictly else "at most"
@@ -46,16 +46,18 @@ def _in_order(config: Any, stage: str, low: str, high: str, strictly: bool = Fal
 
 @dataclass(frozen=True, slots=True)
 class SegmentConfig:
-    """Where to look when nobody says where."""
+    """Where objects may be in a frame without masks and boxes."""
 
     near_m: float = bounded(0.1, 0.0, 100.0, "points nearer to the viewpoint are ignored", live=True)
     far_m: float = bounded(3.0, 0.0, 100.0, "points farther from the viewpoint are ignored", live=True)
-    remove_plane: bool = plain(True, "leave out supports: connected pieces of a plane, wider than any object")
-    plane_distance_m: float = bounded(0.008, 0.0, 1.0, "points this near to the plane belong to it (grows with noise)")
+    remove_plane: bool = plain(True, "remove supports: connected planar pieces that are wider than any object")
+    plane_distance_m: float = bounded(
+        0.008, 0.0, 1.0, "points within this distance of a plane belong to it (grows with the noise)"
+    )
     plane_min_share: float = bounded(0.15, 0.0, 1.0, "a plane with a smaller share of the points is not a support")
-    cluster_gap_m: float = bounded(0.012, 0.0, 1.0, "points farther apart than this start another piece of surface")
+    cluster_gap_m: float = bounded(0.012, 0.0, 1.0, "points farther apart than this belong to different surface pieces")
     max_pairs: int = bounded(
-        48, 1, 1000, "at most this many pairs of a candidate and an object are looked at, likeliest size first"
+        48, 1, 1000, "at most this many pairs of candidate and object are shown to the network, best size match first"
     )
 
     def __post_init__(self) -> None:
@@ -71,95 +73,104 @@ class InferConfig:
     threads: int = bounded(1, 1, 256, "threads of ONNX Runtime; results are byte-equal for a fixed number")
     min_points: int = bounded(60, 10, 100000, "a segment with fewer points is rejected")
     min_voters: float = bounded(
-        0.5, 0.0, 1.0, "share of a segment's points that must vote for the object where nobody says where it is"
+        0.5, 0.0, 1.0, "without masks and boxes, share of a segment's points that must vote for the object"
     )
     max_prospects: int = bounded(
-        10, 1, 1000, "at most this many pairs of segment and object are worked out where nobody says where to look"
+        10, 1, 1000, "without masks and boxes, at most this many pairs of segment and object get hypotheses"
     )
-    max_hypotheses: int = bounded(48, 1, 1000, "at most this many hypotheses a segment and object, before confusions")
+    max_hypotheses: int = bounded(
+        48, 1, 1000, "at most this many hypotheses per segment and object, not counting the card's confusions"
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class RefineConfig:
     """Point-to-plane ICP against the model's surface."""
 
-    coarse_points: int = bounded(256, 20, 100000, "measured points used while there are many hypotheses")
-    coarse_iterations: int = bounded(8, 1, 100, "iterations while there are many hypotheses")
-    points: int = bounded(800, 50, 100000, "measured points used by the last refinement")
-    max_iterations: int = bounded(40, 1, 1000, "iterations of the last refinement")
-    inlier_distance_rel: float = bounded(0.05, 0.001, 0.5, "final correspondence distance, share of the diameter")
+    coarse_points: int = bounded(256, 20, 100000, "measured points used by the coarse refinement of all hypotheses")
+    coarse_iterations: int = bounded(8, 1, 100, "iterations of the coarse refinement")
+    points: int = bounded(800, 50, 100000, "measured points used by the final refinement")
+    max_iterations: int = bounded(40, 1, 1000, "at most this many iterations of the final refinement")
+    inlier_distance_rel: float = bounded(
+        0.05, 0.001, 0.5, "final correspondence distance, as a share of the object's diameter"
+    )
     smoothing_rad: float = bounded(
         0.0029,
         0.0,
         0.05,
-        "standard deviation of the window that a camera's matching smooths depth over, seen in tracks; 0: none",
+        "standard deviation of the window over which a stereo camera smooths depth; tracks account for it; 0: none",
     )
 
 
 @dataclass(frozen=True, slots=True)
 class JudgeConfig:
-    """Which hypotheses live."""
+    """Which hypotheses become estimates."""
 
-    shortlist: int = bounded(8, 1, 100, "hypotheses a segment and object that get the last refinement")
+    shortlist: int = bounded(8, 1, 100, "hypotheses per segment and object that get the final refinement")
     blind_rotations: int = bounded(
-        64, 0, 4096, "orientations tried in a mask or box that the network's hypotheses explain badly (0: none)"
+        64, 0, 4096, "orientations tried in a mask or box that the network's hypotheses fit badly; 0: none"
     )
-    blind_below: float = bounded(0.75, 0.0, 1.0, "a best coarse score below this is badly explained")
-    tolerance_m: float = bounded(0.005, 0.0, 0.1, "model and measurement agree within this at zero range")
-    tolerance_per_m2: float = bounded(0.004, 0.0, 0.1, "growth of the tolerance with the square of the range, 1/m")
+    blind_below: float = bounded(
+        0.75, 0.0, 1.0, "the network's hypotheses fit badly when the best coarse score is below this"
+    )
+    tolerance_m: float = bounded(0.005, 0.0, 0.1, "model and measurement agree within this distance, at zero range")
+    tolerance_per_m2: float = bounded(0.004, 0.0, 0.1, "growth of tolerance_m with the square of the range, 1/m")
     min_score: float = bounded(0.5, 0.0, 1.0, "estimates below this score are rejected", live=True)
-    min_explained: float = bounded(0.3, 0.0, 1.0, "share of the visible model surface that must be confirmed")
+    min_explained: float = bounded(
+        0.3, 0.0, 1.0, "share of the visible model surface that the measurement must confirm"
+    )
     alternatives_margin: float = bounded(
-        0.05, 0.0, 1.0, "orientations this near to the best score stay as alternatives"
+        0.05, 0.0, 1.0, "orientations whose score is this close to the best are kept as alternatives"
     )
     belief: float = bounded(
-        0.06, 0.0, 1.0, "score that a hypothesis loses for each nat that the network believes it less"
+        0.06, 0.0, 1.0, "score penalty per nat by which the network finds a hypothesis less likely than the likeliest"
     )
     centre_rel: float = bounded(
         0.15,
         0.01,
         10.0,
-        "the score falls to 61 % where the network has the centre this share of the diameter elsewhere",
+        "the score falls to 61 % when the pose's centre is off the network's by this share of the diameter",
     )
-    max_instances: int = bounded(10, 1, 1000, "at most this many estimates an object", live=True)
+    max_instances: int = bounded(10, 1, 1000, "at most this many estimates per object", live=True)
 
 
 @dataclass(frozen=True, slots=True)
 class TrackConfig:
-    """Objects followed from frame to frame in the fixed frame."""
+    """Tracking from frame to frame in the fixed frame."""
 
-    enabled: bool = plain(True, "follow objects over time; off: every frame stands alone")
-    motion: str = choice("static", ("static", "moving"), "do the objects stand still in the fixed frame, or move?")
+    enabled: bool = plain(True, "track objects over time; false: each frame is estimated by itself")
+    motion: str = choice("static", ("static", "moving"), "whether objects stand still in the fixed frame or move")
     detect_period_s: float = bounded(
         1.0,
         0.0,
         3600.0,
-        "from one detection's answer to the next detection, which may start and overrule tracks; 0: every frame",
+        "pause between a detection's result and the next detection, which may start and correct tracks; 0: every frame",
         live=True,
     )
     detect_lag_s: float = bounded(
-        0.5, 0.0, 60.0, "a detection beside running tracks is taken in by the first frame this much later"
+        0.5,
+        0.0,
+        60.0,
+        "the result of a detection is used by the first frame that is this much later than the detection's own",
     )
     detect_beside: bool = plain(
         True,
-        "the node detects in a process of its own, so that following goes on; off: frames wait, and memory is saved",
+        "the node detects in a second process while it tracks; false: frames wait for detections, and memory is saved",
     )
-    confirm: int = bounded(2, 1, 100, "a track is confirmed at the earliest when it has been seen in so many frames")
-    lost_after_s: float = bounded(0.5, 0.0, 3600.0, "a track that was not seen for so long is lost", live=True)
-    forget_after_s: float = bounded(60.0, 0.0, 86400.0, "a lost track keeps its identity for so long", live=True)
+    confirm: int = bounded(2, 1, 100, "a track is confirmed after it was seen in this many frames, at the earliest")
+    lost_after_s: float = bounded(0.5, 0.0, 3600.0, "a track that was not seen for this long is lost", live=True)
+    forget_after_s: float = bounded(60.0, 0.0, 86400.0, "a lost track keeps its identity for this long", live=True)
     gate: float = bounded(
-        22.5, 1.0, 1000.0, "squared Mahalanobis distance beyond which a measurement is not of the track (6 dof)"
+        22.5, 1.0, 1000.0, "squared Mahalanobis distance (6 dof) above which a measurement does not belong to a track"
     )
     min_score_share: float = bounded(
-        0.7, 0.0, 1.0, "a followed object may score so much of judge.min_score before it counts as not seen"
+        0.7, 0.0, 1.0, "share of judge.min_score that a tracked object must reach to count as seen"
     )
-    memory: float = bounded(100.0, 1.0, 10000.0, "looks from one side count as at most so many")
-    memory_s: float = bounded(30.0, 0.0, 86400.0, "a side that was not seen for so long is forgotten")
-    common: float = bounded(
-        0.3, 0.0, 0.99, "share of a pose's variance that looks from one side have in common, however many they are"
-    )
-    acceleration_m_s2: float = bounded(1.0, 0.0, 1000.0, "of moving objects: how much their velocity wanders")
-    turning_rad_s2: float = bounded(3.0, 0.0, 1000.0, "of moving objects: how much their turning wanders")
+    memory: float = bounded(100.0, 1.0, 10000.0, "views from one side count as at most this many")
+    memory_s: float = bounded(30.0, 0.0, 86400.0, "a side that was not seen for this long is forgotten")
+    common: float = bounded(0.3, 0.0, 0.99, "share of a pose's variance that all views from one side have in common")
+    acceleration_m_s2: float = bounded(1.0, 0.0, 1000.0, "acceleration noise of moving objects")
+    turning_rad_s2: float = bounded(3.0, 0.0, 1000.0, "angular acceleration noise of moving objects")
 
     def __post_init__(self) -> None:
         _in_order(self, "track", "lost_after_s", "forget_after_s")
@@ -185,9 +196,8 @@ def from_mapping(cls: type[C], values: Mapping[str, Any], where: str = "config")
     kept: dict[str, Any] = {}
     for key, value in values.items():
         if key not in known:
-            near = get_close_matches(str(key), known, n=1)
-            meant = f" (did you mean {near[0]!r}?)" if near else ""
-            raise ConfigError(f"{where}: unknown key {key!r}{meant}; expected one of {', '.join(known)}.")
+            hint = did_you_mean(str(key), _dotted_names(cls))
+            raise ConfigError(f"{where}: unknown key {key!r}{hint}; expected one of {', '.join(known)}.")
         name = f"{where}.{key}"
         kept[key] = (
             from_mapping(hints[key], value, name)
@@ -195,6 +205,22 @@ def from_mapping(cls: type[C], values: Mapping[str, Any], where: str = "config")
             else checked_value(value, hints[key], known[key].metadata, name)
         )
     return cls(**kept)
+
+
+def did_you_mean(name: str, known: Collection[str]) -> str:
+    """A hint at the known dotted name that is most like an unknown one; empty where none is."""
+    by_leaf = {each.rpartition(".")[2]: each for each in known}
+    leaf = name.rpartition(".")[2]
+    near = [by_leaf[leaf]] if leaf in by_leaf else get_close_matches(name, known, n=1)
+    near = near or [by_leaf[each] for each in get_close_matches(leaf, by_leaf, n=1)]
+    return f" (did you mean {near[0]!r}?)" if near else ""
+
+
+def _dotted_names(cls: Any) -> list[str]:
+    hints = get_type_hints(cls)
+    stages = [f.name for f in fields(cls) if is_dataclass(hints[f.name])]
+    inner = [f"{stage}.{name}" for stage in stages for name in _dotted_names(hints[stage])]
+    return [f.name for f in fields(cls)] + inner
 
 
 def checked_value(value: Any, kind: type, metadata: Mapping[str, Any], name: str) -> Any:
@@ -213,8 +239,9 @@ def checked_value(value: Any, kind: type, metadata: Mapping[str, Any], name: str
 
 
 def load(path: str | Path | None) -> PipelineConfig:
-    """Read the pipeline's settings from YAML: either the bare stages, or a ROS 2 parameter file, whose node sections
-    (``<node>: ros__parameters:``) are searched for the stages; the node's own parameters in it are left to the node.
+    """Read the pipeline's settings from YAML: the stages alone, or a ROS 2 parameter file (``<node>: ros__parameters:``).
+
+    Of a ROS 2 parameter file the first node's stages are read, and its other parameters ignored.
 
     Raises ConfigError when the file is missing, is not YAML, or holds unknown settings.
     """

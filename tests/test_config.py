@@ -26,7 +26,7 @@ def flat(values: dict, prefix: str = "") -> dict:
 
 
 @pytest.fixture(scope="module")
-def told():
+def values():
     (section,) = yaml.safe_load(PATH.read_text()).values()
     return flat(section["ros__parameters"])
 
@@ -46,12 +46,12 @@ def comments():
     return found
 
 
-def test_it_names_every_parameter_and_no_other(told):
-    assert set(told) == {parameter.name for parameter in PARAMETERS}
+def test_it_names_every_parameter_and_no_other(values):
+    assert set(values) == {parameter.name for parameter in PARAMETERS}
 
 
 @pytest.mark.parametrize("parameter", PARAMETERS, ids=lambda p: p.name)
-def test_a_parameter_is_documented_as_it_is(parameter, told, comments):
+def test_a_parameter_is_documented_as_it_is(parameter, values, comments):
     sentence = parameter.metadata["doc"]
     bounds = ""
     if "range" in parameter.metadata:
@@ -61,8 +61,8 @@ def test_a_parameter_is_documented_as_it_is(parameter, told, comments):
     if bounds:
         sentence += f" [{bounds}{'; live' if parameter.live else ''}]"
     assert comments[parameter.name] == sentence
-    assert parameter.checked(told[parameter.name]) == parameter.default
-    assert type(told[parameter.name]) is (list if parameter.kind is tuple else parameter.kind)
+    assert parameter.checked(values[parameter.name]) == parameter.default
+    assert type(values[parameter.name]) is (list if parameter.kind is tuple else parameter.kind)
 
 
 def test_it_gives_the_default_pipeline():

@@ -1,4 +1,4 @@
-"""Settings from YAML: what is unknown or out of range is refused by name."""
+"""Settings from YAML: an unknown key or a value out of range is refused by name."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def test_no_file_means_the_defaults():
     assert config.load(None) == PipelineConfig()
 
 
-@pytest.mark.parametrize("text", ["", "{}", "# nothing but a remark\n"])
+@pytest.mark.parametrize("text", ["", "{}", "# only a comment\n"])
 def test_an_empty_file_means_the_defaults(load, text):
     assert load(text) == PipelineConfig()
 
@@ -43,16 +43,17 @@ def test_a_ros_parameter_file_and_its_other_parameters(load):
     assert loaded.refine.points == 500
 
 
-def test_a_whole_number_may_stand_for_a_fraction(load):
+def test_an_int_is_accepted_for_a_float(load):
     value = load("judge: {min_score: 1}").judge.min_score
     assert (value, type(value)) == (1.0, float)
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "sentence"),
     [
         ("judge: {min_scor: 0.5}", r"judge: unknown key 'min_scor' \(did you mean 'min_score'\?\); expected one of"),
         ("juge: {}", r"unknown key 'juge' \(did you mean 'judge'\?\)"),
+        ("min_score: 0.5", r"unknown key 'min_score' \(did you mean 'judge.min_score'\?\); expected one of segment"),
         ("3: {}", "unknown key 3"),
         ("judge: {min_score: 1.5}", r"judge.min_score: found 1.5, expected a number from 0 to 1\."),
         ("judge: {min_score: .nan}", "judge.min_score: found nan"),
@@ -75,8 +76,8 @@ def test_a_whole_number_may_stand_for_a_fraction(load):
         ("/**:\n  ros__parameters:\n    judge: {min_scor: 0.5}\n", "unknown key 'min_scor'"),
     ],
 )
-def test_settings_that_cannot_be_meant(load, text, said):
-    with pytest.raises(ConfigError, match=said):
+def test_invalid_settings(load, text, sentence):
+    with pytest.raises(ConfigError, match=sentence):
         load(text)
 
 

@@ -1,52 +1,58 @@
-"""ROS parameters from the config dataclasses: one namespace a stage, one home per default, unknown names refused."""
+"""ROS parameters from the config dataclasses: one namespace per stage, each default stated once, unknown names refused."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass, replace
-from difflib import get_close_matches
 from typing import Any, get_type_hints
 
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
 
-from pose_node.config import PipelineConfig, bounded, checked_value, choice, from_mapping, plain
+from pose_node.config import PipelineConfig, bounded, checked_value, choice, did_you_mean, from_mapping, plain
 from pose_node.errors import ConfigError
 
 # rclpy declares these itself, and a launch file may set them for any node.
-_FOREIGN = ("use_sim_time", "start_type_description_service", "qos_overrides.")
+_OF_RCLPY = ("use_sim_time", "start_type_description_service", "qos_overrides.")
 
 
 @dataclass(frozen=True)
 class NodeConfig:
-    """The node's own settings, beside the stages'."""
+    """The node's own settings; the stages have theirs in ``PipelineConfig``."""
 
     autostart: bool = plain(True, "configure and activate at start, without a lifecycle manager")
-    models: str = plain("", "folder of object folders; empty: ./models, else the installed share")
-    objects: tuple[str, ...] = plain(("",), "names of the objects to look for; empty: all in the models folder")
+    models: str = plain("", "folder of the object folders; empty: ./models, or else the installed share folder")
+    objects: tuple[str, ...] = plain(("",), "names of the objects to search for; empty: all in the models folder")
     input: str = choice("auto", ("auto", "depth", "points"), "subscribe to depth images, to point clouds, or to both")
-    rectified: bool = plain(True, "depth images are rectified: P of the camera info holds; false: K and D hold")
-    mask_labels: tuple[str, ...] = plain(("",), "'LABEL:OBJECT' for the mask image; empty: with one object any label")
-    sync_wait_s: float = bounded(0.5, 0.0, 10.0, "a measurement waits this long for its camera info and mask")
+    rectified: bool = plain(True, "depth images are rectified: P of the camera info is used; false: K and D are used")
+    mask_labels: tuple[str, ...] = plain(
+        ("",), "'LABEL:OBJECT' pairs of the mask image; empty: every label is the object, if there is only one"
+    )
+    sync_wait_s: float = bounded(0.5, 0.0, 10.0, "a measurement waits at most this long for its camera info and mask")
     fixed_frame: str = plain(
-        "", "frame of /tf in which objects are tracked (its own, of a camera that stands still); empty: no tracking"
+        "", "frame of /tf in which objects are tracked (a fixed camera's own frame will do); empty: no tracking"
     )
     viewpoint_frame: str = plain(
         "",
-        "frame of /tf in whose origin the sensor of point clouds stood, where they were moved to another; empty: their own",
+        "frame of /tf of the sensor, for point clouds that were transformed to another frame; empty: the clouds' own frame",
     )
     publish_tf: bool = plain(
-        False, "publish a frame for each track on /tf, below fixed_frame: pose_node/mustard_bottle_1"
+        False, "publish a frame for each confirmed track on /tf, below fixed_frame: pose_node/mustard_bottle_1"
     )
-    tf_wait_s: float = bounded(0.2, 0.0, 10.0, "a measurement waits this long for the camera's pose on /tf", live=True)
+    tf_wait_s: float = bounded(
+        0.2, 0.0, 10.0, "a measurement waits at most this long for the camera's pose on /tf", live=True
+    )
     reliability: str = choice(
-        "auto", ("auto", "reliable", "best_effort"), "of the subscriptions; auto: as each publisher offers", live=True
+        "auto",
+        ("auto", "reliable", "best_effort"),
+        "reliability of the subscriptions; auto: as each publisher offers",
+        live=True,
     )
     diagnostics_period_s: float = bounded(1.0, 0.05, 60.0, "time between two messages on /diagnostics")
 
 
 @dataclass(frozen=True)
 class Settings:
-    """All that the node can be told."""
+    """All settings of the node."""
 
     node: NodeConfig = field(default_factory=NodeConfig)
     pipeline: PipelineConfig = field(default_factory=PipelineConfig)
@@ -80,7 +86,7 @@ class Parameter:
 
     @property
     def live(self) -> bool:
-        """Whether it is read anew with each frame, so that it may change while the node runs."""
+        """Whether it is read with each frame, so that it may change while the node runs."""
         return bool(self.metadata.get("live"))
 
     def checked(self, value: Any) -> Any:
@@ -88,13 +94,13 @@ class Parameter:
         if self.kind is not tuple:
             return checked_value(value, self.kind, self.metadata, f"parameter {self.name}")
         if isinstance(value, str) or not all(isinstance(text, str) for text in value or ()):
-            raise ConfigError(f"parameter {self.name}: found {value!r}, expected a list of texts.")
-        return tuple(value or ("",))  # ROS cannot tell the type of an empty list: one empty text stands for it
+            raise ConfigError(f"parameter {self.name}: found {value!r}, expected a list of strings.")
+        return tuple(value or ("",))  # ROS cannot infer the type of an empty list: [""] stands for it
 
     def descriptor(self) -> ParameterDescriptor:
         """What ``ros2 param describe`` shows."""
         constraints = [f"one of {', '.join(self.metadata['options'])}"] if "options" in self.metadata else []
-        constraints.append("may change at any time" if self.live else "holds from configure on")
+        constraints.append("may change at any time" if self.live else "read at configure")
         described = ParameterDescriptor(description=self.metadata["doc"], additional_constraints="; ".join(constraints))
         if "range" in self.metadata:
             low, high = self.metadata["range"]
@@ -106,24 +112,22 @@ class Parameter:
 
 
 def parameters() -> Iterator[Parameter]:
-    """Every parameter of the node, the stages' as ``<stage>.<field>``."""
+    """Every parameter of the node; those of a stage are ``<stage>.<field>``."""
     yield from _parameters(NodeConfig, "")
     yield from _parameters(PipelineConfig, "")
 
 
 def declare(node: Any, overrides: Mapping[str, Any]) -> None:
-    """Declare all parameters on ``node`` with the values of ``overrides`` where given.
+    """Declare all parameters on ``node``, with their values in ``overrides`` or their defaults.
 
-    overrides: name -> rclpy Parameter, as the command line and YAML files gave them.
+    overrides: name -> rclpy Parameter, from the command line and YAML files.
     Raises ConfigError with one sentence for an unknown name, a wrong type or a value out of range.
     """
     known = {parameter.name: parameter for parameter in parameters()}
     for name in overrides:
-        if name not in known and not name.startswith(_FOREIGN):
-            by_leaf = {known_name.rpartition(".")[2]: known_name for known_name in known}
-            near = get_close_matches(name, known, n=1) or get_close_matches(name.rpartition(".")[2], by_leaf, n=1)
-            meant = f" (did you mean {by_leaf.get(near[0], near[0])!r}?)" if near else ""
-            raise ConfigError(f"parameter {name}: unknown{meant}; config/pose.yaml names all parameters.")
+        if name not in known and not name.startswith(_OF_RCLPY):
+            hint = did_you_mean(name, known)
+            raise ConfigError(f"parameter {name}: unknown{hint}; config/pose.yaml names all parameters.")
     for parameter in known.values():
         value = overrides[parameter.name].value if parameter.name in overrides else parameter.default
         value = parameter.checked(value)
@@ -136,7 +140,7 @@ def declare(node: Any, overrides: Mapping[str, Any]) -> None:
 
 
 def read(node: Any) -> Settings:
-    """The node's parameters as config dataclasses; ConfigError when one has no place in them."""
+    """The node's parameters as config dataclasses. Raises ConfigError for a value that is invalid."""
     own: dict[str, Any] = {}
     stages: dict[str, dict[str, Any]] = {}
     for parameter in parameters():
@@ -145,40 +149,40 @@ def read(node: Any) -> Settings:
         if stage:
             stages.setdefault(stage, {})[key] = value
         else:
-            own[key] = _named(value) if parameter.kind is tuple else value
+            own[key] = _without_empty(value) if parameter.kind is tuple else value
     return Settings(NodeConfig(**own), from_mapping(PipelineConfig, stages, "parameters"))
 
 
 def changed(settings: Settings, changes: Mapping[str, Any], running: bool) -> Settings:
-    """``settings`` with other values; names of others are left to them.
+    """``settings`` with these changes; names that are not ours are ignored.
 
-    running: the objects are loaded, so only what is live may change; what stays as it is may be said again. Raises ConfigError for a value that does not suit, or
-    that cannot change now.
+    running: whether the objects are loaded, so that only live parameters may change; the present value may always be set again.
+    Raises ConfigError for an invalid value, and for a parameter that cannot change now.
     """
-    new: dict[str, dict[str, Any]] = {}  # by stage, all before any is taken over: two may only be valid together
+    new: dict[str, dict[str, Any]] = {}  # by stage; applied together, as two may only be valid together
     for parameter in parameters():
         if parameter.name not in changes:
             continue
         value = parameter.checked(changes[parameter.name])
         stage, _, key = parameter.name.rpartition(".")
-        holds = getattr(getattr(settings.pipeline, stage) if stage else settings.node, key)
-        if (_named(value) if parameter.kind is tuple else value) == holds:
+        present = getattr(getattr(settings.pipeline, stage) if stage else settings.node, key)
+        if (_without_empty(value) if parameter.kind is tuple else value) == present:
             continue
         if running and not parameter.live:
             live = ", ".join(each.name for each in parameters() if each.live)
             raise ConfigError(
-                f"parameter {parameter.name} holds from configure on: deactivate and clean up the node, then set it "
+                f"parameter {parameter.name} is read at configure: deactivate and clean up the node, then set it "
                 f"({live} may change at any time)."
             )
-        if parameter.live:  # else configure reads all that stands then
+        if parameter.live:  # configure reads the others
             new.setdefault(stage, {})[key] = value
     node = replace(settings.node, **new.pop("", {}))
     stages = {stage: replace(getattr(settings.pipeline, stage), **values) for stage, values in new.items()}
     return replace(settings, node=node, pipeline=replace(settings.pipeline, **stages))
 
 
-def _named(texts: Iterable[str]) -> tuple[str, ...]:
-    """The texts that say something: one empty text stands for an empty list."""
+def _without_empty(texts: Iterable[str]) -> tuple[str, ...]:
+    """The texts that are not empty: [""] stands for an empty list."""
     return tuple(text for text in texts if text)
 
 

@@ -14,8 +14,8 @@ from pose_node.errors import ConfigError
 from pose_node.ros import parameters
 
 
-class Board:
-    """What a node keeps of its parameters."""
+class FakeNode:
+    """The parameter interface of a node."""
 
     def __init__(self) -> None:
         self.values: dict = {}
@@ -30,19 +30,19 @@ class Board:
         return SimpleNamespace(value=self.values[name])
 
 
-def settings(**told) -> parameters.Settings:
-    board = Board()
-    parameters.declare(board, {name: SimpleNamespace(value=value) for name, value in told.items()})
-    return parameters.read(board)
+def settings(**overrides) -> parameters.Settings:
+    node = FakeNode()
+    parameters.declare(node, {name: SimpleNamespace(value=value) for name, value in overrides.items()})
+    return parameters.read(node)
 
 
-def test_without_a_word_the_defaults_hold():
+def test_defaults():
     assert settings().pipeline == PipelineConfig()
     node = settings().node
     assert (node.objects, node.mask_labels, node.autostart, node.input) == ((), (), True, "auto")
 
 
-def test_what_is_told_arrives():
+def test_overrides():
     found = settings(**{"objects": ["mug", "bowl"], "segment.far_m": 2, "infer.threads": 4, "use_sim_time": True})
     assert found.node.objects == ("mug", "bowl")
     assert found.pipeline.segment.far_m == 2.0
@@ -58,29 +58,29 @@ def test_an_empty_list_in_every_spelling(value):
 @pytest.mark.parametrize(
     ("name", "value", "words"),
     [
-        ("far_m", 2.0, "did you mean"),
+        ("far_m", 2.0, r"unknown \(did you mean 'segment.far_m'\?\)"),
+        ("refine.min_score", 2.0, r"did you mean 'judge.min_score'"),
+        ("segment.far", 2.0, r"did you mean 'segment.far_m'"),
         ("qqqq", 2.0, "unknown; config/pose.yaml"),
         ("segment.far_m", "near", "expected float"),
         ("segment.far_m", -1.0, "from 0 to 100"),
         ("infer.threads", 1.5, "expected int"),
         ("infer.threads", True, "expected int"),
         ("infer.provider", "gpu", "one of auto, cpu"),
-        ("objects", "mug", "list of texts"),
-        ("objects", [1, 2], "list of texts"),
+        ("objects", "mug", "list of strings"),
+        ("objects", [1, 2], "list of strings"),
         ("autostart", 1, "expected bool"),
     ],
 )
-def test_what_cannot_be_meant_is_refused_by_name(name, value, words):
+def test_an_invalid_parameter_is_refused_by_name(name, value, words):
     with pytest.raises(ConfigError, match=words) as caught:
         settings(**{name: value})
     assert f"parameter {name}" in str(caught.value)
 
 
-def test_what_is_live_changes_and_nothing_else_does():
+def test_live_parameters_change_and_nothing_else_does():
     before = settings()
-    after = parameters.changed(
-        before, {"judge.min_score": 0.3, "tf_wait_s": 1, "somebody_elses": object()}, running=True
-    )
+    after = parameters.changed(before, {"judge.min_score": 0.3, "tf_wait_s": 1, "unknown": object()}, running=True)
     assert (after.pipeline.judge.min_score, after.node.tf_wait_s) == (0.3, 1.0)
     assert replace(after.pipeline, judge=before.pipeline.judge) == before.pipeline
     assert replace(after.node, tf_wait_s=before.node.tf_wait_s) == before.node
@@ -88,7 +88,7 @@ def test_what_is_live_changes_and_nothing_else_does():
 
 
 @pytest.mark.parametrize("running", [True, False])
-def test_a_change_is_checked_as_a_start_is(running):
+def test_a_change_is_checked_like_an_override(running):
     with pytest.raises(ConfigError, match="from 0 to 100"):
         parameters.changed(settings(), {"segment.far_m": 300.0}, running)
 
@@ -107,16 +107,18 @@ def test_settings_that_contradict_each_other_are_refused_and_valid_pairs_change_
     assert (after.pipeline.segment.near_m, after.pipeline.segment.far_m) == (5.0, 6.0)
 
 
-def test_what_holds_from_configure_on_is_refused_by_name_once_objects_are_loaded():
+def test_what_configure_reads_cannot_change_once_objects_are_loaded():
     change = {"judge.min_score": 0.3, "infer.threads": 2}
-    with pytest.raises(ConfigError, match=r"parameter infer.threads holds .*, track.forget_after_s may change"):
+    with pytest.raises(
+        ConfigError, match=r"parameter infer.threads is read at configure.*, track.forget_after_s may change"
+    ):
         parameters.changed(settings(), change, running=True)
     assert parameters.changed(settings(), {"infer.threads": 2}, running=False) == settings(), "configure reads it"
 
 
-def test_a_dump_that_is_loaded_again_changes_nothing_and_is_not_refused():
+def test_loading_a_dump_of_the_same_values_changes_nothing():
     before = settings(objects=["mug"])
     dump = {p.name: list(p.default) if p.kind is tuple else p.default for p in parameters.parameters()}
     assert parameters.changed(before, {**dump, "objects": ["mug"]}, running=True) == before
-    with pytest.raises(ConfigError, match="parameter objects holds"):
+    with pytest.raises(ConfigError, match="parameter objects is read at configure"):
         parameters.changed(before, dump, running=True)
