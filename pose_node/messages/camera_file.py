@@ -23,7 +23,7 @@ import yaml
 from pose_node.arrays import Array
 from pose_node.errors import InputError
 from pose_node.measurement.cloud import checked_intrinsics
-from pose_node.messages import convert
+from pose_node.messages.camera_info import camera_from_info
 
 _EXAMPLE = '{"cam_K": [600, 0, 320, 0, 600, 240, 0, 0, 1], "depth_scale": 1.0}'
 _EXPECTED = f"expected cam_K with nine numbers row by row, as in {_EXAMPLE}, or fx, fy, cx, cy"
@@ -123,7 +123,7 @@ def _cut(K: Array, shape: tuple[int, int] | None, keys: Mapping[str, Any]) -> tu
     if shape is None or not (any(roi.values()) or max(binning.values()) > 1):
         return K, shape
     info = SimpleNamespace(k=K, p=np.zeros(12), d=np.empty(0), distortion_model="", height=shape[0], width=shape[1])
-    camera = convert.camera_from_info(SimpleNamespace(**vars(info), **binning, roi=SimpleNamespace(**roi)))
+    camera = camera_from_info(SimpleNamespace(**vars(info), **binning, roi=SimpleNamespace(**roi)))
     return camera.K, camera.shape
 
 

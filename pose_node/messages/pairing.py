@@ -13,6 +13,7 @@ from pose_node.arrays import Array
 from pose_node.errors import InputError
 from pose_node.measurement.cloud import Cloud
 from pose_node.messages import convert
+from pose_node.messages.camera_info import camera_from_info
 from pose_node.types import Masks, Rejected
 
 _MAX_KEPT = 16  # camera infos, and masks, that arrived before their measurement
@@ -57,7 +58,7 @@ class Frame:
                 "frame_mismatch",
             )
         depth_m = convert.depth_from_image(self.message, depth_scale_mm)
-        camera = convert.camera_from_info(self.info, rectified, (depth_m.shape[0], depth_m.shape[1]))
+        camera = camera_from_info(self.info, rectified, (depth_m.shape[0], depth_m.shape[1]))
         return camera.cloud(depth_m, stamp_ns, frame_id)
 
     def masks(

@@ -15,6 +15,7 @@ from sensor_msgs.msg import CameraInfo
 from sensor_msgs.msg import Image as Depth
 
 from pose_node.messages import convert
+from pose_node.messages.camera_info import camera_from_info
 from pose_node.ros.demo import processes, recording
 
 
@@ -59,7 +60,7 @@ def test_the_player_loops_in_real_time_with_stamps_that_grow(peer, start):
         depth = convert.depth_from_image(message)
         np.testing.assert_array_equal(np.nan_to_num(depth), frame.depth_m)  # to the bit
         info = next(i for i in infos if i.header == message.header)
-        np.testing.assert_array_equal(convert.camera_from_info(info).K, frame.K)
+        np.testing.assert_array_equal(camera_from_info(info).K, frame.K)
 
 
 def test_children_of_the_demo_are_ended_even_when_they_do_not_obey(tmp_path, monkeypatch):
