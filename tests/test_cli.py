@@ -211,11 +211,11 @@ def test_scales_that_cannot_be_meant(frame, fake, capsys):
         ("{}", "found no keys, expected cam_K"),
         ("{}", 'as in {"cam_K": [600, 0, 320, 0, 600, 240, 0, 0, 1]'),
         ('{"K": 1}', "found K 1, expected cam_K"),
-        (json.dumps({"1": {"cam_K": K}, "2": {"cam_K": [2 * k for k in K[:8]] + [1]}}), "found 2 cameras that differ"),
+        (json.dumps({"1": {"cam_K": K}, "2": {"cam_K": [2 * k for k in K[:8]] + [1]}}), "found 2 different cameras"),
         ('{"cam_K": [1, 2]}', "found cam_K [1, 2], expected cam_K with nine numbers"),
         ('{"cam_K": "none"}', "found cam_K none, expected"),
         (json.dumps({"cam_K": [0.0] * 8 + [1.0]}), "expected positive focal lengths"),
-        (json.dumps({"cam_K": K, "depth_scale": "mm"}), "found numbers that do not read"),
+        (json.dumps({"cam_K": K, "depth_scale": "mm"}), "found invalid numbers"),
         (json.dumps({"cam_K": np.reshape(K, (3, 3)).T.ravel().tolist()}), "expected [0, fy, cy] and [0, 0, 1]"),
     ],
 )

@@ -1,9 +1,9 @@
-"""Camera files as users and data sets have them: intrinsics, and millimetres per depth count where the file says.
+"""Camera files of users and data sets -> intrinsics, and millimetres per depth count where the file has them.
 
-Read are BOP's ``cam_K`` and camera.json (fx, fy, cx, cy), ``K`` beside ``resolution`` (MegaPose), Open3D's intrinsics, a ROS
-calibration or a CameraInfo as ``ros2 topic echo`` prints it, Kalibr's, nerfstudio's and ORB-SLAM's, what
-``rs-enumerate-devices -c`` prints of one stream, and as text or .npy nine numbers, the twelve of a projection matrix, the sixteen
-of a 4x4 matrix, or fx fy cx cy. A camera may lie anywhere in a file that holds no other one; entries that say the same are one.
+Formats: BOP's ``cam_K`` and camera.json (fx, fy, cx, cy), ``K`` beside ``resolution`` (MegaPose), Open3D's intrinsics, a ROS
+calibration or a CameraInfo as ``ros2 topic echo`` prints it, Kalibr's, nerfstudio's and ORB-SLAM's, the output of
+``rs-enumerate-devices -c`` for one stream, and as text or .npy nine numbers, the twelve of a projection matrix, the sixteen
+of a 4x4 matrix, or fx fy cx cy. The camera may be nested anywhere in the file, and repeated, but there must be only one.
 """
 
 from __future__ import annotations
@@ -33,18 +33,18 @@ _DISTORTIONS = (
     *("d", "distortion_coefficients", "distortion_coeffs", "dist_coeffs", "dist_coeff", "coeffs"),
     *("k1", "k2", "k3", "p1", "p2"),
 )
-_MATRIX_KEYS = {"rows", "cols", "dt", "data"}  # below which ROS and OpenCV keep the numbers of a matrix
+_MATRIX_KEYS = {"rows", "cols", "dt", "data"}  # of a matrix in files of ROS and OpenCV
 _NPY, _UTF_16 = b"\x93NUMPY", (b"\xff\xfe", b"\xfe\xff")
 _FOCAL = (("fx", "fy", "cx", "cy"), ("fx", "fy", "ppx", "ppy"), ("fl_x", "fl_y", "cx", "cy"))
 
 
 @dataclass(frozen=True, eq=False)
 class CameraFile:
-    """What a camera file says.
+    """The contents of a camera file.
 
     K:              [3, 3] intrinsics.
-    depth_scale_mm: millimetres per count of an integer depth image, 1 where the file says nothing.
-    shape:          (height, width) of its images, None where the file says nothing.
+    depth_scale_mm: millimetres per count of an integer depth image; 1 where the file does not state it.
+    shape:          (height, width) of its images; None where the file does not state it.
     notes:          sentences on what was assumed.
     """
 
@@ -55,17 +55,17 @@ class CameraFile:
     notes: tuple[str, ...] = ()
 
     def check_size(self, shape: tuple[int, ...], image: Path) -> None:
-        """Raises InputError when an image of ``shape`` is not one of this camera: its K would be another one."""
+        """Raises InputError for an image of another size, whose intrinsics are different."""
         if self.shape is not None and shape != self.shape:
             found, expected = (" x ".join(map(str, reversed(each))) for each in (shape, self.shape))
             raise InputError(
-                f"{image}: found {found} pixels, expected {expected}, of which {self.path} states the intrinsics.",
+                f"{image}: found {found} pixels, expected {expected}, the size that the intrinsics in {self.path} are for.",
                 "size_mismatch",
             )
 
 
 def read_camera(path: Path) -> CameraFile:
-    """Read a camera file; raises InputError, which shows an example, for what is none or cannot be valid."""
+    """Read a camera file. Raises InputError, which shows an example, for another file and for invalid intrinsics."""
     values = _values(path)
     cameras = list(_cameras(values)) if isinstance(values, Mapping) else []
     try:
@@ -73,10 +73,10 @@ def read_camera(path: Path) -> CameraFile:
     except InputError as error:
         raise InputError(str(error) if str(path) in str(error) else f"{path}: {error}", error.code) from None
     except (TypeError, ValueError, KeyError, AttributeError) as error:
-        raise InputError(f"{path}: found numbers that do not read ({error}), {_EXPECTED}.") from error
+        raise InputError(f"{path}: found invalid numbers ({error}), {_EXPECTED}.") from error
     first = read[0]
     if any(not np.array_equal(one.K, first.K) or one.depth_scale_mm != first.depth_scale_mm for one in read[1:]):
-        raise InputError(f"{path}: found {len(read)} cameras that differ, expected one: put it into a file of its own.")
+        raise InputError(f"{path}: found {len(read)} different cameras, expected one: copy it to a file of its own.")
     return first
 
 
@@ -89,7 +89,7 @@ def _values(path: Path) -> Any:
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}), {_EXPECTED}.") from error
     except UnicodeDecodeError as error:
-        raise InputError(f"{path}: is no text, {_EXPECTED}.") from error
+        raise InputError(f"{path}: is not text, {_EXPECTED}.") from error
     except InputError:
         raise
     except (ValueError, EOFError, SyntaxError) as error:
@@ -97,27 +97,29 @@ def _values(path: Path) -> Any:
 
 
 def _cameras(values: Any) -> Iterator[Mapping[str, Any]]:
-    """The entries of a file that hold a camera, each with what is said around it: a scale or a size may stand beside it."""
-    if _holds_camera(values):
+    """The entries of a file that are a camera, each with the keys of the levels above it: scale and size may be there."""
+    if _is_camera(values):
         yield values
         return
     inner = values.values() if isinstance(values, Mapping) else values if isinstance(values, list) else ()
     for entry in inner:
-        beside = values.items() if isinstance(values, Mapping) else ()
-        around = {key: value for key, value in beside if value is not entry}
-        yield from ({**around, **camera} for camera in _cameras(entry))
+        siblings = values.items() if isinstance(values, Mapping) else ()
+        outer = {key: value for key, value in siblings if value is not entry}
+        yield from ({**outer, **camera} for camera in _cameras(entry))
 
 
 def _of_entry(values: Any, path: Path) -> CameraFile:
     K, notes = _intrinsics(values, path)
     keys = _keys(values)
     scale_mm = float(keys.get("depth_scale", 1.0))
-    K, shape = _cut(checked_intrinsics(K), _shape(keys), keys)
+    K, shape = _binned_or_cropped(checked_intrinsics(K), _shape(keys), keys)
     return CameraFile(path, K, scale_mm, shape, notes)
 
 
-def _cut(K: Array, shape: tuple[int, int] | None, keys: Mapping[str, Any]) -> tuple[Array, tuple[int, int] | None]:
-    """K and the shape of the images that a CameraInfo describes, which may be binned or cut to a region of interest."""
+def _binned_or_cropped(
+    K: Array, shape: tuple[int, int] | None, keys: Mapping[str, Any]
+) -> tuple[Array, tuple[int, int] | None]:
+    """K and shape after the binning and the region of interest of a CameraInfo, if there are any."""
     roi = {key: int(_keys(keys.get("roi")).get(key, 0)) for key in ("x_offset", "y_offset", "height", "width")}
     binning = {key: int(keys.get(key, 0)) for key in ("binning_x", "binning_y")}
     if shape is None or not (any(roi.values()) or max(binning.values()) > 1):
@@ -128,12 +130,12 @@ def _cut(K: Array, shape: tuple[int, int] | None, keys: Mapping[str, Any]) -> tu
 
 
 def _keys(values: Any) -> dict[str, Any]:
-    """Keys in lower case, without what some tools put before them ("Camera.fx"); none of what has no keys."""
+    """Keys in lower case, without a prefix ("Camera.fx"); empty for values without keys."""
     items = values.items() if isinstance(values, Mapping) else ()
     return {str(key).lower().rpartition(".")[2]: value for key, value in items}
 
 
-def _holds_camera(entry: Any) -> bool:
+def _is_camera(entry: Any) -> bool:
     keys = _keys(entry)
     named = any(name in keys and not _keys(keys[name]).keys() - _MATRIX_KEYS for name in _MATRICES)
     return named or any(keys.keys() >= set(names) for names in _FOCAL)
@@ -145,16 +147,14 @@ def _parsed(text: str, path: Path) -> Any:
         return json.loads(text)
     except ValueError as error:
         reason = str(error)
-    bare = re.sub(
-        r"#.*|\b(np|numpy)\.|\barray\b|\bdtype=[\w.]+", "", text
-    )  # comments, and what repr writes of an array
+    bare = re.sub(r"#.*|\b(np|numpy)\.|\barray\b|\bdtype=[\w.]+", "", text)  # comments, and repr's spelling of an array
     words = bare.translate(str.maketrans("[](),;", "      ")).split()
     try:
         return [float(word) for word in words]
     except ValueError:
         pass
     try:
-        # OpenCV's own YAML has a first line and a tag that others do not read.
+        # OpenCV's YAML has a first line and a tag that PyYAML does not read.
         plain = re.sub(r"^%YAML.*\n(---\s*\n)?", "", text).replace("!!opencv-matrix", "")
         values = next(iter(yaml.safe_load_all(plain)), None)
         if isinstance(values, Mapping):
@@ -177,7 +177,7 @@ def _intrinsics(values: Any, path: Path) -> tuple[Array, tuple[str, ...]]:
     name = next((name for name in _MATRICES if name in keys and not (focal and name in _INTRINSICS)), None)
     if name is not None:
         K = _matrix(keys[name], f"{next(key for key in values if name in str(key).lower())} ", path)
-        K = K.T if name == "intrinsic_matrix" else K  # Open3D writes column by column
+        K = K.T if name == "intrinsic_matrix" else K  # Open3D's is column by column
     elif focal is None:
         raise InputError(f"{path}: found {', '.join(map(str, list(values)[:5])) or 'no keys'}, {_EXPECTED}.")
     else:
@@ -188,22 +188,20 @@ def _intrinsics(values: Any, path: Path) -> tuple[Array, tuple[str, ...]]:
 
 
 def _rectified(K: Array, D: Array, P: Array, path: Path) -> tuple[Array, tuple[str, ...]]:
-    """K of the images without the lens's distortion D, and what has to be said; P: [12] of them, empty where nobody gave it."""
+    """K of the rectified images, and notes. D: distortion; P: [12] projection matrix, empty where the file has none."""
     if not D.any():
         return K, ()
     if P.size != 12 or not P.any():
         raise InputError(
             f"{path}: found a lens with distortion {D.tolist()} and no projection matrix, expected the intrinsics of a "
-            "rectified image (fx, fy, cx, cy alone take the depth image as rectified)."
+            "rectified image (a file of fx, fy, cx, cy alone is taken as those)."
         )
-    note = (
-        f"{path}: the lens has distortion, so the depth image is taken as rectified, by the file's projection matrix."
-    )
+    note = f"{path}: the lens has distortion; the depth image is assumed to be rectified, with the file's projection matrix."
     return P.reshape(3, 4)[:, :3], (note,)
 
 
 def _matrix(values: Any, what: str, path: Path) -> Array:
-    """Nine numbers, the twelve or sixteen of a 3x4 or 4x4 matrix that holds them, or fx fy cx cy, as [3, 3]."""
+    """Nine numbers, the twelve or sixteen of a 3x4 or 4x4 matrix, or fx fy cx cy, as [3, 3]."""
     try:
         numbers = _data(values)
     except (TypeError, ValueError):
@@ -222,7 +220,7 @@ def _matrix(values: Any, what: str, path: Path) -> Array:
 
 
 def _data(values: Any) -> Array:
-    """Numbers, flat; ROS and OpenCV keep those of a matrix below ``data``, and a tool's print has them as one text."""
+    """Numbers, flat; files of ROS and OpenCV have a matrix's below ``data``, printed output has them as one text."""
     if isinstance(values, Mapping):
         values = values["data"]
     if isinstance(values, str):
@@ -231,10 +229,10 @@ def _data(values: Any) -> Array:
 
 
 def _shape(keys: Mapping[str, Any]) -> tuple[int, int] | None:
-    """(height, width) that the file states."""
+    """(height, width) in the file, None where there is none."""
     if "resolution" in keys:
         height, width = keys["resolution"]
-        if "camera_model" in keys:  # Kalibr's order
+        if "camera_model" in keys:  # Kalibr: width first
             height, width = width, height
         return int(height), int(width)
     for height, width in (("height", "width"), ("image_height", "image_width"), ("h", "w")):

@@ -1,9 +1,9 @@
-"""Depth images as ROS packs them without loss, unpacked into what ``convert`` parses.
+"""Losslessly compressed depth images of ROS -> Image, for ``convert``.
 
 Layouts (ROS image_transport_plugins): compressed_depth_image_transport writes a 12-byte header, int32 format and float32 A and
 B, then a 16-bit PNG, or int32 columns and rows and RVL. 16UC1 holds counts as they are; 32FC1 holds inverse depths,
-depth = A / (value - B), 0 no reading. compressed_image_transport writes the bare PNG of a 16-bit image. Some drivers say no more
-of either than "png".
+depth = A / (value - B), 0 no reading. compressed_image_transport writes the bare PNG of a 16-bit image. Some drivers state the
+format of either as "png" alone.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from pose_node.messages.rvl import unpack_rvl
 _HEADER = struct.Struct("<iff")
 _SIZE = struct.Struct("<ii")
 _PNG = b"\x89PNG\r\n\x1a\n"
-_COUNTS = ("16UC1", "mono16")  # the second of what is known to be depth
-_MOST_PIXELS = 1 << 26  # above any sensor's: what states more is no image
+_COUNTS = ("16UC1", "mono16")  # mono16 only where the image is known to be depth
+_MAX_PIXELS = 1 << 26  # more than any sensor has: a header that states more is corrupt
 
 
 def is_compressed_depth(message: Any, named_depth: bool = False) -> bool:
-    """Whether a CompressedImage holds depth: its format says so, or its topic's name and its pixels' kind do.
+    """Whether a CompressedImage is depth, by its format, or by its topic's name and its pixels' type.
 
     named_depth: whether the topic is named depth.
     """
@@ -38,9 +38,9 @@ def is_compressed_depth(message: Any, named_depth: bool = False) -> bool:
 
 
 def image_from_compressed(message: Any) -> Any:
-    """CompressedImage that is known to be depth -> an object with the attributes of sensor_msgs/Image, of encoding 16UC1 or 32FC1.
+    """CompressedImage that is known to be depth -> an object with the attributes of sensor_msgs/Image, encoding 16UC1 or 32FC1.
 
-    Raises InputError when the format is another (JPEG), or when what is packed is broken or not of 16 bits.
+    Raises InputError for another format (JPEG), and for data that are corrupt or not of 16 bits.
     """
     encoding, rest = _format(message)
     data = bytes(message.data)
@@ -79,8 +79,10 @@ def image_from_compressed(message: Any) -> Any:
 
 
 def _format(message: Any) -> tuple[str, str]:
-    """The pixels' encoding, empty where none is said, and how they are packed: "16UC1; compressedDepth png" is both. Old
-    publishers say the encoding alone."""
+    """The encoding, empty where it is not stated, and the compression: "16UC1; compressedDepth png" has both.
+
+    Old publishers state the encoding alone.
+    """
     encoding, semicolon, rest = str(message.format).partition(";")
     alone = encoding.strip() in ("32FC1", *_COUNTS)
     return (encoding.strip(), rest.strip()) if semicolon or alone else ("", encoding.strip())
@@ -98,7 +100,7 @@ def _from_png(data: bytes) -> NDArray[Any]:
     try:
         with Image.open(io.BytesIO(data), formats=["PNG"]) as image:
             values = np.asarray(image)
-    except (UnidentifiedImageError, OSError, ValueError, SyntaxError) as error:  # Pillow's words for a broken PNG
+    except (UnidentifiedImageError, OSError, ValueError, SyntaxError) as error:  # Pillow's errors for a broken PNG
         raise InputError(
             f"compressed depth: found a PNG that cannot be read ({error}), expected one.", "data"
         ) from error
@@ -112,7 +114,7 @@ def _from_png(data: bytes) -> NDArray[Any]:
 
 def _from_rvl(data: bytes) -> NDArray[Any]:
     width, height = _SIZE.unpack_from(data) if len(data) >= _SIZE.size else (0, 0)
-    if width <= 0 or height <= 0 or width * height > _MOST_PIXELS:
+    if width <= 0 or height <= 0 or width * height > _MAX_PIXELS:
         raise InputError(f"compressed depth: found RVL of {width} x {height} pixels, expected an image's size.", "data")
     try:
         return unpack_rvl(data[_SIZE.size :], width * height).reshape(height, width)

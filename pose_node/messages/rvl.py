@@ -1,8 +1,9 @@
-"""RVL, the lossless packing of 16-bit depth of A. D. Wilson, "Fast Lossless Depth Image Compression", ISS 2017.
+"""RVL, lossless compression of 16-bit depth: A. D. Wilson, "Fast Lossless Depth Image Compression", ISS 2017.
 
-A depth image is runs of zeros and runs of readings, in turn. Each number (a run's length, or the difference of a reading to the
-one before it, its sign in the lowest bit) is a row of nibbles: three bits of it, the lowest first, and a bit that says whether
-more follow. Nibbles fill words of 32 bits from the highest on. All numbers are unpacked at once; only runs are walked.
+A depth image is alternating runs of zeros and of readings. Each number (a run's length, or the difference of a reading to the
+one before it, its sign in the lowest bit) is a sequence of nibbles: three bits of it, the lowest first, and a bit that says
+whether more follow. Nibbles fill 32-bit words from the highest on. All numbers are decoded at once by numpy; Python loops over
+the runs only. By hand, as neither Pillow nor OpenCV has a decoder.
 """
 
 from __future__ import annotations
@@ -10,11 +11,11 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-_MOST_NIBBLES = 11  # of a number of 32 bits
+_MAX_NIBBLES = 11  # of a number of 32 bits
 
 
 def unpack_rvl(data: bytes, count: int) -> NDArray[np.uint16]:
-    """``count`` depth values; ValueError where the data end before them or hold another number of them."""
+    """``count`` depth values. Raises ValueError where the data have fewer or more of them."""
     numbers = _numbers(data)
     values = np.zeros(count, np.uint16)
     filled, differences = [], []
@@ -26,7 +27,7 @@ def unpack_rvl(data: bytes, count: int) -> NDArray[np.uint16]:
         start, at = pixel + zeros, at + 2
         pixel = start + readings
         if pixel > count or at + readings > len(numbers):
-            raise ValueError(f"runs of {zeros} and {readings} pixels that do not fit")
+            raise ValueError(f"runs of {zeros} and {readings} pixels, which are too long")
         if zeros == readings == 0:
             raise ValueError("an empty run")
         filled.append(slice(start, pixel))
@@ -42,7 +43,7 @@ def unpack_rvl(data: bytes, count: int) -> NDArray[np.uint16]:
 
 
 def _numbers(data: bytes) -> NDArray[np.int64]:
-    """All numbers in a row, with what the last word is filled up with."""
+    """All numbers, including those that the last word's padding decodes to."""
     words = np.frombuffer(data, "<u4", len(data) // 4)
     nibbles = (words[:, None] >> np.arange(28, -1, -4, dtype=np.uint32)).ravel().astype(np.int64) & 0xF
     ends = np.flatnonzero(nibbles < 8)
@@ -51,7 +52,7 @@ def _numbers(data: bytes) -> NDArray[np.int64]:
     starts = np.concatenate([[0], ends[:-1] + 1])
     nibbles = nibbles[: ends[-1] + 1]
     places = np.arange(len(nibbles)) - np.repeat(starts, ends - starts + 1)
-    if places.max() >= _MOST_NIBBLES:
+    if places.max() >= _MAX_NIBBLES:
         raise ValueError("a number of more than 32 bits")
     numbers: NDArray[np.int64] = np.add.reduceat((nibbles & 7) << 3 * places, starts)
     return numbers

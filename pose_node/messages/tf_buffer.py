@@ -1,4 +1,4 @@
-"""Transforms as they come in on /tf while another thread asks for them: a pose, or a reason and whether it may still come."""
+"""A TransformTree between two threads: one adds the messages of /tf, the other looks poses up."""
 
 from __future__ import annotations
 
@@ -9,24 +9,24 @@ from pose_node.arrays import Array
 from pose_node.errors import InputError
 from pose_node.messages.transforms import TransformTree
 
-_MAY_COME = ("tf_late", "tf_unknown", "tf_apart")  # what a message that is on its way can mend
+_MAY_COME = ("tf_late", "tf_unknown", "tf_apart")  # refusals that a later message may resolve
 
 
 class TfBuffer:
-    """A tree of transforms that one thread fills and another asks. ``own``: frames that begin so are our own answers, left out."""
+    """A tree of transforms, safe between threads. own_prefix: frames whose names begin with it are the node's own, and ignored."""
 
-    def __init__(self, own: str | None = None) -> None:
+    def __init__(self, own_prefix: str | None = None) -> None:
         self._tree = TransformTree()
-        self._own = own
+        self._own_prefix = own_prefix
         self._lock = threading.Lock()
 
     def add(self, message: Any, static: bool) -> None:
-        """Take a TFMessage. Raises InputError for the first invalid transform; the others of the message hold."""
+        """Add a TFMessage's transforms. Raises InputError for the first invalid one, after adding the others."""
         with self._lock:
-            self._tree.add_message(message, static, self._own)
+            self._tree.add_message(message, static, self._own_prefix)
 
     def lookup(self, target: str, source: str, stamp_ns: int) -> Array:
-        """T_target_source [4, 4] at a stamp; a frame stands in itself.
+        """T_target_source [4, 4] at a stamp; the identity where both are the same frame.
 
         Raises InputError as ``TransformTree.lookup`` does, and with code tf_no_frame for a measurement without a frame.
         """
@@ -35,7 +35,7 @@ class TfBuffer:
             return self._tree.lookup(target, source, stamp_ns)
 
     def may_come(self, target: str, source: str, stamp_ns: int) -> bool:
-        """Whether ``lookup`` finds nothing now, and a message that is on its way can mend that."""
+        """Whether ``lookup`` fails now, and a later message may change that."""
         try:
             self.lookup(target, source, stamp_ns)
         except InputError as error:
@@ -43,7 +43,7 @@ class TfBuffer:
         return False
 
     def newest_ns(self, target: str, source: str) -> int | None:
-        """As ``TransformTree.newest_ns``; raises InputError as ``lookup`` does where no way is known."""
+        """As ``TransformTree.newest_ns``; raises InputError where the frames are not connected."""
         _check_frame(source)
         with self._lock:
             return self._tree.newest_ns(target, source)

@@ -98,7 +98,7 @@ def test_a_post_dated_edge_does_not_make_others_old():
 
 
 def test_our_own_frames_are_left_out():
-    buffer = TfBuffer(own="pose_node/")
+    buffer = TfBuffer(own_prefix="pose_node/")
     buffer.add(message("world", "pose_node/mug_1", 1.0), static=False)
     buffer.add(message("world", "arm", 1.0), static=False)
     assert buffer.lookup("world", "arm", SECOND)[0, 3] == 0.0
