@@ -261,7 +261,7 @@ def test_the_largest_count_is_no_reading(frame, fake):
 
 def test_a_camera_of_images_of_another_size(frame, capsys):
     (frame / "half.json").write_text(json.dumps({"cam_K": K, "width": 32, "height": 24}))
-    refused(capsys, run(frame, camera="half.json"), "depth.png: found 64 x 48 pixels, expected 32 x 24, of which")
+    refused(capsys, run(frame, camera="half.json"), "depth.png: found 64 x 48 pixels, expected 32 x 24, the size that")
 
 
 def test_what_was_assumed_of_a_camera_is_said(frame, fake, capsys):

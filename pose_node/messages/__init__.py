@@ -1,1 +1,1 @@
-"""ROS messages by their attributes alone, so that recordings are read without ROS: conversion, pairing, transforms."""
+"""ROS messages by their attributes, so that recordings are read without ROS: conversion, pairing, transforms."""

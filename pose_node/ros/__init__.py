@@ -1,1 +1,1 @@
-"""The node and all that needs rclpy."""
+"""The ROS 2 node, and everything else that needs ROS."""

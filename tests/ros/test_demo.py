@@ -67,7 +67,7 @@ def test_children_of_the_demo_are_ended_even_when_they_do_not_obey(tmp_path, mon
     (tmp_path / "stubborn.py").write_text(
         "import signal, time\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\nprint('up', flush=True)\ntime.sleep(60)\n"
     )
-    monkeypatch.setattr(processes, "_PATIENCE_S", 0.3)
+    monkeypatch.setattr(processes, "_KILL_AFTER_S", 0.3)
     env = {**processes.environment(), "PYTHONPATH": str(tmp_path)}
     with processes.Child("stubborn", [], env, read=True) as child:
         assert child.process.stdout.readline() == "up\n"

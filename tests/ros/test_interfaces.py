@@ -80,5 +80,5 @@ def test_packages_that_are_installed_are_not_made_again(tmp_path, monkeypatch):
 
 def test_without_a_compiler_it_says_so(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(build.BuildError, match="tf2_msgs: found no gcc on the PATH, expected one"):
+    with pytest.raises(build.BuildError, match="tf2_msgs: found no gcc on the PATH, expected a compiler"):
         build.link("tf2_msgs", {}, tmp_path)

@@ -1,6 +1,6 @@
-"""``python -m pose_node.ros.demo``: see the node work on a real recording, then look at the picture.
+"""``python -m pose_node.ros.demo``: run the node on a real recording, and draw a picture of the poses.
 
-Three processes, as on a robot: the player is the camera, the node is the node, and this one watches over DDS.
+Three processes that talk over DDS, as on a robot: the player publishes like a camera, the node runs, this one subscribes.
 """
 
 from __future__ import annotations
@@ -27,10 +27,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the demo. Exit code 0 when poses arrived, 2 for bad usage, 3 when the node answered without a pose."""
     parser = argparse.ArgumentParser(prog="script/demo", description="Replay a real recording into the ROS 2 node.")
     parser.add_argument("--seconds", type=float, default=20.0, help="how long to watch (default 20)")
-    parser.add_argument("--at-most", type=float, default=120.0, help="wait no longer for poses (default 120)")
-    parser.add_argument("--models", default="", help="folder of object folders (default ./models, else the share)")
-    parser.add_argument("--objects", nargs="*", default=[], help="names of the objects to look for (default all)")
-    parser.add_argument("--picture", type=Path, default=Path("demo.png"), help="where to write it (default demo.png)")
+    parser.add_argument(
+        "--at-most", type=float, default=120.0, help="stop after so many seconds even without poses (default 120)"
+    )
+    parser.add_argument(
+        "--models", default="", help="folder of the object folders (default ./models, else the installed ones)"
+    )
+    parser.add_argument("--objects", nargs="*", default=[], help="names of the objects to search for (default all)")
+    parser.add_argument(
+        "--picture", type=Path, default=Path("demo.png"), help="file to write the picture to (default demo.png)"
+    )
     options = parser.parse_args(argv)
     try:
         cards = {folder.name: load_card(folder) for folder in object_folders(options.models, options.objects)}
@@ -38,34 +44,38 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"demo: {error}", file=sys.stderr)
         return 2
     print(
-        f"Looking for {', '.join(cards)} in {len(recording.scenes())} real scenes (YCB-Video, depth only).", flush=True
+        f"Searching for {', '.join(cards)} in {len(recording.scenes())} real scenes (YCB-Video, depth only).",
+        flush=True,
     )
     answers = _run(options, list(cards))
     if not any(answer.found for answer in answers):
-        print("demo: no pose arrived." if answers else "demo: the node never answered.", file=sys.stderr)
+        print(
+            "demo: found no pose in the node's answers." if answers else "demo: the node did not answer.",
+            file=sys.stderr,
+        )
         return 3
     _summary(answers, cards)
     _picture(answers, cards, options.picture)
-    print(f"The picture of the last poses: {options.picture.resolve()}")
+    print(f"Picture of the last poses: {options.picture.resolve()}")
     return 0
 
 
 def _run(options: argparse.Namespace, names: list[str]) -> list[Answer]:
-    """Watch the node at work; the last answer for each scene."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # told to stop, it stops its children too
+    """Run player and node; the last answer for each scene."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that SIGTERM, too, ends the child processes
     env = processes.environment()
     os.environ.update({key: value for key, value in env.items() if key.startswith("ROS_")})
     folder = object_folders(options.models, names)[0].parent.resolve()
-    told = ["--ros-args", "-p", f"models:={folder}", "-p", f"objects:=[{', '.join(names)}]", "-p", "input:=depth"]
+    arguments = ["--ros-args", "-p", f"models:={folder}", "-p", f"objects:=[{', '.join(names)}]", "-p", "input:=depth"]
     with (
-        processes.Child("pose_node.ros.node", told, env) as node,
+        processes.Child("pose_node.ros.node", arguments, env) as node,
         processes.Child("pose_node.ros.demo.player", [], env, read=True) as player,
         Watch() as watch,
     ):
         threading.Thread(target=watch.read_player, args=(player.process.stdout,), daemon=True).start()
         try:
             for second in _seconds():
-                print(watch.line(second), flush=True)
+                print(watch.progress_line(second), flush=True)
                 if not node.running() or not player.running():
                     print("demo: the node or the player ended early.", file=sys.stderr)
                     break
@@ -79,6 +89,7 @@ def _run(options: argparse.Namespace, names: list[str]) -> list[Answer]:
 
 
 def _seconds() -> Iterator[int]:
+    """1, 2, 3, ... once a second."""
     started_s, second = time.monotonic(), 0
     while True:
         second += 1
@@ -87,24 +98,26 @@ def _seconds() -> Iterator[int]:
 
 
 def _summary(answers: list[Answer], cards: dict[str, ObjectCard]) -> None:
-    """The last poses beside the data set's own labels."""
+    """Print the last poses, and how far they are from the data set's labels."""
     ids = {card.bop_id: name for name, card in cards.items()}
-    print("\nThe last answer of each scene, in the camera's optical frame, metres; beside it the data set's own label:")
+    print(
+        "\nThe last answer of each scene, in metres in the camera's optical frame, and its distance to the data set's label:"
+    )
     for answer in answers:
         labels = {ids[bop_id]: T for bop_id, T in answer.frame.labels if bop_id in ids}
         for found in answer.found:
             centre = cards[found.name].centre_m
             where = se3.apply(found.T_camera_object, centre[None])[0]
-            told = "not labelled"
+            distance = "not labelled"
             if found.name in labels:
                 off_m = float(((where - se3.apply(labels[found.name], centre[None])[0]) ** 2).sum() ** 0.5)
-                told = f"{1000 * off_m:.1f} mm from the label"
+                distance = f"{1000 * off_m:.1f} mm from the label"
             x, y, z = where
             print(
-                f"  scene {answer.frame.scene}  {found.name:18} ({x:+.3f}, {y:+.3f}, {z:.3f})  score {found.score:.2f}  {told}"
+                f"  scene {answer.frame.scene}  {found.name:18} ({x:+.3f}, {y:+.3f}, {z:.3f})  score {found.score:.2f}  {distance}"
             )
         for name in sorted(labels.keys() - {found.name for found in answer.found}):
-            print(f"  scene {answer.frame.scene}  {name:18} there, and not found")
+            print(f"  scene {answer.frame.scene}  {name:18} labelled, not found")
 
 
 def _picture(answers: list[Answer], cards: dict[str, ObjectCard], path: Path) -> None:

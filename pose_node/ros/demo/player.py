@@ -1,7 +1,7 @@
-"""Replays the recording as a camera would: 32FC1 metres and CameraInfo, at a fixed rate, in a loop, over DDS.
+"""Publishes the recording like a camera: 32FC1 in metres and CameraInfo, at a fixed rate, in a loop.
 
-Each scene's five frames are shown for some seconds before the next scene. Stamps are the time of sending and always
-grow. A line of JSON on standard output tells what each stamp showed: {"stamp_ns", "scene", "number"}.
+Each scene's five frames are repeated for some seconds before the next scene. Stamps are the time of sending and always
+grow. A line of JSON on standard output says which frame each stamp is: {"stamp_ns", "scene", "number"}.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _FRAME_ID = "camera_depth_optical_frame"
 
 
 class Player(Node):
-    """Publishes ``depth/image_rect`` and ``depth/camera_info``, reliably: large messages need it (see the design notes)."""
+    """Publishes ``depth/image_rect`` and ``depth/camera_info``, reliably, as large best-effort messages get lost (config/fastdds.xml)."""
 
     def __init__(self, rate_hz: float, scene_s: float) -> None:
         super().__init__("player")
@@ -61,7 +61,7 @@ def depth_image(frame: Recorded) -> Image:
 
 
 def camera_info(frame: Recorded) -> CameraInfo:
-    """A pinhole camera."""
+    """CameraInfo of a pinhole camera."""
     info = CameraInfo(height=frame.depth_m.shape[0], width=frame.depth_m.shape[1], distortion_model="plumb_bob")
     info.d = [0.0] * 5
     info.k = frame.K.ravel()
@@ -72,19 +72,21 @@ def camera_info(frame: Recorded) -> CameraInfo:
 
 
 def _loop(frames_per_scene: int) -> Iterator[Recorded]:
-    """The scenes in turn, for ever, each looped for ``frames_per_scene`` frames."""
+    """The scenes in turn, endlessly, each repeated for ``frames_per_scene`` frames."""
     recorded = [recording.read(scene) for scene in recording.scenes()]
     for frames in itertools.cycle(recorded):
         yield from itertools.islice(itertools.cycle(frames), frames_per_scene)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Play until stopped."""
+    """Play until a signal stops it. Exit code 0, or 1 when nobody reads its output any more."""
     parser = argparse.ArgumentParser(
         prog="python -m pose_node.ros.demo.player", description=(__doc__ or "").split("\n")[0]
     )
     parser.add_argument("--rate", type=float, default=10.0, help="frames a second (default 10)")
-    parser.add_argument("--scene-seconds", type=float, default=5.0, help="how long each scene is shown (default 5)")
+    parser.add_argument(
+        "--scene-seconds", type=float, default=5.0, help="seconds that each scene is repeated for (default 5)"
+    )
     options, ros_arguments = parser.parse_known_args(argv)
     stopping = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -95,7 +97,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         while not stopping.is_set():
             rclpy.spin_once(player, timeout_sec=0.1)
     except BrokenPipeError:
-        return 1  # nobody reads what was sent: whoever started the player is gone
+        return 1  # whoever started the player has ended
     finally:
         player.destroy_node()
         rclpy.try_shutdown()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,7 +32,7 @@ class Recorded:
 
 
 def scenes() -> list[str]:
-    """Names of the recorded scenes; the fuller one first."""
+    """Names of the recorded scenes; the one with more objects first."""
     return sorted((path.name for path in SCENES.iterdir() if path.is_dir()), reverse=True)
 
 
@@ -43,7 +44,7 @@ def read(scene: str) -> list[Recorded]:
     return [_frame(folder, number, cameras[str(number)], labels[str(number)]) for number in sorted(map(int, cameras))]
 
 
-def _frame(folder: Path, number: int, camera: dict, labels: list) -> Recorded:
+def _frame(folder: Path, number: int, camera: dict[str, Any], labels: list[dict[str, Any]]) -> Recorded:
     millimetres = _png(folder / "depth" / f"{number:06d}.png") * camera["depth_scale"]
     poses = tuple(
         (label["obj_id"], se3.transform(np.reshape(label["cam_R_m2c"], (3, 3)), np.array(label["cam_t_m2c"]) / 1000.0))

@@ -1,4 +1,4 @@
-"""Watches the node from outside: counts, the last poses with names and scores, and which recorded frame they answer."""
+"""Subscribes to the node: counts, the last poses with names and scores, and the recorded frame that they belong to."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from pose_node.ros.demo.recording import Recorded
 
 @dataclass(frozen=True, eq=False)
 class Found:
-    """One instance as its markers tell it."""
+    """One object, from its markers."""
 
     name: str
     score: float
@@ -37,7 +37,7 @@ class Found:
 
 @dataclass(frozen=True, eq=False)
 class Answer:
-    """What the node said about one recorded frame."""
+    """What the node found in one recorded frame."""
 
     frame: Recorded
     found: tuple[Found, ...]
@@ -76,14 +76,14 @@ class Watch:
         rclpy.try_shutdown()
 
     def read_player(self, lines: Iterable[str]) -> None:
-        """Learn from the player's output which frame each stamp shows; returns when the player ends."""
+        """Read from the player's output which frame each stamp is; returns when the player ends."""
         for line in lines:
-            told = json.loads(line)
+            sent = json.loads(line)
             with self._lock:
-                self._sent[told["stamp_ns"]] = (told["scene"], told["number"], time.monotonic())
+                self._sent[sent["stamp_ns"]] = (sent["scene"], sent["number"], time.monotonic())
 
-    def line(self, second: int) -> str:
-        """How it goes, for people."""
+    def progress_line(self, second: int) -> str:
+        """Counts, latency and the last poses."""
         with self._lock:
             head = f"{second:4d} s  frames sent {len(self._sent):4d}  answered {self._answered:4d}"
             if not self._answered:
@@ -95,7 +95,7 @@ class Watch:
             return f"{head}  {1000 * self._latency_s:5.0f} ms  {' | '.join(shown) or 'nothing found'}"
 
     def answers(self) -> list[Answer]:
-        """For each scene the last answer that held a pose; where none did, the last of all."""
+        """For each scene the last answer with a pose; where there is none, the last answer."""
         with self._lock:
             return list({**self._last, **self._last_found}.values())
 

@@ -1,5 +1,5 @@
-"""Messages that ROS has and PyPI has not: their definitions, and what makes Python packages of them.
+"""Message packages that ROS has and PyPI lacks: their definitions, and a build that makes Python packages of them.
 
-A folder per package holds its ``.msg`` files: the fields of the released packages, so the type hashes are the same and
-both talk to each other. A machine with ROS installed uses its own packages.
+Each folder is a package with its ``.msg`` files. The fields are those of the released packages, so the type hashes are equal
+and nodes with either can communicate. A machine with ROS installed uses its own packages.
 """

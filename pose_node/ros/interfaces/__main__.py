@@ -1,4 +1,4 @@
-"""``python -m pose_node.ros.interfaces OUT``: make tf2_msgs and vision_msgs where pip is all that there is."""
+"""``python -m pose_node.ros.interfaces OUT``: make tf2_msgs and vision_msgs on a machine without a ROS installation."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from pose_node.ros.interfaces.build import BuildError, build
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Exit code 0, or 1 where the packages cannot be made."""
+    """Exit code 0, or 1 when the packages cannot be made."""
     parser = argparse.ArgumentParser(
         prog="python -m pose_node.ros.interfaces",
         description="Make the message packages that PyPI lacks, where they are not installed. Needs g++.",
     )
-    parser.add_argument("out", type=Path, metavar="OUT", help="folder for PYTHONPATH to write them to")
+    parser.add_argument("out", type=Path, metavar="OUT", help="folder to write them to, for PYTHONPATH")
     out = parser.parse_args(argv).out
     try:
         made = build(out)

@@ -1,6 +1,7 @@
-"""``.msg`` files -> an importable package, by the generators that come with rclpy's wheels, and a C++ compiler.
+"""``.msg`` files -> an importable package, by the generators in rclpy's wheels and a C++ compiler.
 
-The libraries lie inside the package and are loaded with its Python extension, so no library path needs to name them.
+The libraries are inside the package and its Python extension links to them, so no library path has to be set.
+By hand, as ROS's own build needs CMake and ament, which a machine with pip alone lacks.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from pose_node.errors import PoseNodeError
 
 DEFINITIONS = Path(__file__).parent
 PACKAGES = tuple(sorted(folder.name for folder in DEFINITIONS.iterdir() if any(folder.glob("*.msg"))))
-USED = ("builtin_interfaces", "std_msgs", "geometry_msgs")  # packages whose messages are fields of ours
+DEPENDENCIES = ("builtin_interfaces", "std_msgs", "geometry_msgs")  # packages whose messages are fields of these
 _SUPPORTS = ("rosidl_typesupport_fastrtps_c", "rosidl_typesupport_introspection_c")  # rmw_fastrtps asks for both
 _STAMP = ".built-from"
 _EXPECTED = "expected ROS 2 as wheels (pip's extra 'ros')"
@@ -35,9 +36,9 @@ class BuildError(PoseNodeError, RuntimeError):
 
 
 def build(out: Path) -> tuple[str, ...]:
-    """Make the packages below ``out``, a folder for PYTHONPATH; what was made from the same sources is left alone.
+    """Make the packages below ``out``, a folder for PYTHONPATH, unless they were made from the same sources before.
 
-    Packages that are installed elsewhere are not made, so they are never shadowed. Returns the names of those made anew.
+    A package that is installed elsewhere is not made, so that it is never shadowed. Returns the names of those made now.
     Raises BuildError without the wheels or a compiler.
     """
     made = []
@@ -46,22 +47,22 @@ def build(out: Path) -> tuple[str, ...]:
         if _is_elsewhere(package, out):
             shutil.rmtree(here, ignore_errors=True)
             continue
-        made_from, stamp = _made_from(package), here / _STAMP
-        if not stamp.is_file() or stamp.read_text() != made_from:
+        source_hash, stamp = _source_hash(package), here / _STAMP
+        if not stamp.is_file() or stamp.read_text() != source_hash:
             with tempfile.TemporaryDirectory() as folder:
                 scratch = Path(folder).resolve()
                 link(package, generate(package, scratch), scratch)
                 shutil.rmtree(here, ignore_errors=True)
-                shutil.copytree(scratch / package, here, ignore=_needless)
-            stamp.write_text(made_from)
+                shutil.copytree(scratch / package, here, ignore=_build_files)
+            stamp.write_text(source_hash)
             made.append(package)
     return tuple(made)
 
 
 def generate(package: str, scratch: Path) -> dict[str, list[Path]]:
-    """Write the Python and C sources of ``package`` to scratch/package; returns those to compile, library by library.
+    """Write the Python and C sources of ``package`` to scratch/package; returns {library: sources to compile}.
 
-    Beside each message lies its description with the type hash, msg/<name>.json. Raises BuildError without the wheels.
+    Each message gets its description with the type hash, msg/<name>.json. Raises BuildError without the wheels.
     """
     os.environ.setdefault("AMENT_PREFIX_PATH", sys.prefix)  # where the generators look for their templates
     try:
@@ -77,23 +78,23 @@ def generate(package: str, scratch: Path) -> dict[str, list[Path]]:
         raise BuildError(f"{package}: found no {error.name}, {_EXPECTED}.") from error
     out = scratch / package
     definitions = sorted((DEFINITIONS / package).glob("*.msg"))
-    with contextlib.redirect_stdout(io.StringIO()):  # the adapter tells of each file
+    with contextlib.redirect_stdout(io.StringIO()):  # the adapter prints each file
         for path in definitions:
             convert_to_idl(path.parent, package, Path(path.name), out)
-        told = {
+        inputs = {
             "package_name": package,
             "interface_files": [f"{out}:msg/{path.stem}.idl" for path in definitions],
-            "include_paths": [get_package_share_directory(name) for name in USED],
+            "include_paths": [get_package_share_directory(name) for name in DEPENDENCIES],
         }
-        here = {**told, "output_path": out}
-        # In a folder of its own: some of its files are named like the C generator's.
-        there = {**told, "output_path": scratch / "introspection" / package}
-        hashed = HashTypeDescription("type_description").generate_type_hashes(**here)
-        plain = GenerateC("c").generate(**here, type_description_files=hashed)
-        fast = GenerateFastRTPSCTypesupport("fastrtps_c").generate(**here)
-        introspection = GenerateIntrospectionCTypesupport("introspection_c").generate(**there)
-        general = GenerateCTypesupport("c", typesupport_implementations=list(_SUPPORTS)).generate(**here)
-        python = GeneratePython("py", typesupport_implementations=["rosidl_typesupport_c"]).generate(**here)
+        into_package = {**inputs, "output_path": out}
+        # In a folder of its own: some of its files have the names of the C generator's.
+        into_introspection = {**inputs, "output_path": scratch / "introspection" / package}
+        hashed = HashTypeDescription("type_description").generate_type_hashes(**into_package)
+        plain = GenerateC("c").generate(**into_package, type_description_files=hashed)
+        fast = GenerateFastRTPSCTypesupport("fastrtps_c").generate(**into_package)
+        introspection = GenerateIntrospectionCTypesupport("introspection_c").generate(**into_introspection)
+        general = GenerateCTypesupport("c", typesupport_implementations=list(_SUPPORTS)).generate(**into_package)
+        python = GeneratePython("py", typesupport_implementations=["rosidl_typesupport_c"]).generate(**into_package)
     (out / "__init__.py").touch()
     files = {
         f"lib{package}__{_SUPPORTS[0]}.so": [*plain, *fast],
@@ -104,13 +105,13 @@ def generate(package: str, scratch: Path) -> dict[str, list[Path]]:
 
 
 def link(package: str, sources: dict[str, list[Path]], scratch: Path) -> None:
-    """What ``generate`` left in ``scratch`` -> libraries in scratch/package, each linked to those before it.
+    """Compile the sources in ``scratch`` to libraries in scratch/package, each linked to those before it.
 
     Raises BuildError without a compiler or Python's headers.
     """
     for tool in ("gcc", "g++"):
         if shutil.which(tool) is None:
-            raise BuildError(f"{package}: found no {tool} on the PATH, expected one to compile the messages with.")
+            raise BuildError(f"{package}: found no {tool} on the PATH, expected a compiler for the messages.")
     headers = Path(sysconfig.get_paths()["include"])
     if not (headers / "Python.h").is_file():
         raise BuildError(f"{package}: found no {headers / 'Python.h'}, expected Python's headers (python3-dev).")
@@ -120,12 +121,12 @@ def link(package: str, sources: dict[str, list[Path]], scratch: Path) -> None:
     options = ["-shared", "-fPIC", "-O1", "-w", *(f"-I{folder}" for folder in folders)]
     kinds = ("generator_c", "generator_py", "typesupport_c", *(name.removeprefix("rosidl_") for name in _SUPPORTS))
     linked = [f"-L{prefix / 'lib'}", f"-Wl,-rpath,$ORIGIN:{prefix / 'lib'}"]
-    linked += [f"-l{name}__rosidl_{kind}" for name in USED for kind in kinds]
+    linked += [f"-l{name}__rosidl_{kind}" for name in DEPENDENCIES for kind in kinds]
     linked += ["-lrosidl_runtime_c", "-lrosidl_typesupport_c", *(f"-l{name}" for name in _SUPPORTS)]
     linked += ["-lrosidl_typesupport_fastrtps_cpp", "-lfastcdr", "-lrmw", "-lrcutils", "-lstdc++"]
-    linked += ["-Wl,--no-as-needed"]  # ours are needed although nothing in the extension calls them by name
+    linked += ["-Wl,--no-as-needed"]  # the extension loads ours without calling a symbol of them
     for name, paths in sources.items():
-        # The C++ files as one: reading Fast CDR's headers is most of the work.
+        # The C++ files as one: parsing Fast CDR's headers takes most of the time.
         joined = scratch / "joined.cpp"
         joined.write_text("".join(f'#include "{path}"\n' for path in paths if path.suffix == ".cpp"))
         inputs = [joined, *(path for path in paths if path.suffix == ".c")]
@@ -140,23 +141,23 @@ def link(package: str, sources: dict[str, list[Path]], scratch: Path) -> None:
 
 def _is_elsewhere(package: str, out: Path) -> bool:
     spec = find_spec(package)
-    if spec is None or spec.origin is None:  # without __init__.py it is a folder that happens to have the name
+    if spec is None or spec.origin is None:  # without __init__.py it is some folder of that name
         return False
     return not Path(spec.origin).resolve().is_relative_to(out.resolve())
 
 
-def _needless(_: str, names: list[str]) -> list[str]:
-    """What a finished package can do without: all but Python, libraries, and the descriptions with the hashes."""
+def _build_files(_: str, names: list[str]) -> list[str]:
+    """What a finished package does not need: all but Python, libraries, and the descriptions with the hashes."""
     return [n for n in names if not (n == "msg" or n.endswith((".py", ".so", ".json")))]
 
 
-def _made_from(package: str) -> str:
-    """A hash of all that the result depends on. Raises BuildError without the wheels."""
+def _source_hash(package: str) -> str:
+    """A hash of everything that the build depends on. Raises BuildError without the wheels."""
     try:
         wheels = [version(name) for name in ("ros-rosidl-generator-py", "ros-rmw-fastrtps-cpp", "ros-geometry-msgs")]
     except PackageNotFoundError as error:
         raise BuildError(f"{package}: found no {error.name}, {_EXPECTED}.") from error
-    told = hashlib.sha256(repr((wheels, sys.version, sys.prefix, np.__version__)).encode())
+    digest = hashlib.sha256(repr((wheels, sys.version, sys.prefix, np.__version__)).encode())
     for path in [Path(__file__), *sorted((DEFINITIONS / package).glob("*.msg"))]:
-        told.update(path.read_bytes())
-    return told.hexdigest()
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
