@@ -83,7 +83,7 @@ def test_clouds_in_another_frame_are_seen_from_the_viewpoint_frame(start, shippe
     (pose,) = until_heard(
         peer,
         lambda seconds: camera.send(peer, points=moved, stamp=stamp(seconds)),
-        lambda: next((m.poses for m in peer.heard["poses"] if m.poses), None),
+        lambda: next((m.poses for m in peer.heard["poses"] if m.poses and m.header.frame_id == "base"), None),
     )
     assert pose.position.x == pytest.approx(0.8 + camera.truth[0, 3], abs=0.02)
     assert "rejected.viewpoint" not in peer.until(peer.values)
