@@ -1,4 +1,4 @@
-"""See it without a camera: the demo's recording, the node and RViz:  ros2 launch pose_node demo.launch.py"""
+"""The demo's recording, the node and RViz, without a camera:  ros2 launch pose_node demo.launch.py"""
 
 import sys
 
@@ -10,14 +10,14 @@ from launch_ros.actions import Node
 from launch_ros.substitutions import FindPackageShare
 
 ARGUMENTS = {
-    "objects": ("[mustard_bottle]", "names of the objects to look for, as a YAML list; [''] for all"),
-    "rate": ("5.0", "frames that the recording sends a second"),
-    "rviz": ("true", "true or false: show RViz"),
+    "objects": ("[mustard_bottle]", "names of the objects to search for, as a YAML list; [''] for all"),
+    "rate": ("5.0", "frames per second of the recording"),
+    "rviz": ("true", "whether to start RViz (true or false)"),
 }
 
 
 def generate_launch_description() -> LaunchDescription:
-    """Player, node and RViz; the recording's camera stands still in each scene, so its frame is the fixed one."""
+    """Player, node and RViz. The recording's camera is still in each scene, so its frame serves as the fixed frame."""
     share = FindPackageShare("pose_node")
     player = ExecuteProcess(
         cmd=[sys.executable, "-m", "pose_node.ros.demo.player", "--rate", LaunchConfiguration("rate")],

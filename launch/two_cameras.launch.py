@@ -1,4 +1,4 @@
-"""Two cameras, two nodes: an example of namespaces, and of the topics that two makes of camera publish.
+"""Two cameras, two nodes: an example with namespaces, and with the topics of two camera drivers.
 
 ros2 launch pose_node two_cameras.launch.py fixed_frame:=world
 """
@@ -9,7 +9,7 @@ from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
 from launch_ros.actions import Node
 from launch_ros.substitutions import FindPackageShare
 
-# namespace: topics of its driver. Both publish 16UC1 millimetres that are rectified already.
+# {namespace: topics of the camera's driver}. Both drivers publish rectified 16UC1 in millimetres.
 CAMERAS = {
     "realsense": {  # realsense2_camera with its default camera_namespace and camera_name
         "depth/image_rect": "/camera/camera/depth/image_rect_raw",
@@ -32,9 +32,9 @@ ARGUMENTS = {
 
 
 def generate_launch_description() -> LaunchDescription:
-    """A node for each camera, whose outputs lie in its namespace: /realsense/pose_node/poses, /orbbec/pose_node/poses.
+    """A node per camera, with its outputs in a namespace: /realsense/pose_node/poses, /orbbec/pose_node/poses.
 
-    With publish_tf so do its frames: realsense/pose_node/gelatin_box_1 and orbbec/pose_node/gelatin_box_1.
+    With publish_tf the frames are, too: realsense/pose_node/gelatin_box_1 and orbbec/pose_node/gelatin_box_1.
     """
     nodes = [
         Node(

@@ -1,4 +1,4 @@
-"""Helpers beside the tests."""
+"""Lets the tests import the helpers in this folder."""
 
 import sys
 from pathlib import Path

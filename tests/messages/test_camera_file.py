@@ -115,7 +115,7 @@ FILES = {
 
 
 @pytest.mark.parametrize("kind", FILES)
-def test_every_kind_gives_the_same_camera(tmp_path, kind):
+def test_every_format_gives_the_same_camera(tmp_path, kind):
     text, scale_mm, shape = FILES[kind]
     (tmp_path / "camera").write_text(text)
     camera = read_camera(tmp_path / "camera")
@@ -143,14 +143,14 @@ def test_every_kind_gives_the_same_camera(tmp_path, kind):
         ("", "is not JSON|found"),
     ],
 )
-def test_what_is_no_camera_says_so_with_the_file(tmp_path, text, words):
+def test_an_invalid_camera_file_is_refused_by_name(tmp_path, text, words):
     (tmp_path / "camera.txt").write_text(text)
     with pytest.raises(InputError, match=words) as caught:
         read_camera(tmp_path / "camera.txt")
     assert "camera.txt" in str(caught.value) and "\n" not in str(caught.value)
 
 
-def test_files_of_numpy_and_of_windows_are_read(tmp_path):
+def test_npy_and_utf_16_files_are_read(tmp_path):
     np.save(tmp_path / "K.npy", K)
     (tmp_path / "utf16.txt").write_text(str(K), encoding="utf-16")
     for name in ("K.npy", "utf16.txt"):
@@ -158,7 +158,7 @@ def test_files_of_numpy_and_of_windows_are_read(tmp_path):
 
 
 @pytest.mark.parametrize("data", [b"\x93NUMPY\xff\xfe", b"\xff\xfe\x00", b"\x80\x81\x82"])
-def test_a_binary_file_is_no_camera(tmp_path, data):
+def test_a_binary_file_is_refused(tmp_path, data):
     (tmp_path / "camera").write_bytes(data)
     with pytest.raises(InputError, match=r"is not text|cannot be read as \.npy"):
         read_camera(tmp_path / "camera")

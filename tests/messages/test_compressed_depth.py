@@ -54,7 +54,7 @@ def test_inverse_depths_follow_the_header(rng):
         {"data": np.zeros(0, np.uint8)},
     ],
 )
-def test_what_cannot_be_meant_is_refused(change):
+def test_invalid_messages_are_refused(change):
     message = packed(np.ones((4, 4)), "16UC1")
     for name, value in change.items():
         setattr(message, name, value)
@@ -75,7 +75,7 @@ def test_rvl_gives_what_png_gives(rng, a):
 
 
 @pytest.mark.parametrize("size", [(), (0, 6), (-8, 6), (1 << 20, 1 << 20), (8, 7)])
-def test_rvl_that_is_broken_is_refused(size):
+def test_corrupt_rvl_is_refused(size):
     message = packed(np.ones((4, 4)), "16UC1")
     message.format = "16UC1; compressedDepth RVL"
     body = struct.pack(f"<{len(size)}i", *size) + (pack_rvl(np.ones(48, np.uint16)) if size else b"")
@@ -120,7 +120,7 @@ def test_a_png_cut_short_is_refused():
         image_from_compressed(message)
 
 
-def test_colour_is_no_depth():
+def test_colour_is_not_depth():
     file = io.BytesIO()
     Image.new("RGB", (4, 4)).save(file, "PNG")
     message = packed(np.ones((4, 4)), "16UC1")

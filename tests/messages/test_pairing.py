@@ -44,7 +44,7 @@ def test_a_static_info_serves_all_images_of_its_frame(pairing):
         assert pairing.take(stamp, masked=False).info is info
 
 
-def test_once_stamps_have_matched_the_info_of_the_same_stamp_is_worth_a_wait(pairing):
+def test_once_stamps_have_matched_the_info_of_the_same_stamp_is_awaited(pairing):
     old = stamped(1)
     pairing.add_info(old)
     pairing.add_measurement(stamped(1), True, 10.0)
@@ -58,8 +58,8 @@ def test_once_stamps_have_matched_the_info_of_the_same_stamp_is_worth_a_wait(pai
     assert pairing.take(12.6, masked=False).info is new  # its own never came
 
 
-def test_each_complete_frame_can_be_had_in_order(pairing, refusals):
-    """Where nobody is in a hurry, a measurement that waits for its mask is not let go for a newer one."""
+def test_take_each_returns_every_complete_frame_in_order(pairing, refusals):
+    """A measurement that waits for its mask is not dropped for a newer one."""
     for stamp in (1, 2, 3):
         pairing.add_measurement(stamped(stamp), False, 10.0)
     pairing.add_mask(stamped(2))
@@ -71,7 +71,7 @@ def test_each_complete_frame_can_be_had_in_order(pairing, refusals):
     assert pairing.take_each(10.9, masked=True) == [] and refusals == ["no_mask"]
 
 
-def test_depth_and_info_out_of_step_are_refused_in_time(pairing, refusals):
+def test_a_depth_image_without_info_is_refused_after_the_wait(pairing, refusals):
     pairing.add_info(stamped(7, "another_camera"))
     pairing.add_measurement(stamped(1), True, 10.0)
     assert pairing.take(10.4, masked=False) is None
@@ -86,7 +86,7 @@ def test_a_cloud_needs_no_info(pairing):
     assert pairing.take(1.0, masked=False).message is cloud
 
 
-def test_masks_are_awaited_only_where_somebody_sends_them(pairing, refusals):
+def test_masks_are_awaited_only_where_they_are_published(pairing, refusals):
     pairing.add_measurement(stamped(1), False, 1.0)
     assert pairing.take(1.0, masked=True) is None
     mask = stamped(1)
@@ -141,7 +141,7 @@ class Poses:
         return frame.message.header.stamp.sec > self.until
 
 
-def test_frames_wait_for_the_cameras_pose_and_the_newest_that_has_it_wins(refusals):
+def test_frames_wait_for_the_cameras_pose_and_the_newest_with_one_wins(refusals):
     queue, poses = TfQueue(lambda code, sentence: refusals.append(code)), Poses(0)
     for stamp in (1, 2, 3):
         queue.add(Frame(stamped(stamp), 0.0), 10.0)
@@ -170,12 +170,12 @@ def test_a_pose_that_is_always_late_costs_no_frame(refusals):
     assert taken_with_poses_late(3, 30, refusals) == list(range(27)) and refusals == []
 
 
-def test_a_pose_that_is_later_than_memory_reaches_starves_nobody(refusals):
+def test_with_poses_later_than_the_queue_is_long_frames_still_pass(refusals):
     taken = taken_with_poses_late(20, 200, refusals)
     assert len(taken) >= 8 * 8 and taken == sorted(taken)
 
 
-def test_large_frames_that_wait_are_bounded_by_their_bytes(refusals):
+def test_waiting_frames_are_bounded_by_their_bytes(refusals):
     queue = TfQueue(lambda code, sentence: refusals.append(code))
     for stamp in range(3):
         queue.add(Frame(stamped(stamp, data=bytes(40 << 20)), 0.0), 0.0)
@@ -207,7 +207,7 @@ def test_an_info_of_another_frame_is_refused_even_at_the_same_stamp():
     assert caught.value.code == "frame_mismatch"
 
 
-def test_an_info_that_states_no_frame_contradicts_none(pairing):
+def test_an_info_without_a_frame_fits_any_image(pairing):
     """Nor does one of ROS 1, which may have a slash in front."""
     for name in ("", "/camera"):
         pairing.add_info(stamped(0, name))
@@ -216,7 +216,7 @@ def test_an_info_that_states_no_frame_contradicts_none(pairing):
 
 
 @pytest.mark.parametrize("frame_id", ["", "/camera"])
-def test_a_mask_that_states_no_other_frame_serves(frame_id):
+def test_a_mask_of_no_other_frame_is_used(frame_id):
     frame = Frame(stamped(1), 0.0, mask=labels([[0, 3]]))
     frame.mask.header.frame_id = frame_id
     assert set(frame.masks(Message(shape=(1, 2)), {}, ("mug",))) == {"mug"}
@@ -231,7 +231,7 @@ def test_a_mask_of_another_frame_is_refused():
 
 
 @pytest.mark.parametrize("each", [False, True])
-def test_two_measurements_of_one_stamp_are_given_no_mask(pairing, refusals, each):
+def test_two_measurements_of_one_stamp_get_no_mask(pairing, refusals, each):
     """Neither of two that wait together, nor a second one when the first has gone with its own."""
 
     def take():

@@ -13,11 +13,11 @@ from pose_node.messages.rvl import unpack_rvl
 
 
 @given(arrays(np.uint16, st.integers(1, 60), elements=st.sampled_from([0, 0, 0, 1, 2, 700, 703, 32768, 65535])))
-def test_what_was_packed_comes_out(values):
+def test_unpacking_inverts_packing(values):
     np.testing.assert_array_equal(unpack_rvl(pack_rvl(values), len(values)), values)
 
 
-def test_an_image_as_sensors_give_it(rng):
+def test_a_typical_depth_image(rng):
     values = np.cumsum(rng.integers(-3, 4, (60, 80)), axis=1) + 800
     values[rng.random(values.shape) < 0.1] = 0
     values[:5] = 0
@@ -33,7 +33,7 @@ def test_any_bytes_give_values_or_a_value_error(data, count):
 
 
 @pytest.mark.parametrize("keep", [0, 4, 40])
-def test_data_that_end_early_are_no_image(keep):
+def test_data_that_end_early_are_refused(keep):
     packed = pack_rvl(np.arange(1, 200, dtype=np.uint16))
     with pytest.raises(ValueError, match="pixels"):
         unpack_rvl(packed[:keep], 199)

@@ -50,14 +50,14 @@ def test_a_stamp_between_two_samples_is_interpolated():
         ("world", "", 1.5, "tf_no_frame", False),
     ],
 )
-def test_what_is_not_there_is_a_reason_and_may_come_or_not(target, source, seconds, code, may_come):
+def test_a_missing_transform_has_a_reason_and_may_come_or_not(target, source, seconds, code, may_come):
     with pytest.raises(InputError) as refused:
         filled().lookup(target, source, int(seconds * SECOND))
     assert refused.value.code == code
     assert filled().may_come(target, source, int(seconds * SECOND)) == may_come
 
 
-def test_what_has_come_is_there():
+def test_an_added_transform_is_found():
     buffer = filled()
     buffer.add(message("world", "arm", 3.0, 3.0), False)
     assert not buffer.may_come("world", "camera", int(2.5 * SECOND))
@@ -68,7 +68,7 @@ def test_a_camera_is_its_own_fixed_frame_without_any_transform():
     assert np.array_equal(TfBuffer().lookup("camera", "/camera", 5), np.eye(4))
 
 
-def test_after_a_jump_back_the_new_motion_is_told():
+def test_after_a_jump_back_the_new_motion_is_used():
     buffer = filled()
     buffer.add(message("world", "arm", 100.0, 9.0), static=False)
     buffer.add(message("world", "arm", 1.0, 5.0), static=False)
@@ -79,13 +79,13 @@ def test_after_a_jump_back_the_new_motion_is_told():
 
 
 @pytest.mark.parametrize("stamp_s", [0.0, 0.4])
-def test_a_foreign_publisher_of_other_stamps_changes_nothing(stamp_s):
+def test_another_publisher_with_other_stamps_changes_nothing(stamp_s):
     buffer = filled()
     buffer.add(message("elsewhere", "cup", stamp_s), static=False)
     assert buffer.lookup("world", "camera", int(1.25 * SECOND))[0, 3] == pytest.approx(0.25)
 
 
-def test_a_post_dated_edge_does_not_make_others_old():
+def test_a_post_dated_edge_expires_no_other():
     """A localisation that dates its transform a second ahead, as Nav2's do, and an arm that is 80 ms late."""
     buffer = TfBuffer()
     for k in range(40):
@@ -97,7 +97,7 @@ def test_a_post_dated_edge_does_not_make_others_old():
     assert buffer.newest_ns("map", "camera") == int((now - 0.08) * SECOND)
 
 
-def test_our_own_frames_are_left_out():
+def test_the_nodes_own_frames_are_ignored():
     buffer = TfBuffer(own_prefix="pose_node/")
     buffer.add(message("world", "pose_node/mug_1", 1.0), static=False)
     buffer.add(message("world", "arm", 1.0), static=False)
@@ -106,7 +106,7 @@ def test_our_own_frames_are_left_out():
         buffer.lookup("world", "pose_node/mug_1", SECOND)
 
 
-def test_a_transform_that_cannot_be_meant_is_refused_and_the_rest_holds():
+def test_an_invalid_transform_is_refused_and_the_others_are_added():
     buffer = filled()
     with pytest.raises(InputError):
         buffer.add(message("world", "arm", 3.0, float("nan")), static=False)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent))  # pytest's importlib mode leaves helpers beside the tests unfound
+sys.path.insert(0, str(Path(__file__).parent))  # pytest's importlib mode does not find helpers in this folder otherwise
 
 from ros_testing import MODELS, OBJECT, Camera, Peer, Process, active_node
 

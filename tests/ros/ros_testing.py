@@ -17,7 +17,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 MODELS = Path(os.environ.get("POSE_NODE_MODELS", REPOSITORY / "models"))
 OBJECT = "mustard_bottle"
 
-# Before rclpy is first used: this machine only, nobody else's domain, and room for large best-effort messages.
+# Before rclpy is first used: this machine only, a domain of its own, and room for large best-effort messages.
 os.environ["ROS_DOMAIN_ID"] = str(1 + os.getpid() % 100)
 os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
 for variable in ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE"):
@@ -95,7 +95,7 @@ class Peer:
         self.node = rclpy.create_node("peer")
         self.executor = SingleThreadedExecutor()
         self.executor.add_node(self.node)
-        self.heard: dict[str, list] = {}
+        self.received: dict[str, list] = {}
         for name, topic, kind in (
             ("poses", "/pose_node/poses", PoseArray),
             ("pose", f"/pose_node/{OBJECT}/pose", PoseStamped),
@@ -103,8 +103,8 @@ class Peer:
             ("markers", "/pose_node/markers", MarkerArray),
             ("diagnostics", "/diagnostics", DiagnosticArray),
         ):
-            self.heard[name] = []
-            self.node.create_subscription(kind, topic, self.heard[name].append, 100)
+            self.received[name] = []
+            self.node.create_subscription(kind, topic, self.received[name].append, 100)
         self.publishers: dict[tuple, object] = {}
         self.settled = True
         self._stamp_s = 1000
@@ -123,7 +123,7 @@ class Peer:
         return self.publishers[key]
 
     def settle(self, publishers) -> None:
-        """Wait until the node hears these publishers: one that nobody has found yet speaks to nobody."""
+        """Wait until the node subscribes to these publishers: before, what they send is lost."""
         waiting = list(publishers)
         self.until(lambda: all(publisher.get_subscription_count() for publisher in waiting))
         if not self.settled:
@@ -136,7 +136,7 @@ class Peer:
             self.node.destroy_publisher(self.publishers.pop(key))
 
     def stamp(self):
-        """A stamp that nobody used before."""
+        """A new stamp."""
         from builtin_interfaces.msg import Time
 
         self._stamp_s += 1
@@ -157,8 +157,8 @@ class Peer:
         return None
 
     def answer(self, stamp, name: str = "poses"):
-        """The message with this stamp among those heard, or None."""
-        return next((m for m in reversed(self.heard[name]) if m.header.stamp == stamp), None)
+        """The message with this stamp among those received, or None."""
+        return next((m for m in reversed(self.received[name]) if m.header.stamp == stamp), None)
 
     def wait(self, stamp, name: str = "poses"):
         """The message with this stamp, as soon as it arrives."""
@@ -166,7 +166,7 @@ class Peer:
 
     def values(self) -> dict[str, str]:
         """The newest diagnostics of pose_node as a dictionary, with its level and line."""
-        for message in reversed(self.heard["diagnostics"]):
+        for message in reversed(self.received["diagnostics"]):
             for status in message.status:
                 if status.name.endswith("pose_node"):
                     values = {pair.key: pair.value for pair in status.values}
@@ -174,7 +174,7 @@ class Peer:
         return {}
 
     def forget(self) -> None:
-        for messages in self.heard.values():
+        for messages in self.received.values():
             messages.clear()
 
     def close(self) -> None:
@@ -216,9 +216,9 @@ def state(peer: Peer) -> str:
 
 
 def node_arguments(**parameters: str) -> list[str]:
-    """Command line of the node with one object, and these parameters beside."""
-    told = {"models": str(MODELS), "objects": f"[{OBJECT}]", "diagnostics_period_s": "0.1", **parameters}
-    return ["--ros-args", *(word for name, value in told.items() for word in ("-p", f"{name}:={value}"))]
+    """Command line of the node with one object, and these parameters."""
+    values = {"models": str(MODELS), "objects": f"[{OBJECT}]", "diagnostics_period_s": "0.1", **parameters}
+    return ["--ros-args", *(word for name, value in values.items() for word in ("-p", f"{name}:={value}"))]
 
 
 @contextmanager
@@ -292,7 +292,7 @@ class Camera:
     def send(
         self, peer: Peer, depth=None, info=None, mask=None, points=None, reliable=True, stamp=None, frame_id="camera"
     ):
-        """Publish what is given with one stamp (mask=False: nobody sends masks) and return the stamp."""
+        """Publish what is given with one stamp (mask=False: no mask is published) and return the stamp."""
         from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 
         stamp = stamp or peer.stamp()

@@ -50,7 +50,7 @@ def test_it_is_refused_at_start_in_one_sentence(shipped, start, tmp_path, name):
     assert "Traceback" not in process.output()
 
 
-def test_a_managed_node_can_be_put_right(shipped, peer, start, tmp_path):
+def test_a_managed_node_can_be_configured_after_a_failure(shipped, peer, start, tmp_path):
     shutil.copytree(MODELS / OBJECT, tmp_path / "models" / OBJECT)
     network = tmp_path / "models" / OBJECT / "pose.onnx"
     network.unlink()

@@ -20,8 +20,19 @@ from pose_node.ros.demo import processes, recording
 
 
 def test_the_demo_shows_poses_and_leaves_a_picture(shipped, start, tmp_path):
-    told = ["--seconds", "3", "--objects", OBJECT, "--models", str(MODELS), "--at-most", "90", "--picture", "out.png"]
-    process = start("pose_node.ros.demo", *told, cwd=tmp_path)
+    arguments = [
+        "--seconds",
+        "3",
+        "--objects",
+        OBJECT,
+        "--models",
+        str(MODELS),
+        "--at-most",
+        "90",
+        "--picture",
+        "out.png",
+    ]
+    process = start("pose_node.ros.demo", *arguments, cwd=tmp_path)
     assert process.popen.wait(150.0) == 0, process.output()
     output = process.output()
     assert f"{OBJECT} (" in output
@@ -30,13 +41,13 @@ def test_the_demo_shows_poses_and_leaves_a_picture(shipped, start, tmp_path):
         assert picture.size in ((640, 480), (640 + 4 + 640, 480))
 
 
-def test_the_demo_says_which_objects_there_are(start):
+def test_an_unknown_object_is_named(start):
     process = start("pose_node.ros.demo", "--objects", "no_such_thing", "--models", str(MODELS))
     assert process.popen.wait(60.0) == 2
     assert "'no_such_thing'" in process.output()
 
 
-def test_the_player_loops_in_real_time_with_stamps_that_grow(peer, start):
+def test_the_player_loops_in_real_time_with_growing_stamps(peer, start):
     depths, infos = [], []
     first = peer.node.create_subscription(Depth, "depth/image_rect", depths.append, 50)
     second = peer.node.create_subscription(CameraInfo, "depth/camera_info", infos.append, 50)
@@ -49,21 +60,21 @@ def test_the_player_loops_in_real_time_with_stamps_that_grow(peer, start):
     assert (np.diff(stamps) > 0).all()
     seconds = (stamps[-1] - stamps[0]) / 1e9
     assert 0.7 * len(stamps) / 20 < seconds < 2.0 * len(stamps) / 20
-    told = {line["stamp_ns"]: line for line in map(json.loads, process.output().splitlines())}
+    shown = {line["stamp_ns"]: line for line in map(json.loads, process.output().splitlines())}
     frames = {(f.scene, f.number): f for scene in recording.scenes() for f in recording.read(scene)}
-    assert {told[stamp]["scene"] for stamp in stamps} == set(recording.scenes())
+    assert {shown[stamp]["scene"] for stamp in stamps} == set(recording.scenes())
     # The first of either kind may pass before its subscription is found.
     both = [(m, stamp) for m, stamp in zip(depths, stamps) if any(i.header == m.header for i in infos)]
     assert len(both) >= 20
     for message, stamp in both[::5]:
-        frame = frames[told[stamp]["scene"], told[stamp]["number"]]
+        frame = frames[shown[stamp]["scene"], shown[stamp]["number"]]
         depth = convert.depth_from_image(message)
         np.testing.assert_array_equal(np.nan_to_num(depth), frame.depth_m)  # to the bit
         info = next(i for i in infos if i.header == message.header)
         np.testing.assert_array_equal(camera_from_info(info).K, frame.K)
 
 
-def test_children_of_the_demo_are_ended_even_when_they_do_not_obey(tmp_path, monkeypatch):
+def test_a_child_that_ignores_sigterm_is_killed(tmp_path, monkeypatch):
     (tmp_path / "stubborn.py").write_text(
         "import signal, time\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\nprint('up', flush=True)\ntime.sleep(60)\n"
     )

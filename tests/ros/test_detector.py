@@ -51,7 +51,7 @@ def test_a_killed_node_leaves_no_detector(tracking):
     assert not psutil.wait_procs([detector], timeout=20.0)[1]
 
 
-def test_a_hung_detector_is_said_and_does_not_hold_up_the_end(tracking, peer, camera):
+def test_a_hung_detector_is_reported_and_does_not_delay_the_end(tracking, peer, camera):
     detector = detector_of(tracking)
     detector.suspend()
     values = track(peer, camera, lambda v: "expected an answer within" in v.get("detector.problem", ""), 2000)
@@ -63,7 +63,7 @@ def test_a_hung_detector_is_said_and_does_not_hold_up_the_end(tracking, peer, ca
     assert not psutil.wait_procs([detector], timeout=20.0)[1]
 
 
-def test_a_detector_that_was_killed_is_said_until_it_has_answered_again(tracking, peer, camera):
+def test_a_killed_detector_is_reported_until_it_answers_again(tracking, peer, camera):
     for times in (1, 2):
         detector_of(tracking).kill()
         values = track(peer, camera, lambda v: v.get("detector.failures") == str(times), 1000 * (1 + times))  # noqa: B023
@@ -72,7 +72,7 @@ def test_a_detector_that_was_killed_is_said_until_it_has_answered_again(tracking
     assert tracking.end() == 0, tracking.output()
 
 
-def test_a_detector_that_cannot_live_takes_the_node_to_the_error_state(start, peer, shipped, tmp_path):
+def test_a_detector_that_cannot_start_puts_the_node_in_the_error_state(start, peer, shipped, tmp_path):
     shutil.copytree(MODELS / OBJECT, tmp_path / "models" / OBJECT)
     process = start("pose_node.ros.node", *node_arguments(models=str(tmp_path / "models"), fixed_frame="camera"))
     process.wait_for("active")

@@ -62,7 +62,7 @@ def detect(detector: DetectorProcess, block, pose):
     return until(detector.take)
 
 
-def test_it_answers_as_the_pipeline_does_and_after_its_end_again(block, pose, start):
+def test_it_answers_as_the_pipeline_does_also_after_a_restart(block, pose, start):
     cloud, mask = block.see(pose)
     expected = Pipeline.load([block.card.folder]).estimate(cloud, {"block": [mask]})
     detector = start(block.card.folder)
@@ -80,7 +80,7 @@ def test_it_answers_as_the_pipeline_does_and_after_its_end_again(block, pose, st
     assert detector.condition().problem, "it has not answered since"
 
 
-def test_a_wrong_request_is_a_refusal_and_the_process_lives(block, pose, start):
+def test_an_invalid_request_is_refused_and_the_process_lives(block, pose, start):
     detector = start(block.card.folder)
     cloud, _ = block.see(pose)
     detector.begin(cloud, {"block": [np.ones((2, 2), bool)]}, None)
@@ -89,7 +89,7 @@ def test_a_wrong_request_is_a_refusal_and_the_process_lives(block, pose, start):
     assert detector.condition().failures == 0
 
 
-def test_a_hang_is_late_then_killed_then_put_right(block, pose, start, monkeypatch):
+def test_a_hang_is_reported_killed_and_restarted(block, pose, start, monkeypatch):
     monkeypatch.setattr(detector_process, "_MIN_DURATION_S", 0.3)
     detector = start(block.card.folder)
     until(lambda: ready(detector))
@@ -106,7 +106,7 @@ def test_a_hang_is_late_then_killed_then_put_right(block, pose, start, monkeypat
     until(lambda: not detector.condition().problem)
 
 
-def test_one_that_cannot_load_backs_off_and_is_given_up(block, pose, start, tmp_path, monkeypatch):
+def test_a_child_that_cannot_load_is_given_up_after_some_starts(block, pose, start, tmp_path, monkeypatch):
     monkeypatch.setattr(detector_process, "_MAX_PAUSE_S", 0.05)
     folder = shutil.copytree(block.card.folder, tmp_path / "block")
     (folder / "pose.onnx").unlink()
@@ -137,7 +137,7 @@ if sys.platform == "linux":  # which alone ends a process that is stopped
 
 
 @pytest.mark.parametrize(("when", "stopped"), ENDS)
-def test_it_ends_with_its_parent_however_that_ends(block, when, stopped):
+def test_it_ends_with_its_parent(block, when, stopped):
     command = [sys.executable, "-c", PARENT, str(block.card.folder), when]
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
@@ -151,7 +151,7 @@ def test_it_ends_with_its_parent_however_that_ends(block, when, stopped):
     until(lambda: not orphan.is_running())
 
 
-def test_the_end_of_the_connection_alone_ends_it(block, pose):
+def test_it_ends_with_its_connection(block, pose):
     """What other systems than Linux rely on."""
     cloud, mask = block.see(pose)
     with detector_process._Child() as child:

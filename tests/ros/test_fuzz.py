@@ -27,7 +27,7 @@ def busy(shipped, peer, tmp_path_factory):
 
 @settings(max_examples=4, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(seed=st.integers(0, 10**6))
-def test_the_node_outlives_anything_and_goes_on(busy, peer, camera, seed):
+def test_the_node_survives_any_input(busy, peer, camera, seed):
     fuzzer = Fuzzer(seed)
     for _ in range(BATCH):
         topic, message = fuzzer.message()
@@ -36,7 +36,7 @@ def test_the_node_outlives_anything_and_goes_on(busy, peer, camera, seed):
         publisher.publish(message)
         peer.spin(0.005)
     assert busy.popen.poll() is None, busy.output()
-    for message in peer.heard["poses"]:
+    for message in peer.received["poses"]:
         for pose in message.poses:
             p, q = pose.position, pose.orientation
             assert np.isfinite([p.x, p.y, p.z]).all()

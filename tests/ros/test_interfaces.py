@@ -35,7 +35,7 @@ def test_the_hashes_are_those_of_the_released_packages(hashes):
     assert {name: hashes[name] for name in HASHES} == HASHES
 
 
-def test_rosbags_comes_to_the_same_hashes(hashes):
+def test_rosbags_computes_the_same_hashes(hashes):
     typesys = pytest.importorskip("rosbags.typesys", reason="rosbags is not installed")
     store = typesys.get_typestore(typesys.Stores.ROS2_JAZZY)
     assert hashes["tf2_msgs/msg/TFMessage"] == store.hash_rihs01("tf2_msgs/msg/TFMessage")
@@ -47,7 +47,7 @@ def test_rosbags_comes_to_the_same_hashes(hashes):
 
 
 @pytest.mark.parametrize("name", HASHES)
-def test_they_travel_over_dds(peer, name):
+def test_they_are_sent_over_dds(peer, name):
     package, _, kind = name.split("/")
     messages = pytest.importorskip(f"{package}.msg", reason=f"{package} is not installed")
     sent = getattr(messages, kind)()
@@ -56,20 +56,20 @@ def test_they_travel_over_dds(peer, name):
             module, _, element = inner.removeprefix("sequence<").removesuffix(">").partition("/")
             of = getattr(pytest.importorskip(f"{module}.msg"), element)
             setattr(sent, field, [of(), of()])
-    heard: list = []
-    subscription = peer.node.create_subscription(type(sent), f"/{package}", heard.append, 10)
+    received: list = []
+    subscription = peer.node.create_subscription(type(sent), f"/{package}", received.append, 10)
     publisher = peer.publisher(f"/{package}", type(sent))
     peer.settle([publisher])
     publisher.publish(sent)
-    peer.until(lambda: heard)
-    (told,) = peer.node.get_publishers_info_by_topic(f"/{package}")
+    peer.until(lambda: received)
+    (publisher_info,) = peer.node.get_publishers_info_by_topic(f"/{package}")
     peer.silence(f"/{package}")
     peer.node.destroy_subscription(subscription)
-    assert heard == [sent]
-    assert str(told.topic_type_hash) == HASHES[name]
+    assert received == [sent]
+    assert str(publisher_info.topic_type_hash) == HASHES[name]
 
 
-def test_packages_that_are_installed_are_not_made_again(tmp_path, monkeypatch):
+def test_installed_packages_are_not_made(tmp_path, monkeypatch):
     for package in build.PACKAGES:
         (tmp_path / "installed" / package).mkdir(parents=True)
         (tmp_path / "installed" / package / "__init__.py").touch()
@@ -78,7 +78,7 @@ def test_packages_that_are_installed_are_not_made_again(tmp_path, monkeypatch):
     assert not (tmp_path / "out").exists()
 
 
-def test_without_a_compiler_it_says_so(tmp_path, monkeypatch):
+def test_a_missing_compiler_is_named(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(build.BuildError, match="tf2_msgs: found no gcc on the PATH, expected a compiler"):
         build.link("tf2_msgs", {}, tmp_path)

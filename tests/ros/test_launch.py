@@ -53,8 +53,8 @@ def describe(monkeypatch):
     monkeypatch.setattr(sys.modules["launch.substitutions"], "LaunchConfiguration", Configuration)
 
     def run(name, **given):
-        told = runpy.run_path(str(REPOSITORY / "launch" / name))
-        (actions,) = told["generate_launch_description"]().args
+        names = runpy.run_path(str(REPOSITORY / "launch" / name))
+        (actions,) = names["generate_launch_description"]().args
         defaults = {a.args[0]: a.default_value for a in actions if a.kind == "DeclareLaunchArgument"}
         for action in [a for a in actions if a.kind == "OpaqueFunction"]:
             actions += action.function({**defaults, **given})
@@ -98,8 +98,8 @@ def test_every_argument_is_described_used_and_declared(describe, name):
 
 @pytest.mark.parametrize("name", FILES)
 def test_parameters_and_remaps_are_those_of_the_node(describe, name):
-    told = yaml.safe_load((REPOSITORY / "config" / "pose.yaml").read_text())
-    known = set(told["/**"]["ros__parameters"])
+    documented = yaml.safe_load((REPOSITORY / "config" / "pose.yaml").read_text())
+    known = set(documented["/**"]["ros__parameters"])
     for node in ours(describe(name)):
         assert {inner for inner, _ in getattr(node, "remappings", [])} <= SUBSCRIBED
         for parameters in node.parameters:
@@ -107,7 +107,7 @@ def test_parameters_and_remaps_are_those_of_the_node(describe, name):
                 assert set(parameters) <= known
 
 
-def test_the_plain_launch_remaps_all_that_the_node_subscribes_to(describe):
+def test_pose_launch_remaps_all_subscriptions(describe):
     actions = describe("pose.launch.py")
     (node,) = ours(actions)
     assert {inner for inner, _ in node.remappings} == SUBSCRIBED
@@ -116,13 +116,13 @@ def test_the_plain_launch_remaps_all_that_the_node_subscribes_to(describe):
         assert declared[outer.args[0]].default_value == inner
 
 
-def test_a_fixed_frame_that_nobody_names_leaves_the_files_alone(describe):
+def test_an_empty_fixed_frame_keeps_the_one_in_the_file(describe):
     (node,) = ours(describe("pose.launch.py"))
     assert [p.args for p in node.parameters] == [("params_file",)]
     (node,) = ours(describe("pose.launch.py", fixed_frame="world"))
-    _, told = node.parameters
-    (value,) = told["fixed_frame"].args
-    assert (value.args, told["fixed_frame"].value_type) == (("fixed_frame",), str)
+    _, overrides = node.parameters
+    (value,) = overrides["fixed_frame"].args
+    assert (value.args, overrides["fixed_frame"].value_type) == (("fixed_frame",), str)
 
 
 def test_the_demo_ends_with_its_node(describe):
@@ -130,7 +130,7 @@ def test_the_demo_ends_with_its_node(describe):
     assert node.on_exit.kind == "Shutdown"
 
 
-def test_two_cameras_stay_apart(describe):
+def test_two_cameras_have_a_namespace_each(describe):
     nodes = ours(describe("two_cameras.launch.py"))
     assert len({node.namespace for node in nodes}) == len(nodes) == 2
     for node in nodes:

@@ -18,8 +18,8 @@ from pose_node.ros import parameters
 
 
 def set_number(peer, name: str, value: float):
-    told = Parameter(name=name, value=ParameterValue(type=3, double_value=value))
-    return call(peer, SetParameters, "set_parameters", SetParameters.Request(parameters=[told])).results[0]
+    parameter = Parameter(name=name, value=ParameterValue(type=3, double_value=value))
+    return call(peer, SetParameters, "set_parameters", SetParameters.Request(parameters=[parameter])).results[0]
 
 
 def test_a_managed_node_goes_through_its_states(shipped, peer, start, camera):
@@ -72,14 +72,14 @@ def test_reliability_may_change_while_it_runs(shipped, peer, start):
         return [e.qos_profile.reliability for e in ends if e.node_name == "pose_node"] == [quality]
 
     for value, quality in (("reliable", ReliabilityPolicy.RELIABLE), ("best_effort", ReliabilityPolicy.BEST_EFFORT)):
-        told = Parameter(name="reliability", value=ParameterValue(type=4, string_value=value))
-        request = SetParameters.Request(parameters=[told])
+        parameter = Parameter(name="reliability", value=ParameterValue(type=4, string_value=value))
+        request = SetParameters.Request(parameters=[parameter])
         assert call(peer, SetParameters, "set_parameters", request).results[0].successful
         peer.until(lambda: asked_for(quality))  # noqa: B023
     assert process.end() == 0, process.output()  # a killed node's services seem to be there in the tests to come
 
 
-def test_a_managed_node_that_cannot_configure_says_why_and_can_be_put_right(peer, start, tmp_path):
+def test_a_managed_node_that_cannot_configure_says_why(peer, start, tmp_path):
     process = start("pose_node.ros.node", *node_arguments(autostart="false", models=str(tmp_path / "nowhere")))
     assert not change(peer, Transition.TRANSITION_CONFIGURE)
     assert state(peer) == "unconfigured"
@@ -104,7 +104,7 @@ def test_parameters_carry_their_sentence_and_range(peer, start):
 
 
 @pytest.mark.parametrize(
-    ("told", "sentence"),
+    ("overrides", "sentence"),
     [
         ({"segment.fra_m": "2.0"}, "parameter segment.fra_m: unknown (did you mean 'segment.far_m'?)"),
         ({"segment.far_m": "1000.0"}, "parameter segment.far_m: found 1000.0, expected a number from 0 to 100."),
@@ -116,20 +116,20 @@ def test_parameters_carry_their_sentence_and_range(peer, start):
         ({"models": "/nowhere"}, "models: found no folder /nowhere"),
     ],
 )
-def test_what_cannot_be_meant_is_refused_at_start_in_one_sentence(peer, start, told, sentence):
-    process = start("pose_node.ros.node", *node_arguments(**told))
+def test_an_invalid_parameter_is_refused_at_start_in_one_sentence(peer, start, overrides, sentence):
+    process = start("pose_node.ros.node", *node_arguments(**overrides))
     assert process.popen.wait(60.0) == 2
     assert sentence in process.output()
     assert "Traceback" not in process.output()
 
 
-def test_a_whole_number_does_for_a_fraction(peer, start):
+def test_an_int_is_accepted_for_a_double(peer, start):
     process = start("pose_node.ros.node", *node_arguments(autostart="false", **{"segment.far_m": "2"}))
     assert state(peer) == "unconfigured"
     assert process.end() == 0, process.output()
 
 
-def test_arguments_that_are_not_for_ros_are_refused(peer, start):
+def test_arguments_other_than_ros_s_are_refused(peer, start):
     process = start("pose_node.ros.node", "--models", "elsewhere")
     assert process.popen.wait(60.0) == 2
     assert "unknown arguments --models elsewhere" in process.output()
@@ -142,7 +142,7 @@ def test_arguments_that_ros_cannot_read_are_one_sentence(start):
     assert "Traceback" not in process.output()
 
 
-def test_ctrl_c_while_it_loads_ends_the_node_and_its_detector_without_a_trace(shipped, peer, start):
+def test_ctrl_c_during_loading_ends_node_and_detector_without_a_traceback(shipped, peer, start):
     psutil = pytest.importorskip("psutil", reason="the benchmarks' packages are not installed")
     pytest.importorskip("tf2_msgs", reason="neither a ROS installation nor script/setup has made tf2_msgs")
     process = start("pose_node.ros.node", *node_arguments(fixed_frame="camera"))
@@ -155,23 +155,23 @@ def test_ctrl_c_while_it_loads_ends_the_node_and_its_detector_without_a_trace(sh
     assert children and not psutil.wait_procs(children, timeout=20.0)[1]
 
 
-def test_without_a_clock_diagnostics_go_out_and_say_so(shipped, peer, start):
+def test_diagnostics_are_published_while_there_is_no_clock(shipped, peer, start):
     process = start("pose_node.ros.node", *node_arguments(use_sim_time="true"))
     process.wait_for("active")
     peer.forget()
     values = peer.until(lambda: v if "no_clock" in (v := peer.values()).get("message", "") else None)
     assert values["level"] == "1" and "/clock" in values["message"]
-    assert peer.heard["diagnostics"][-1].header.stamp.sec > 0
+    assert peer.received["diagnostics"][-1].header.stamp.sec > 0
     from rosgraph_msgs.msg import Clock
 
     clock = peer.node.create_publisher(Clock, "/clock", 10)
     peer.until(clock.get_subscription_count)
-    told = Clock()
-    told.clock.sec = 77
+    tick = Clock()
+    tick.clock.sec = 77
 
     def stamped() -> bool:
-        clock.publish(told)
-        return peer.heard["diagnostics"][-1].header.stamp.sec == 77
+        clock.publish(tick)
+        return peer.received["diagnostics"][-1].header.stamp.sec == 77
 
     peer.until(stamped)
     assert "no_clock" not in peer.values()["message"]

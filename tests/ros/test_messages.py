@@ -55,7 +55,7 @@ def test_covariance_row_by_row():
     np.testing.assert_array_equal(np.reshape(message.pose.covariance, (6, 6)), one.covariance)
 
 
-def test_markers_clear_what_was_before_and_show_mesh_and_name():
+def test_markers_delete_the_old_ones_and_show_mesh_and_name():
     array = publish.markers(HEADER, [estimate("mug", 0.91), estimate("bowl", 0.5)], {"mug": "a", "bowl": "b"})
     assert [m.action for m in array.markers] == [Marker.DELETEALL] + [Marker.ADD] * 4
     assert [m.mesh_resource for m in array.markers[1::2]] == ["a", "b"]
@@ -65,11 +65,11 @@ def test_markers_clear_what_was_before_and_show_mesh_and_name():
     assert all(m.header == HEADER for m in array.markers)
 
 
-def test_markers_of_tracks_bear_their_names_and_those_unseen_stand_grey_in_the_fixed_frame():
+def test_markers_of_tracks_have_their_names_and_unseen_ones_are_grey():
     lost = replace(track(3, "bowl"), state="lost", estimate=None, reason="hidden: 80% of it is hidden.")
     missed = replace(track(4, "bowl", seed=1), estimate=None)
-    told = ([estimate("mug", 0.9)], {"mug": "a", "bowl": "b"}, ["mug_7"], [lost, missed], "world")
-    array = publish.markers(HEADER, *told)
+    arguments = ([estimate("mug", 0.9)], {"mug": "a", "bowl": "b"}, ["mug_7"], [lost, missed], "world")
+    array = publish.markers(HEADER, *arguments)
     _, mesh, text, lost_mesh, lost_text, _, missed_text = array.markers
     assert (mesh.header, text.text, lost_text.text) == (HEADER, "mug_7 0.90", "bowl_3 lost: hidden")
     assert missed_text.text == "bowl_4 not seen"
@@ -107,7 +107,7 @@ BOXES = {"mug": np.array([[-0.05, -0.04, 0.0], [0.07, 0.04, 0.1]]), "bowl": np.a
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_a_detection_holds_pose_covariance_and_the_box_of_the_object(seed):
+def test_a_detection_has_pose_covariance_and_box(seed):
     pytest.importorskip("vision_msgs", reason="vision_msgs is not installed")
     one = estimate(seed=seed)
     array = publish.detections(HEADER, [one], BOXES)
@@ -124,7 +124,7 @@ def test_a_detection_holds_pose_covariance_and_the_box_of_the_object(seed):
     np.testing.assert_allclose(high, one.T_camera_object @ [*BOXES["mug"][1], 1.0], atol=1e-12)
 
 
-def test_alternatives_are_further_hypotheses_with_scores_as_their_weights():
+def test_alternatives_are_further_hypotheses_scored_by_weight():
     pytest.importorskip("vision_msgs", reason="vision_msgs is not installed")
     others = tuple((estimate(seed=seed).T_camera_object, weight) for seed, weight in ((2, 0.3), (3, 0.2)))
     one = replace(estimate(seed=1), alternatives=others)
@@ -152,7 +152,7 @@ def test_missing_messages_are_named():
         assert (importlib.util.find_spec(name) is None) == (name in publish.MISSING)
 
 
-def test_diagnostics_spell_values_out():
+def test_diagnostics_are_text():
     message = publish.diagnostics(Time(sec=1), "/pose_node", b"\x01", "why", {"ms": 1.23456, "n": 3, "what": "x"})
     (status,) = message.status
     assert (status.level, status.name, status.message) == (b"\x01", "/pose_node", "why")

@@ -61,7 +61,9 @@ def test_a_depth_image_with_a_mask_gives_the_pose(node, peer, camera, encoding):
     covariance = peer.wait(stamp, "covariance")
     pose = peer.wait(stamp, "pose")
     poses = peer.wait(stamp, "poses")
-    markers = peer.until(lambda: next((m for m in peer.heard["markers"] if m.markers[0].header.stamp == stamp), None))
+    markers = peer.until(
+        lambda: next((m for m in peer.received["markers"] if m.markers[0].header.stamp == stamp), None)
+    )
     for message in (covariance, pose, poses):
         assert message.header.frame_id == "camera"
     assert_true(pose.pose, camera)
@@ -77,7 +79,7 @@ def test_a_depth_image_with_a_mask_gives_the_pose(node, peer, camera, encoding):
     assert text.text.startswith(OBJECT)
 
 
-def test_without_a_mask_the_node_looks_for_itself(node, peer):
+def test_without_a_mask_the_node_segments_the_scene(node, peer):
     """Every frame shows it; the box beside it, of like size, may be taken for another one (README, weak spots)."""
     for frame in recording.read("000002"):
         camera = Camera(frame)
@@ -88,13 +90,13 @@ def test_without_a_mask_the_node_looks_for_itself(node, peer):
 
 @pytest.mark.parametrize("reliable", [True, False])
 def test_a_point_cloud_gives_the_pose_from_any_kind_of_publisher(node, peer, camera, reliable):
-    peer.spin(1.1)  # one source at a time: after depth images, clouds are heard once those have ceased
+    peer.spin(1.1)  # clouds are used once depth images have stopped
     stamp = camera.send(peer, points=camera.points(), reliable=reliable)
     assert_true(peer.wait(stamp, "pose").pose, camera)
     peer.spin(1.1)
 
 
-def test_diagnostics_tell_what_runs_and_how_long_it_takes(node, peer, camera):
+def test_diagnostics_have_facts_and_times(node, peer, camera):
     stamp = camera.send(peer)
     peer.wait(stamp)
     peer.forget()
@@ -161,7 +163,7 @@ def test_bad_input_is_refused_with_its_reason_and_the_next_frame_works(node, pee
 
 
 @pytest.mark.parametrize("mask", [None, False])
-def test_depth_in_tenths_of_millimetres_is_said_as_long_as_it_comes(node, peer, camera, mask):
+def test_depth_in_tenths_of_millimetres_is_reported_while_it_arrives(node, peer, camera, mask):
     depth = camera.depth("16UC1")
     depth.data = (10 * np.frombuffer(depth.data, np.uint16)).astype(np.uint16).tobytes()
     peer.wait(camera.send(peer, depth=depth, mask=mask))
@@ -200,7 +202,7 @@ def odd_clouds(camera) -> dict:
 
 @pytest.mark.parametrize("name", ["big_endian", "fields_of_any_order_and_step", "99_per_cent_nan", "five_points"])
 def test_odd_clouds_are_answered(node, peer, camera, name):
-    peer.spin(1.1)  # the other source is preferred until it was silent for a second
+    peer.spin(1.1)  # the other source is used until it was silent for a second
     message, shown = odd_clouds(camera)[name]
     stamp = camera.send(peer, points=message, mask=False)
     poses = peer.wait(stamp).poses
@@ -211,7 +213,7 @@ def test_odd_clouds_are_answered(node, peer, camera, name):
     peer.spin(1.1)
 
 
-def test_depth_and_camera_info_out_of_step_find_each_other(node, peer, camera):
+def test_depth_and_camera_info_in_another_order_are_paired(node, peer, camera):
     """An info that comes before its image, and one that comes after: by stamp, and not by order."""
     stamps = [peer.stamp() for _ in range(3)]
     publishers = {topic: peer.publisher(topic, type(m)) for topic, m in parts_of(camera).items()}
@@ -228,7 +230,7 @@ def parts_of(camera) -> dict:
     return {"depth/camera_info": camera.info(), "mask": camera.mask(), "depth/image_rect": camera.depth()}
 
 
-def test_stamps_pass_through_whatever_they_are(node, peer, camera):
+def test_any_stamp_passes_through(node, peer, camera):
     """Zero, backwards, an hour ahead: a pose in the camera's frame needs no clock."""
     from builtin_interfaces.msg import Time
 
@@ -239,8 +241,8 @@ def test_stamps_pass_through_whatever_they_are(node, peer, camera):
     assert int(peer.values()["warned.no_stamp"]) >= 1
 
 
-def test_of_frames_that_all_have_one_stamp_only_the_first_is_given_a_mask(node, peer, camera):
-    """A driver that never sets its stamps: which mask belongs to the next image, nobody can tell."""
+def test_of_frames_with_one_stamp_only_the_first_gets_a_mask(node, peer, camera):
+    """A driver that never sets its stamps: which mask belongs to the next image is unknown."""
     code = "refused.stamp_ambiguous"
     stamp = camera.send(peer)
     assert_true(peer.wait(stamp, "pose").pose, camera)
@@ -251,7 +253,7 @@ def test_of_frames_that_all_have_one_stamp_only_the_first_is_given_a_mask(node, 
     assert_true(peer.wait(camera.send(peer), "pose").pose, camera)
 
 
-def test_the_newest_frame_wins_when_frames_come_faster_than_answers(node, peer, camera):
+def test_the_newest_frame_wins_when_frames_are_faster_than_answers(node, peer, camera):
     before = peer.until(peer.values)
     camera.send(peer, mask=False)
     depth, info = camera.depth(), camera.info()
@@ -265,7 +267,7 @@ def test_the_newest_frame_wins_when_frames_come_faster_than_answers(node, peer, 
             publisher.publish(message)
         peer.spin(1 / 60)
     peer.wait(stamps[-1])
-    answered = [m.header.stamp.sec for m in peer.heard["poses"] if m.header.stamp in stamps]
+    answered = [m.header.stamp.sec for m in peer.received["poses"] if m.header.stamp in stamps]
     assert answered == sorted(answered)
     assert len(answered) == len(set(answered))
     values = peer.until(lambda: peer.values())
@@ -274,7 +276,7 @@ def test_the_newest_frame_wins_when_frames_come_faster_than_answers(node, peer, 
     assert node.resident_mb() < 400
 
 
-def test_killed_and_started_again_it_goes_on(shipped, peer, start, camera):
+def test_it_works_after_a_kill_and_a_restart(shipped, peer, start, camera):
     first = start("pose_node.ros.node", *node_arguments())
     first.wait_for("active")
     stamp = camera.send(peer)
@@ -288,7 +290,7 @@ def test_killed_and_started_again_it_goes_on(shipped, peer, start, camera):
     assert second.end(signal.SIGINT) == 0
 
 
-def test_masks_under_another_name_are_heeded_and_counted(shipped, start, peer, camera):
+def test_remapped_topics_are_used_and_counted(shipped, start, peer, camera):
     process = start(
         "pose_node.ros.node", *node_arguments(), "-r", "mask:=/seg/mask", "-r", "depth/image_rect:=/cam/depth"
     )

@@ -93,7 +93,7 @@ def test_a_change_is_checked_like_an_override(running):
         parameters.changed(settings(), {"segment.far_m": 300.0}, running)
 
 
-def test_settings_that_contradict_each_other_are_refused_and_valid_pairs_change_together():
+def test_settings_that_contradict_each_other_are_refused():
     with pytest.raises(ConfigError, match=r"segment.near_m: found 5 with segment.far_m 3"):
         settings(**{"segment.near_m": 5.0})
     with pytest.raises(ConfigError, match=r"parameter publish_tf: found true with fixed_frame ''"):

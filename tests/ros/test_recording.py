@@ -33,7 +33,7 @@ def numbers(pose) -> list[float]:
     return [p.x, p.y, p.z, q.x, q.y, q.z, q.w]
 
 
-def test_the_node_and_evaluate_say_the_same_to_the_last_bit(node, peer, tmp_path):
+def test_the_node_and_evaluate_give_equal_bits(node, peer, tmp_path):
     frames = [replace(f, mask=np.where(f.mask == ID, f.mask, 0)) for f in demo_frames("000002")[:3]]
     bag = write_labelled_bag(tmp_path / "drive", frames)
     evaluate_bag(bag, tmp_path / "run", MODELS, names=[OBJECT])

@@ -1,4 +1,4 @@
-"""The node runs on a machine that has never heard of torch."""
+"""The node runs on a machine without torch."""
 
 from __future__ import annotations
 

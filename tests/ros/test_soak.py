@@ -1,4 +1,4 @@
-"""A minute of frames, tracked with detections beside: memory stays where it was (``benchmarks.soak``: an hour)."""
+"""A minute of frames, tracked, with detections in parallel: memory stays where it was (``benchmarks.soak``: an hour)."""
 
 from __future__ import annotations
 

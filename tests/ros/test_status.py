@@ -32,7 +32,7 @@ def report(status: Status, *conditions, state: str = "active"):
     return level, line, values
 
 
-def test_a_frame_of_which_nothing_can_be_used_is_a_warning_until_one_is_well(status):
+def test_an_unusable_frame_is_a_warning_until_the_next_good_one(status):
     frame(status, EMPTY)
     for _ in range(2):
         status.count("frames_received")
@@ -47,7 +47,7 @@ def test_a_frame_of_which_nothing_can_be_used_is_a_warning_until_one_is_well(sta
     assert values["sentence.low_score"] == NORMAL.reason
 
 
-def test_a_refusal_lasts_and_one_frame_that_overtakes_another_is_none(status):
+def test_a_refusal_lasts_and_a_superseded_frame_is_none(status):
     status.count("frames_received")
     status.refused("encoding", "depth image: found encoding 'rgb8'.")
     report(status)
@@ -61,7 +61,7 @@ def test_a_refusal_lasts_and_one_frame_that_overtakes_another_is_none(status):
     assert values["last_refusal"].startswith("other_source: ")
 
 
-def test_what_a_detector_refuses_is_said_though_the_frame_is_well(status):
+def test_a_refusal_of_the_detector_is_reported_with_a_good_frame(status):
     frame(status, Rejected("detector_died", "detector: its process ended with signal SIGKILL."), poses=1)
     assert report(status)[:2] == (WARN, "detector_died: detector: its process ended with signal SIGKILL.")
     frame(status, poses=1)
@@ -70,7 +70,7 @@ def test_what_a_detector_refuses_is_said_though_the_frame_is_well(status):
     assert report(status, (WARN, "detector: late."))[:2] == (WARN, "detector: late.")
 
 
-def test_what_halts_the_node_lasts_until_it_is_configured(status):
+def test_a_failed_configure_lasts_until_the_next_one(status):
     status.halted("config", "parameter models: found no folder.")
     for _ in range(2):
         level, line, values = report(status, (WARN, "less"), state="unconfigured")
@@ -80,7 +80,7 @@ def test_what_halts_the_node_lasts_until_it_is_configured(status):
     assert report(status, state="inactive")[:2] == (OK, "inactive")
 
 
-def test_counts_begin_anew_with_an_activation(status):
+def test_counts_restart_with_an_activation(status):
     frame(status, EMPTY)
     status.begin()
     level, line, values = report(status, state="inactive")

@@ -33,7 +33,7 @@ def in_a_frame(process, peer, camera, number: int = 1):
     return stamp
 
 
-def test_nothing_of_before_is_published_after_deactivate_and_one_worker_is_in_the_pipeline(slow, peer, camera):
+def test_after_deactivate_no_earlier_frame_is_published_and_one_worker_runs(slow, peer, camera):
     before = in_a_frame(slow, peer, camera)
     assert change(peer, Transition.TRANSITION_DEACTIVATE)
     assert state(peer) == "inactive"
@@ -63,7 +63,7 @@ def test_cleanup_waits_for_the_frame_that_needs_the_objects(slow, peer, camera):
     assert slow.end() == 0, "in the middle of a frame: " + slow.output()
 
 
-def test_what_is_looked_for_is_said_and_begins_anew_with_an_activation(node, peer):
+def test_an_activation_searches_for_all_objects_again(node, peer):
     assert call(peer, SetBool, f"{OBJECT}/set_active", SetBool.Request(data=False)).success
     peer.until(lambda: peer.values().get("active") == "")
     assert change(peer, Transition.TRANSITION_DEACTIVATE)
@@ -72,7 +72,7 @@ def test_what_is_looked_for_is_said_and_begins_anew_with_an_activation(node, pee
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_while_it_loads_ends_it_at_once(shipped, start, number):
+def test_a_signal_during_loading_ends_it_at_once(shipped, start, number):
     everything = f"[{', '.join(sorted(p.name for p in MODELS.iterdir() if (p / 'pose.onnx').is_file()))}]"
     for _ in range(5):  # a busy machine may hand the signal over when all is loaded
         process = start("pose_node.ros.node", *node_arguments(objects=everything))

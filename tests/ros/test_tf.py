@@ -45,7 +45,7 @@ def publisher(peer):
 
 
 def known(peer, topics) -> None:
-    """Wait until the node itself counts somebody who sends on each of these topics: one that was killed before may seem to hear."""
+    """Wait until the node counts a publisher of each of these topics: a node that was killed before may still seem to subscribe."""
     for topic, kind in (("mask", Image), ("depth/camera_info", CameraInfo), ("depth/image_rect", Image)):
         peer.publisher(topic, kind)
     heard = [f"publishers.{topic}" for topic in ("mask", "depth/camera_info", "depth/image_rect", *topics)]
@@ -57,13 +57,13 @@ def masked(peer, camera, seconds: float):
     return camera.send(peer, mask=camera.mask(), stamp=stamp(seconds))
 
 
-def until_heard(peer, send, condition):
-    """Send again and again until something holds: first frames are lost while subscriptions take on their publishers' reliability."""
+def send_until(peer, send, condition):
+    """Send until the condition holds: first frames are lost while subscriptions adapt to their publishers."""
     for k in range(50):
         send(START_S - 50.0 + k)
         if found := peer.until(condition, 1.0, must=False):
             return found
-    raise AssertionError(f"nothing was heard: {peer.values()}")
+    raise AssertionError(f"no answer: {peer.values()}")
 
 
 def test_clouds_in_another_frame_are_seen_from_the_viewpoint_frame(start, shipped, peer, camera, publisher, tmp_path):
@@ -80,10 +80,10 @@ def test_clouds_in_another_frame_are_seen_from_the_viewpoint_frame(start, shippe
     static = publisher("/tf_static", LATCHED)
     static.publish(away)
     peer.spin(1.0)
-    (pose,) = until_heard(
+    (pose,) = send_until(
         peer,
         lambda seconds: camera.send(peer, points=moved, stamp=stamp(seconds)),
-        lambda: next((m.poses for m in peer.heard["poses"] if m.poses and m.header.frame_id == "base"), None),
+        lambda: next((m.poses for m in peer.received["poses"] if m.poses and m.header.frame_id == "base"), None),
     )
     assert pose.position.x == pytest.approx(0.8 + camera.truth[0, 3], abs=0.02)
     assert "rejected.viewpoint" not in peer.until(peer.values)
@@ -100,15 +100,15 @@ def test_latched_transforms_come_to_a_node_that_starts_after_them(
     process.wait_for("active")
     peer.forget()
     known(peer, ("/tf_static",))
-    until_heard(
+    send_until(
         peer,
         lambda seconds: masked(peer, camera, seconds),
-        lambda: any(len(m.poses) == 1 for m in peer.heard["poses"]),
+        lambda: any(len(m.poses) == 1 for m in peer.received["poses"]),
     )
     assert peer.until(lambda: peer.values().get("tf_age_s")) == "static"
 
 
-def test_foreign_and_odd_stamps_on_tf_cost_no_frame(start, shipped, peer, camera, publisher):
+def test_other_publishers_and_odd_stamps_on_tf_cost_no_frame(start, shipped, peer, camera, publisher):
     """Beside the camera's own edges: a publisher 1.6 s behind, one of stamp 0, a localisation that post-dates by a second."""
     publisher("/tf_static", LATCHED).publish(message("arm", "camera"))
     ours, theirs = publisher("/tf"), publisher("/tf")
@@ -116,7 +116,7 @@ def test_foreign_and_odd_stamps_on_tf_cost_no_frame(start, shipped, peer, camera
     process.wait_for("active")
     peer.forget()
     known(peer, ("/tf", "/tf_static"))
-    until_heard(
+    send_until(
         peer,
         lambda seconds: masked(peer, camera, seconds),
         lambda: any("refused.tf" in key for key in peer.values()),  # there is no transform yet
@@ -137,13 +137,13 @@ def test_foreign_and_odd_stamps_on_tf_cost_no_frame(start, shipped, peer, camera
     assert {key: value for key, value in peer.values().items() if key.startswith("refused.tf")} == before
 
 
-def test_what_tf_lacks_is_said_in_words(start, shipped, peer, camera, publisher):
+def test_what_tf_lacks_is_reported(start, shipped, peer, camera, publisher):
     publisher("/tf_static", LATCHED).publish(message("base", "gripper"))
     process = start("pose_node.ros.node", *node_arguments(fixed_frame="world"))
     process.wait_for("active")
     peer.forget()
     known(peer, ("/tf_static",))
-    values = until_heard(
+    values = send_until(
         peer,
         lambda seconds: masked(peer, camera, seconds),
         lambda: v if "refused.tf_unknown" in (v := peer.values()) and "gripper" in v["tf_age_s"] else None,

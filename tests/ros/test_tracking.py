@@ -36,7 +36,7 @@ TOPICS = {
 }
 TF = ("/tf", "/tf_static")
 SETTINGS = "track: {detect_period_s: 0.4, detect_lag_s: 0.2, detect_beside: false}\n"
-TOLD = {"track.detect_period_s": "0.4", "track.detect_lag_s": "0.2", "track.detect_beside": "false"}
+OVERRIDES = {"track.detect_period_s": "0.4", "track.detect_lag_s": "0.2", "track.detect_beside": "false"}
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +60,7 @@ def messages_of(bag):
 @pytest.fixture
 def tracking(start, shipped, peer):
     """The node that tracks in the frame world, active."""
-    process = start("pose_node.ros.node", *node_arguments(fixed_frame="world", tf_wait_s="0.5", **TOLD))
+    process = start("pose_node.ros.node", *node_arguments(fixed_frame="world", tf_wait_s="0.5", **OVERRIDES))
     process.wait_for("active")
     peer.forget()
     return process
@@ -88,7 +88,7 @@ def numbers(pose) -> list[float]:
     return [p.x, p.y, p.z, q.x, q.y, q.z, q.w]
 
 
-def test_tracks_over_dds_are_those_of_the_recording_to_the_last_bit(tracking, peer, recorded, tmp_path):
+def test_tracks_over_dds_equal_those_of_the_recording(tracking, peer, recorded, tmp_path):
     bag, frames = recorded
     (tmp_path / "config.yaml").write_text(SETTINGS)
     config = tmp_path / "config.yaml"
@@ -126,7 +126,7 @@ def shifted(parts, seconds: int):
     return parts
 
 
-def test_a_recording_that_begins_again_is_another_time_and_its_tracks_are_new(tracking, peer, recorded):
+def test_a_recording_that_restarts_has_new_tracks(tracking, peer, recorded):
     _, frames = recorded
     settle(peer, frames)
     for again in (100, 0):
@@ -138,12 +138,12 @@ def test_a_recording_that_begins_again_is_another_time_and_its_tracks_are_new(tr
 
 
 def test_an_object_that_appears_while_another_is_tracked_is_tracked(start, shipped, peer, tmp_path):
-    """At default settings, the detector beside, stamps that jitter by a millisecond."""
+    """At default settings, with the detector's process, stamps that jitter by a millisecond."""
     both = replace(rendered_frames(MODELS, 1, 0)[0], T_world_camera=None)
     one = replace(both, mask=np.where(both.mask == ID, both.mask, 0).astype(np.uint8))
     first, later = messages_of(write_labelled_bag(tmp_path / "still", [one, both]))
-    told = {"objects": f"[{OBJECT}, potted_meat_can]", "mask_labels": f"['{ID}:{OBJECT}', '9:potted_meat_can']"}
-    process = start("pose_node.ros.node", *node_arguments(fixed_frame=FRAME, **told))
+    overrides = {"objects": f"[{OBJECT}, potted_meat_can]", "mask_labels": f"['{ID}:{OBJECT}', '9:potted_meat_can']"}
+    process = start("pose_node.ros.node", *node_arguments(fixed_frame=FRAME, **overrides))
     process.wait_for("active")
     peer.forget()
     settle(peer, [first])
@@ -184,7 +184,7 @@ def test_tracks_are_forgotten_and_a_detection_is_made_when_asked(tracking, peer,
     assert f"track.1.{OBJECT}" not in values
 
 
-def test_an_object_is_looked_for_no_longer_and_again(tracking, peer, recorded):
+def test_an_object_can_be_deactivated_and_activated(tracking, peer, recorded):
     _, frames = recorded
     settle(peer, frames)
     peer.wait(send(peer, frames[0]))
@@ -199,24 +199,24 @@ def test_an_object_is_looked_for_no_longer_and_again(tracking, peer, recorded):
 def test_tracks_are_frames_and_detections_with_their_names(start, shipped, peer, recorded):
     messages = pytest.importorskip("vision_msgs.msg", reason="vision_msgs is not installed")
     _, frames = recorded
-    process = start("pose_node.ros.node", *node_arguments(fixed_frame="world", publish_tf="true", **TOLD))
+    process = start("pose_node.ros.node", *node_arguments(fixed_frame="world", publish_tf="true", **OVERRIDES))
     process.wait_for("active")
-    heard = {"/tf": [], "/pose_node/detections": []}
+    received = {"/tf": [], "/pose_node/detections": []}
     for topic, kind in (("/tf", TFMessage), ("/pose_node/detections", messages.Detection3DArray)):
-        peer.node.create_subscription(kind, topic, heard[topic].append, 100)
+        peer.node.create_subscription(kind, topic, received[topic].append, 100)
     peer.forget()
     settle(peer, frames)
-    told = []
+    poses_by_id = []
     for parts in frames[:2]:
         stamp = send(peer, parts)
         poses = peer.wait(stamp).poses
-        message = peer.until(lambda: [m for m in heard["/pose_node/detections"] if m.header.stamp == stamp])[0]  # noqa: B023
+        message = peer.until(lambda: [m for m in received["/pose_node/detections"] if m.header.stamp == stamp])[0]  # noqa: B023
         (detection,) = message.detections
         assert detection.results[0].hypothesis.class_id == OBJECT
-        told.append((detection.id, [pose == detection.results[0].pose.pose for pose in poses]))
-    assert told == [(f"{OBJECT}_1/tentative", []), (f"{OBJECT}_1", [True])]
+        poses_by_id.append((detection.id, [pose == detection.results[0].pose.pose for pose in poses]))
+    assert poses_by_id == [(f"{OBJECT}_1/tentative", []), (f"{OBJECT}_1", [True])]
     edges = peer.until(
-        lambda: [t for m in heard["/tf"] for t in m.transforms if t.child_frame_id == f"pose_node/{OBJECT}_1"]
+        lambda: [t for m in received["/tf"] for t in m.transforms if t.child_frame_id == f"pose_node/{OBJECT}_1"]
     )
     assert (edges[0].header.frame_id, edges[0].header.stamp) == ("world", stamp)
 
@@ -240,8 +240,8 @@ def test_a_live_view_draws_the_track_and_the_camera_in_the_fixed_frame(tracking,
     peer.spin(1.0)
     assert view.end() == 0, view.output()
     (tmp_path / "config.yaml").write_text(SETTINGS)
-    told = (bag, tmp_path / "run", MODELS, tmp_path / "config.yaml")
-    evaluate_bag(*told, names=[OBJECT], labels={ID: OBJECT}, track=True)
+    arguments = (bag, tmp_path / "run", MODELS, tmp_path / "config.yaml")
+    evaluate_bag(*arguments, names=[OBJECT], labels={ID: OBJECT}, track=True)
     drawn = column(path, f"/fixed/objects/{OBJECT}_1", "Translation3D")
     cameras = column(path, "/fixed/camera", "Translation3D")
     offline = {frame.stamp_ns: frame for frame in read_run(tmp_path / "run").frames}
@@ -253,13 +253,13 @@ def test_a_live_view_draws_the_track_and_the_camera_in_the_fixed_frame(tracking,
     assert cameras
 
 
-def test_without_a_fixed_frame_there_is_nothing_to_reset(node, peer):
+def test_without_a_fixed_frame_reset_is_refused(node, peer):
     answer = call(peer, Trigger, "reset_tracks", Trigger.Request())
     assert not answer.success
     assert "fixed_frame" in answer.message
 
 
-def test_a_detector_that_is_killed_is_started_again(start, shipped, peer, recorded):
+def test_a_killed_detector_is_started_again(start, shipped, peer, recorded):
     import psutil
 
     _, frames = recorded

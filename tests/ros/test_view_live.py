@@ -22,7 +22,7 @@ from pose_node.messages import convert
 
 
 @pytest.mark.parametrize("tracking", [True, False])
-def test_a_running_node_is_drawn_as_it_speaks(start, shipped, peer, camera, tmp_path, tracking):
+def test_a_running_node_is_drawn(start, shipped, peer, camera, tmp_path, tracking):
     fixed = {"fixed_frame": "camera"} if tracking else {}
     node = start("pose_node.ros.node", *node_arguments(**fixed))
     node.wait_for("active")
@@ -46,6 +46,6 @@ def test_a_running_node_is_drawn_as_it_speaks(start, shipped, peer, camera, tmp_
     assert ("/said" in entities(path)) == tracking, "what is said of tracks"
 
 
-def test_topics_that_nothing_listens_to_are_refused(tmp_path, capsys):
+def test_unknown_topics_are_refused(tmp_path, capsys):
     assert main(["view", "--live", "--topics", "video=/x", "--save", str(tmp_path / "a.rrd")]) == 2
     assert "--topics: found 'video', expected one of depth, info, points" in capsys.readouterr().err

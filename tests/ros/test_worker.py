@@ -12,19 +12,19 @@ WAIT_S = 20.0  # tells a hang from a busy machine
 
 
 class Slow:
-    """Work that ends when it is told to, and notes what it was given and how many calls there were at once."""
+    """Work that ends when the test says so; records its items and how many calls ran at once."""
 
     def __init__(self) -> None:
         self.got: list[object] = []
         self.at_once = self.most_at_once = 0
-        self.begun, self.go_on = threading.Semaphore(0), threading.Semaphore(0)
+        self.begun, self.may_end = threading.Semaphore(0), threading.Semaphore(0)
 
     def __call__(self, item: object) -> None:
         self.at_once += 1
         self.most_at_once = max(self.most_at_once, self.at_once)
         self.got.append(item)
         self.begun.release()
-        assert self.go_on.acquire(timeout=WAIT_S)
+        assert self.may_end.acquire(timeout=WAIT_S)
         self.at_once -= 1
 
 
@@ -37,13 +37,13 @@ def test_the_newest_item_replaces_what_was_not_begun():
     assert not worker.put(2)
     assert worker.put(3)
     for _ in range(2):
-        slow.go_on.release()
+        slow.may_end.release()
     assert worker.wait_idle(WAIT_S)
     assert (slow.got, slow.most_at_once, worker.busy_s()) == ([1, 3], 1, None)
     assert worker.close(WAIT_S)
 
 
-def test_what_was_dropped_is_not_begun_and_closing_says_whether_it_ended():
+def test_a_dropped_item_is_not_begun_and_close_says_whether_the_thread_ended():
     slow = Slow()
     worker = Worker(slow)
     worker.put(1)
@@ -52,12 +52,12 @@ def test_what_was_dropped_is_not_begun_and_closing_says_whether_it_ended():
     worker.drop()
     assert not worker.wait_idle(0.0)
     assert not worker.close(0.0)
-    slow.go_on.release()
+    slow.may_end.release()
     assert worker.close(WAIT_S)
     assert slow.got == [1]
 
 
-def test_an_idle_worker_keeps_nothing_of_its_last_item_alive():
+def test_an_idle_worker_keeps_no_reference_to_its_last_item():
     class Large:
         pass
 
