@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 
 from pose_node import cli
+from pose_node.cli import learn
+from pose_node.cli.estimate import rejected_lines
 from pose_node.geometry.se3 import transform
 from pose_node.measurement.cloud import Cloud
 from pose_node.types import Estimate, Evidence, Rejected, Result, Segment
@@ -158,13 +160,13 @@ def test_json_is_one_object_a_line(frame, fake, capsys):
 
 def test_many_rejections_are_cut_short():
     result = Result((), tuple(Rejected("code", f"reason {i}.") for i in range(14)))
-    lines = cli.rejected_lines(result)
+    lines = rejected_lines(result)
     assert len(lines) == 11 and lines[-1] == "rejected: and 4 more"
 
 
 def test_equal_rejections_are_one_line():
     twice = [Rejected("code", "mug: too few.", "mug")] * 2
-    lines = cli.rejected_lines(Result((), (Rejected("code", "why.", "bowl"), *twice)))
+    lines = rejected_lines(Result((), (Rejected("code", "why.", "bowl"), *twice)))
     assert lines == ["rejected: mug: too few. (2 times)", "rejected: bowl: why."]
 
 
@@ -365,7 +367,7 @@ def test_a_reader_that_leaves_early_ends_the_command_silently(lines):
     code = f"""
 import sys
 from pose_node import cli
-cli._export = lambda options: [print("a line of the output") for _ in range({lines})] and cli.DONE
+cli.learn._export = lambda options: [print("a line of the output") for _ in range({lines})] and 0
 sys.exit(cli.main(["export", "models/mug"]))
 """
     read, write = os.pipe()
@@ -379,7 +381,7 @@ def test_a_side_that_is_not_installed_is_named(monkeypatch, capsys):
     def missing(_):
         raise ModuleNotFoundError("No module named 'torch'", name="torch")
 
-    monkeypatch.setattr(cli, "_export", missing)
+    monkeypatch.setattr(learn, "_export", missing)
     assert cli.main(["export", "models/mug"]) == 2
     assert "export needs the package 'torch'" in capsys.readouterr().err
 
@@ -388,7 +390,7 @@ def test_our_own_missing_module_is_a_fault(monkeypatch):
     def missing(_):
         raise ModuleNotFoundError("No module named 'pose_node.gone'", name="pose_node.gone")
 
-    monkeypatch.setattr(cli, "_export", missing)
+    monkeypatch.setattr(learn, "_export", missing)
     with pytest.raises(ModuleNotFoundError):
         cli.main(["export", "models/mug"])
 
@@ -397,7 +399,7 @@ def test_stopping_is_no_traceback(monkeypatch, capsys):
     def stopped(_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(cli, "_train", stopped)
+    monkeypatch.setattr(learn, "_train", stopped)
     assert cli.main(["train", "models/mug"]) == 130
     assert capsys.readouterr().err == "pose_node: stopped.\n"
 

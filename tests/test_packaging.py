@@ -119,7 +119,7 @@ def test_ros_dependencies_are_declared_on_both_sides(told, manifest):
 def test_the_command_exists(told):
     target = dict(entry.split(" = ") for entry in told["entry_points"]["console_scripts"])["pose_node"]
     module, function = target.split(":")
-    source = (REPOSITORY / Path(*module.split("."))).with_suffix(".py").read_text(encoding="utf-8")
+    source = (REPOSITORY / Path(*module.split(".")) / "__init__.py").read_text(encoding="utf-8")
     assert function in {node.name for node in ast.parse(source).body if isinstance(node, ast.FunctionDef)}
 
 

@@ -14,6 +14,7 @@ from bop_writing import CORNERS_M, FACES, SHAPE, pose, write_models, write_ply, 
 from PIL import Image
 
 from pose_node import cli
+from pose_node.cli.exit_codes import DONE
 from pose_node.config import PipelineConfig
 from pose_node.errors import InputError
 from pose_node.evaluation import command
@@ -261,7 +262,7 @@ def evaluated(*words):
 def test_a_run_that_fails_leaves_no_older_report(folder, tmp_path, knowing, monkeypatch, failure, capsys):
     out, source = tmp_path / "run", folder
     knowing.cards = {}
-    assert evaluated(folder, "--out", out, "--objects", "box") == cli.DONE
+    assert evaluated(folder, "--out", out, "--objects", "box") == DONE
     older = {path.name: path.read_bytes() for path in out.iterdir()}
     assert {"report.html", "run.json", "summary.json", "results.csv"} <= set(older)
     (out / "mine.txt").write_text("mine")
@@ -308,7 +309,7 @@ def demo(tmp_path, repository):
 
 def test_the_command_on_a_real_frame(demo, tmp_path, repository, capsys):
     words = ["evaluate", str(demo), "--out", str(tmp_path / "run"), "--objects", "mustard_bottle"]
-    assert cli.main([*words, "--models", str(repository / "models")]) == cli.DONE
+    assert cli.main([*words, "--models", str(repository / "models")]) == DONE
     done = read_run(tmp_path / "run")
     assert done.info.reference == "card" and done.info.objects["mustard_bottle"]["bop_id"] == 5
     assert done.labels[0].errors.mssd_rel < 0.1

@@ -1,0 +1,81 @@
+"""``pose_node add-object``, ``train`` and ``export``: from a mesh to a network."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from pose_node.cli.exit_codes import DONE
+
+
+def add_commands(commands: Any) -> None:
+    """Add the subcommands to the subparsers of ``pose_node``."""
+    new = commands.add_parser("add-object", help="make an object folder from a mesh")
+    new.add_argument("mesh", type=Path, metavar="MESH", help="PLY, OBJ, STL, OFF, GLB, GLTF or 3MF")
+    new.add_argument("--name", required=True, metavar="N", help="lower-case words joined by '_'")
+    new.add_argument(
+        "--units", choices=("m", "mm", "cm", "in"), help="unit of the mesh (default: the one that the file states)"
+    )
+    new.add_argument("--bop-id", type=int, metavar="K", help="the object's number in a BOP data set")
+    new.add_argument(
+        "--symmetry",
+        default="auto",
+        metavar="auto|none|FILE",
+        help="find the symmetry, declare none, or read a YAML file (default: auto)",
+    )
+    new.add_argument(
+        "--models",
+        type=Path,
+        default=Path("models"),
+        metavar="DIR",
+        help="where to create the folder (default: ./models)",
+    )
+    new.add_argument("--force", action="store_true", help="replace an existing object")
+    new.set_defaults(run=_add_object, side="learn")
+
+    train = commands.add_parser("train", help="train an object's network on rendered views; resumes an interrupted run")
+    train.add_argument("folder", type=Path, metavar="models/N")
+    train.add_argument("--views", type=int, metavar="V", help="number of rendered training views")
+    train.add_argument("--seed", type=int, metavar="SEED", help="of the views and the initial weights")
+    train.add_argument("--workers", type=int, metavar="P", help="number of rendering processes")
+    train.add_argument("--restart", action="store_true", help="start over instead of resuming")
+    train.set_defaults(run=_train, side="learn")
+
+    export = commands.add_parser("export", help="write pose.onnx, checked against the trained network")
+    export.add_argument("folder", type=Path, metavar="models/N")
+    export.set_defaults(run=_export, side="learn")
+
+
+def _add_object(options: argparse.Namespace) -> int:
+    from pose_node.learning.onboard import PICTURE_FILE, add_object
+    from pose_node.learning.similarity_text import confusion_texts, symmetry_texts
+
+    done = add_object(
+        options.mesh, options.name, options.models, options.units, options.bop_id, options.symmetry, options.force
+    )
+    card, similarity = done.card, done.similarity
+    for note in done.notes:
+        print(f"note: {note}")
+    print(f"{card.folder}: diameter {1000 * card.diameter_m:.1f} mm")
+    print(f"  symmetry: {'; '.join(symmetry_texts(similarity)) or 'none'}")
+    print(f"  may be confused with: {'; '.join(confusion_texts(similarity)) or 'nothing found'}")
+    print(f"  look at {card.folder / PICTURE_FILE}, then: pose_node train {card.folder}")
+    return DONE
+
+
+def _train(options: argparse.Namespace) -> int:
+    from pose_node.learning.train import Recipe, train
+
+    given = {name: getattr(options, name) for name in ("views", "seed") if getattr(options, name) is not None}
+    workers = {} if options.workers is None else {"workers": options.workers}
+    train(options.folder, Recipe(**given), resume=not options.restart, **workers)
+    print(f"trained; next: pose_node export {options.folder}")
+    return DONE
+
+
+def _export(options: argparse.Namespace) -> int:
+    from pose_node.learning.export import export
+
+    print(f"written: {export(options.folder)}")
+    return DONE
