@@ -122,6 +122,15 @@ def test_every_benchmark_is_listed() -> None:
     assert commands == listed
 
 
+def test_the_map_names_every_room() -> None:
+    page = text_of(REPOSITORY / "CONTRIBUTING.md")
+    for path in (REPOSITORY / "pose_node").iterdir():
+        if path.suffix == ".py" and not path.stem.startswith("__"):
+            assert f"`{path.name}`" in page
+        elif (path / "__init__.py").is_file():
+            assert f"| `{path.name}/`" in page
+
+
 def test_python_versions_are_those_of_setup() -> None:
     stated = re.search(r"3\.\d+ to 3\.\d+", text_of(REPOSITORY / "README.md"))
     assert stated and stated[0] in text_of(REPOSITORY / "script" / "setup")
