@@ -1,8 +1,9 @@
-"""Where the measured outline of an object lies against its model's.
+"""The measured outline of an object, against its model's.
 
-Depth errors of stereo cameras are alike over many pixels, so they turn a fitted surface; the outline is not blurred by
-them. Along the model's outline, seen from the viewpoint, short runs of rays across it are searched for the last one that
-belongs to the object (the search along contour normals of RAPID: Harris & Stennett, BMVC 1990, here on depth).
+Depth errors of stereo cameras are correlated over many pixels, so they rotate a fitted surface; they do not displace the
+outline. Along the model's outline, seen from the viewpoint, short runs of rays across it are searched for the last one that
+belongs to the object. (Search along contour normals: Harris and Stennett, "RAPID, a video rate object tracker", BMVC 1990;
+here in depth.)
 """
 
 from __future__ import annotations
@@ -20,22 +21,20 @@ from pose_node.measurement.view import Rays, View
 from pose_node.objects.card import Surface
 from pose_node.pose.error_model import noise_sigma
 
-_PLACES = 192  # of the outline that are looked at
+_PLACES = 192  # of the outline that are searched
 _NEIGHBOURS = 6
 _SAME_SHEET = -0.2  # cosine between normals below which neighbouring samples are the two sides of a thin wall
-_SLACK_SPACINGS, _BEYOND_SPACINGS = (
-    0.5,
-    1.0,
-)  # a disc of this radius, that far beyond a place, is looked at in the samples
+# In sample spacings: a disc of the second radius, the first beyond a place, is checked for more of the surface.
+_SLACK_SPACINGS, _BEYOND_SPACINGS = 0.5, 1.0
 _BEYOND_SAMPLES = 8
 _LAYER_M = 0.02  # surface farther behind than this does not blur the edge
 _REACH = 4  # rays searched to either side
-_LEAST = 6  # fewer edges than this are left alone
-_FURTHER_M = 0.0035  # what lies farther behind the outline than this and the noise is not the object
-_NOISES = 3.0
+_MIN_EDGES = 6
+_BEHIND_M = 0.0035  # readings farther behind the outline than this plus the noise are not the object
+_NOISE_SIGMAS = 3.0
 _WIDEST_GAP = 4  # rays without a reading, between object and background, that still make an edge
-_SOLID = 3  # rays at the edge of which most must be the object's
-_INDEPENDENT_RAYS = 6.0  # edges nearer to each other than this err together
+_SOLID = 3  # rays inside the edge, most of which must be the object's
+_INDEPENDENT_RAYS = 6.0  # errors of edges nearer to each other than this are correlated
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -44,8 +43,8 @@ class Outline:
 
     model_m, normals: [E, 3] points of the model's outline and its outward directions, object frame.
     measured_m:       [E, 3] the edges, in the cloud's frame, at the model points' ranges.
-    ray_m:            distance between neighbouring rays at the object: edges are wrong by about as much.
-    independent:      so many independent edges they amount to.
+    ray_m:            distance between neighbouring rays at the object, which is about the error of an edge.
+    independent:      number of independent edges that they amount to.
     """
 
     model_m: Array
@@ -56,7 +55,10 @@ class Outline:
 
 
 class Contour:
-    """The places of a surface where it turns away from a viewer: between a sample that faces him and one that does not."""
+    """The places where a surface turns away from a viewpoint: between a sample that faces it and one that does not.
+
+    spacing_m: distance between neighbouring samples of the surface.
+    """
 
     def __init__(self, surface: Surface, spacing_m: float) -> None:
         self._points_m, self._normals, self._spacing_m = surface.points_m, surface.normals, spacing_m
@@ -69,7 +71,10 @@ class Contour:
         self._first, self._second = first[keep], second[keep]
 
     def seen_from(self, eye_m: Array) -> tuple[Array, Array, float]:
-        """At most ``_PLACES`` points [C, 3] of the outline from ``eye_m`` [3], outward directions [C, 3], its length."""
+        """Up to 192 points [C, 3] of the outline from ``eye_m`` [3], their outward directions [C, 3], and its length in metres.
+
+        All in the object frame.
+        """
         ray = eye_m - self._points_m
         facing = np.einsum("ni,ni->n", self._normals, ray) / np.sqrt(np.einsum("ni,ni->n", ray, ray))
         turns = np.flatnonzero((facing[self._first] > 0.0) != (facing[self._second] > 0.0))
@@ -82,18 +87,18 @@ class Contour:
         ray = ray / np.linalg.norm(ray, axis=1, keepdims=True)
         normal = normal - np.einsum("ni,ni->n", normal, ray)[:, None] * ray
         normal = normal / np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-12)
-        last = np.flatnonzero(self._last(points, normal, eye_m))
+        last = np.flatnonzero(self._nothing_beyond(points, normal, eye_m))
         length_m = 0.5 * self._spacing_m * len(np.unique([first[last], second[last]]))
         last = last[evenly_spaced(len(last), _PLACES)]
         return points[last], normal[last], length_m
 
-    def _last(self, points: Array, normals: Array, eye_m: Array) -> Any:
-        """Which places [C] have no more of the surface beyond them, before or soon behind: only there a sensor sees an edge."""
+    def _nothing_beyond(self, points: Array, normals: Array, eye_m: Array) -> Any:
+        """Which places [C] have no surface beyond them, neither nearer nor just behind: only there a sensor sees an edge."""
         reach_m = _BEYOND_SPACINGS * self._spacing_m
         beyond = points + normals * (_SLACK_SPACINGS * self._spacing_m + reach_m)
         samples = self._points_m - eye_m
         range_m = np.linalg.norm(samples, axis=1)
-        away_m = range_m.mean()  # directions at this distance are apart as the samples are
+        away_m = range_m.mean()  # at this distance, directions are as far apart as the samples
         tree = cKDTree(samples * (away_m / range_m)[:, None], compact_nodes=False, balanced_tree=False)
         look = beyond - eye_m
         look *= away_m / np.linalg.norm(look, axis=1, keepdims=True)
@@ -103,13 +108,14 @@ class Contour:
 
 
 def find_outline(contour: Contour, T: Array, view: View, rays: Rays) -> Outline | None:
-    """The measured edges near the outline of pose T [4, 4], or None when too few of it can be seen.
+    """The measured edges near the outline of pose T [4, 4], or None when fewer than six are seen.
 
-    An edge is where the segment's readings end and what follows does not lie before it: there the edge is hidden.
+    An edge is where the segment's readings end and the readings beyond lie behind them; where those lie in front, the edge
+    is occluded.
     """
     R = T[:3, :3]
     model, normal, length_m = contour.seen_from(R.T @ (view.viewpoint_m - T[:3, 3]))
-    if len(model) < _LEAST:
+    if len(model) < _MIN_EDGES:
         return None
     relative, across = apply(T, model) - view.viewpoint_m, normal @ R.T
     range_m = np.linalg.norm(relative, axis=1)
@@ -118,12 +124,12 @@ def find_outline(contour: Contour, T: Array, view: View, rays: Rays) -> Outline 
     look = relative[:, None] + across[:, None] * (steps * ray_m[:, None])[..., None]
     ray, hole = rays.nearest(look)
     behind_m = view.ray_range_m[ray] - range_m[:, None]
-    allowed = _FURTHER_M + _NOISES * noise_sigma(float(np.median(range_m)))
+    allowed = _BEHIND_M + _NOISE_SIGMAS * noise_sigma(float(np.median(range_m)))
     own = view.ray_untrimmed[ray]
     mine = ~hole & own & (behind_m < allowed)
     beyond = ~hole & ((behind_m > allowed) | (~own & (behind_m > -allowed)))
     edge, seen = _transitions(mine, beyond, hole)
-    if np.count_nonzero(seen) < _LEAST:
+    if np.count_nonzero(seen) < _MIN_EDGES:
         return None
     measured = relative + across * ((edge - _REACH) * ray_m)[:, None] + view.viewpoint_m
     mean_ray_m = float(ray_m.mean())
@@ -132,10 +138,10 @@ def find_outline(contour: Contour, T: Array, view: View, rays: Rays) -> Outline 
 
 
 def _transitions(mine: Any, beyond: Any, hole: Any) -> tuple[Array, Any]:
-    """Of runs of rays [C, K] from inside to outside: where the object ends, in steps, and in which runs that is seen.
+    """Of runs of rays [C, K] from inside to outside: the step [C] at which the object ends, and in which runs [C] that is seen.
 
-    Where no ray between the object and what lies beyond has a reading, the edge is anywhere between: the place nearest to
-    where the model has it is taken.
+    mine, beyond, hole: [C, K] rays of the object, of what lies beyond it, and without a reading. Where there is a gap of
+    holes between object and background, the place in it that is nearest to the model's outline is taken.
     """
     steps = np.arange(mine.shape[1])
     last = np.where(mine, steps, -1).max(axis=1)

@@ -1,8 +1,8 @@
-"""One camera's frames in order: what is tracked is followed, and detections beside it start tracks and overrule them.
+"""One camera's frames in order: tracks are followed, and detections in the background start tracks and correct them.
 
-A detection takes many frames' time. So it is begun on one frame, and taken in by the first frame that is
+A detection takes as long as many frames. So it is begun on one frame, and its result is used by the first frame that is
 ``track.detect_lag_s`` later: wherever it runs meanwhile, the same frames give the same tracks. While nothing is tracked
-there is nothing to hold up, and the detection is the frame's own answer.
+nothing has to wait for it, and the frame itself is detected.
 """
 
 from __future__ import annotations
@@ -23,27 +23,28 @@ from pose_node.pose.likelihood import Likelihood
 from pose_node.pose.refine import Refiner
 from pose_node.timing import CLOCK_SET_NS, timed
 from pose_node.tracking.follow import Follower
-from pose_node.tracking.tracker import Camera, Expected, Tracker
+from pose_node.tracking.observation import Camera
+from pose_node.tracking.tracker import Expected, Tracker
 from pose_node.types import Estimate, Masks, Rejected, Result, Step, Track
 
 Detect = Callable[[Cloud, Masks | None, Collection[str] | None], Result]
 
 
-class Detections(Protocol):
-    """Where detections run: at most one at a time."""
+class Detector(Protocol):
+    """Runs detections in the background, at most one at a time."""
 
     def begin(self, cloud: Cloud, masks: Masks | None, objects: Collection[str] | None) -> None:
-        """Begin one, of these objects or all; the one before it has been taken or is dropped."""
+        """Begin a detection of these objects, or of all; a result that was not taken is dropped."""
 
     def take(self) -> Result | None:
-        """The result of the one begun last, or None while it is not ready."""
+        """The result of the detection begun last, or None while it is not ready."""
 
     def retune(self, config: PipelineConfig) -> None:
-        """Let those begun from now on hold to these settings."""
+        """Use these settings for detections begun from now on."""
 
 
-class Inline:
-    """Detections that are done at once, where the caller stands."""
+class InlineDetector:
+    """Detects in the caller's thread: ``begin`` returns when the detection is done."""
 
     def __init__(self, detect: Detect) -> None:
         self._detect = detect
@@ -56,18 +57,24 @@ class Inline:
         return self._result
 
     def retune(self, config: PipelineConfig) -> None:
-        """Nothing to do: ``detect`` has its settings from where it stands."""
+        """Nothing to do: ``detect`` already uses the caller's settings."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Pending:
+    """A detection that was begun: its frame's camera, when its result is due, and ``Tracker.visible`` of its frame."""
+
     camera: Camera
     due_ns: int
-    visible: Mapping[int, float]  # tracks that its frame showed
+    visible: Mapping[int, float]
 
 
 class Stream:
-    """Follows objects through the frames of one camera. ``detect`` is the stateless estimate of one frame."""
+    """Tracks objects through the frames of one camera.
+
+    detect: the stateless estimate of one frame. detections: where detections run while tracks are followed; by default in the
+    caller's thread.
+    """
 
     def __init__(
         self,
@@ -75,12 +82,12 @@ class Stream:
         likelihoods: Mapping[str, Likelihood],
         config: PipelineConfig,
         detect: Detect,
-        detections: Detections | None = None,
+        detections: Detector | None = None,
     ) -> None:
         self._config = config
         self._detect = detect
         self._cards = {name: refiner.card for name, refiner in refiners.items()}
-        self.detections: Detections = detections or Inline(detect)
+        self.detections: Detector = detections or InlineDetector(detect)
         self.tracker = Tracker(self._cards, config.track)
         self._follower = Follower(refiners, likelihoods, config)
         self._objects: frozenset[str] | None = None
@@ -89,7 +96,7 @@ class Stream:
         self._last_ns: int | None = None
 
     def retune(self, config: PipelineConfig) -> None:
-        """Other settings from the next frame on, of those that config.py calls live; the tracks stay."""
+        """Use other settings from the next frame on, of those that config.py calls live; the tracks stay."""
         self._config = self._follower.config = config
         self.tracker.config = config.track
         self.detections.retune(config)
@@ -100,7 +107,7 @@ class Stream:
         self._pending = self._next_ns = self._last_ns = None
 
     def look_for(self, objects: Collection[str] | None) -> None:
-        """From the next frame on look for these objects alone, or for all; tracks of others are forgotten.
+        """Search for these objects alone from the next frame on, or for all with None; tracks of others are forgotten.
 
         Raises InputError for an unknown object.
         """
@@ -110,18 +117,29 @@ class Stream:
             self.tracker.keep(self._objects)
 
     def detect_soon(self) -> None:
-        """Let the next frame be detected, whenever the last one was."""
+        """Begin a detection with the next frame, or as soon as the running one is done."""
         self._next_ns = None
 
     def step(self, cloud: Cloud, T_fixed_camera: Array, masks: Masks | None = None) -> Step:
-        """One frame, taken from T_fixed_camera [4, 4]. Raises InputError for what is invalid, before anything changes.
+        """The next frame, taken from T_fixed_camera [4, 4].
 
-        A stamp that jumps back begins anew: tracks of another time are no tracks. One that is a little late is refused with
-        InputError, code out_of_order.
+        A stamp that jumps back by more than ``timing.CLOCK_SET_NS`` means that the clock was set: all tracks are forgotten.
+        Raises InputError, before anything changes, for invalid input, and with code out_of_order for a stamp not after the last.
         """
         T_fixed_camera = checked_transform(T_fixed_camera, "T_fixed_camera")
         masks = checked_masks(masks, cloud, self._cards)
         now_ns = checked_stamp(cloud.stamp_ns)
+        self._check_order(now_ns)
+        camera = Camera(T_fixed_camera, cloud.viewpoint_m, now_ns)
+        if self.tracker.following and self._period_ns:
+            result = self._follow_frame(cloud, camera, masks)
+        else:
+            result = self._detect_frame(cloud, camera, masks)
+        result = replace(result, rejected=(*result.rejected, *self.tracker.dropped))
+        return Step(result, self.tracker.tracks(now_ns), T_fixed_camera)
+
+    def _check_order(self, now_ns: int) -> None:
+        """Take note of a frame's stamp: InputError when it is a little late, a reset when the clock was set back."""
         if self._last_ns is not None and now_ns <= self._last_ns:
             if self._last_ns - now_ns <= CLOCK_SET_NS:
                 late_s = (self._last_ns - now_ns) * 1e-9
@@ -130,44 +148,37 @@ class Stream:
                 )
             self.reset()
         self._last_ns = now_ns
-        camera = Camera(T_fixed_camera, cloud.viewpoint_m, now_ns)
+
+    def _detect_frame(self, cloud: Cloud, camera: Camera, masks: Masks | None) -> Result:
+        """Detect the frame itself; a detection that still runs for an older one is of no more use."""
+        self._pending = None
+        result = self._detect(cloud, masks, self._objects)
+        self.tracker.expected(camera)
+        self.tracker.detected(result.estimates, camera, camera.stamp_ns)
+        self._next_ns = camera.stamp_ns + self._period_ns
+        return result
+
+    def _follow_frame(self, cloud: Cloud, camera: Camera, masks: Masks | None) -> Result:
+        """Follow the tracks, use the result of a detection that is due, and begin the next one when it is time."""
         clock: dict[str, float] = {}
-        result = Result((), (), stage_s=clock)
-        period_ns = int(self._config.track.detect_period_s * 1e9)
-        if self.tracker.following and period_ns:
-            with timed("follow", clock):
-                result = self._follow(cloud, camera, masks, clock)
-            if self._pending is not None and now_ns >= self._pending.due_ns:
-                late = self.detections.take()
-                if late is not None:
-                    of_interest = [e for e in late.estimates if self._objects is None or e.object_name in self._objects]
-                    # One that could not be made says nothing of what it did not find.
-                    visible = self._pending.visible if late.stage_s else {}
-                    self.tracker.detected(of_interest, self._pending.camera, now_ns, visible)
-                    result = replace(result, rejected=(*result.rejected, *late.rejected))
-                    self._pending = None
-                    if self._next_ns is not None:  # nobody asked for one meanwhile
-                        self._next_ns = now_ns + period_ns
-            if self._pending is None and (self._next_ns is None or now_ns >= self._next_ns):
-                with timed("detect", clock):
-                    self.detections.begin(cloud, masks, self._objects)
-                due_ns = now_ns + int(self._config.track.detect_lag_s * 1e9)
-                self._pending = _Pending(camera, due_ns, self.tracker.visible())
-                self._next_ns = now_ns + period_ns
-        else:
-            self._pending = None  # what it would say of an older frame, this one says now
-            result = self._detect(cloud, masks, self._objects)
-            self.tracker.expected(camera)
-            self.tracker.detected(result.estimates, camera, now_ns)
-            self._next_ns = now_ns + period_ns
-        result = replace(result, rejected=(*result.rejected, *self.tracker.dropped))
-        return Step(result, self.tracker.tracks(now_ns), camera.T_fixed_camera)
+        with timed("follow", clock):
+            result = self._follow(cloud, camera, masks, clock)
+        late = self._take_due(camera.stamp_ns)
+        if late is not None:
+            result = replace(result, rejected=(*result.rejected, *late.rejected))
+        if self._pending is None and (self._next_ns is None or camera.stamp_ns >= self._next_ns):
+            with timed("detect", clock):
+                self.detections.begin(cloud, masks, self._objects)
+            due_ns = camera.stamp_ns + int(self._config.track.detect_lag_s * 1e9)
+            self._pending = _Pending(camera, due_ns, self.tracker.visible())
+            self._next_ns = camera.stamp_ns + self._period_ns
+        return result
 
     def _follow(self, cloud: Cloud, camera: Camera, masks: Masks | None, clock: dict[str, float]) -> Result:
         moving = self._config.track.motion == "moving"
         outcomes: dict[int, Estimate | Rejected] = {}
         for expected in self.tracker.expected(camera):
-            mask = _mask_of(expected, cloud, masks)
+            mask = _nearest_mask(expected, cloud, masks)
             outcomes[expected.track_id] = self._follower.follow(
                 expected.object_name, cloud, expected.T_camera_object, expected.covariance, moving, mask
             )
@@ -176,9 +187,33 @@ class Stream:
         rejected = tuple(o for o in outcomes.values() if isinstance(o, Rejected))
         return Result(tuple(sorted(estimates, key=lambda e: -e.score)), rejected, stage_s=clock)
 
+    def _take_due(self, now_ns: int) -> Result | None:
+        """Update the tracks with the running detection when it is due and ready; its result, or None."""
+        pending = self._pending
+        if pending is None or now_ns < pending.due_ns:
+            return None
+        late = self.detections.take()
+        if late is None:
+            return None
+        estimates = [e for e in late.estimates if self._objects is None or e.object_name in self._objects]
+        # A detection that failed, which has no stages, is no evidence against the tracks that it did not find.
+        visible = pending.visible if late.stage_s else {}
+        self.tracker.detected(estimates, pending.camera, now_ns, visible)
+        self._pending = None
+        if self._next_ns is not None:  # no detection was requested meanwhile
+            self._next_ns = now_ns + self._period_ns
+        return late
+
+    @property
+    def _period_ns(self) -> int:
+        return int(self._config.track.detect_period_s * 1e9)
+
 
 def shown(tracks: Sequence[Track], T_fixed_camera: Array) -> tuple[tuple[Track, Estimate], ...]:
-    """The tracks that this frame shows, best first, each with its pose as an estimate in the camera's frame."""
+    """The tracks that were seen in a frame taken from T_fixed_camera [4, 4], best first.
+
+    Each with its estimate, in which pose, covariance and alternatives are the track's, in the camera's frame.
+    """
     T_camera_fixed = se3.invert(T_fixed_camera)
     found = []
     for track in tracks:
@@ -194,8 +229,8 @@ def shown(tracks: Sequence[Track], T_fixed_camera: Array) -> tuple[tuple[Track, 
     return tuple(sorted(found, key=lambda pair: -pair[1].score))
 
 
-def _mask_of(expected: Expected, cloud: Cloud, masks: Masks | None) -> Indices | None:
-    """Rows of the cloud under the mask nearest to where the track is expected; None where the object has no mask."""
+def _nearest_mask(expected: Expected, cloud: Cloud, masks: Masks | None) -> Indices | None:
+    """Rows of the cloud under the mask nearest to the expected track; None where the object has no mask."""
     offered = (masks or {}).get(expected.object_name, ())
     best: Indices | None = None
     least = np.inf

@@ -1,4 +1,4 @@
-"""Following one object: from a prediction to this frame's pose, or the reason why not."""
+"""Following one object from its prediction: this frame's pose, or the reason why there is none."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def follow(follower, cloud, T, **how):
     return follower.follow("block", cloud, T, SURE, **how)
 
 
-def test_it_finds_the_pose_from_a_prediction_nearby(block, follower, pose):
+def test_the_pose_is_found_from_a_prediction_nearby(block, follower, pose):
     cloud, _ = block.see(pose)
     found = follow(follower, cloud, se3.retract(pose, NEAR))
     assert isinstance(found, Estimate)
@@ -42,7 +42,7 @@ def test_it_finds_the_pose_from_a_prediction_nearby(block, follower, pose):
     assert found.segment.source == "track"
 
 
-def test_a_mask_is_taken_at_its_word(block, follower, pose):
+def test_the_points_of_a_mask_are_used_as_they_are(block, follower, pose):
     cloud, mask = block.see(pose)
     rows = np.flatnonzero(mask.ravel()[cloud.source_index])
     found = follow(follower, cloud, se3.retract(pose, NEAR), mask=rows)
@@ -51,14 +51,14 @@ def test_a_mask_is_taken_at_its_word(block, follower, pose):
     assert np.array_equal(found.segment.indices, rows)
 
 
-def test_a_fast_object_is_caught_up_with(block, follower, pose):
+def test_a_fast_object_is_followed(block, follower, pose):
     cloud, _ = block.see(pose)
     found = follow(follower, cloud, se3.retract(pose, 3.0 * NEAR), moving=True)
     assert isinstance(found, Estimate)
     assert np.linalg.norm(se3.local(pose, found.T_camera_object)[:3]) < 0.002
 
 
-def test_the_answer_turns_with_points_and_viewpoint(block, follower, pose):
+def test_the_result_turns_with_points_and_viewpoint(block, follower, pose):
     cloud, _ = block.see(pose)
     bare = Cloud.from_points(cloud.points_m)
     M = se3.transform(se3.exp_so3(np.array([0.5, 1.0, -0.4])), np.array([0.3, -0.2, 0.5]))
@@ -70,7 +70,7 @@ def test_the_answer_turns_with_points_and_viewpoint(block, follower, pose):
     assert turned.score == pytest.approx(still.score, abs=1e-6)
 
 
-def test_behind_a_hand_it_is_hidden(block, follower, pose):
+def test_behind_something_nearer_it_is_hidden(block, follower, pose):
     before = Cloud.from_points(
         np.column_stack([*np.random.default_rng(0).uniform(-0.2, 0.2, (2, 20000)), np.full(20000, 0.3)])
     )
@@ -79,7 +79,7 @@ def test_behind_a_hand_it_is_hidden(block, follower, pose):
     assert outcome.code == "hidden"
 
 
-def test_where_the_sensor_sees_the_wall_it_is_gone(block, follower, pose):
+def test_where_the_sensor_sees_the_background_it_is_gone(block, follower, pose):
     elsewhere = pose.copy()
     elsewhere[0, 3] += 0.5
     wall, _ = block.see(elsewhere)
@@ -88,7 +88,7 @@ def test_where_the_sensor_sees_the_wall_it_is_gone(block, follower, pose):
     assert outcome.code == "gone"
 
 
-def test_out_of_view_it_is_said_to_be(block, follower, pose):
+def test_without_readings_in_its_direction_it_is_out_of_view(block, follower, pose):
     cloud, _ = block.see(pose)
     aside = pose.copy()
     aside[:3, 3] = [3.0, 0.0, 0.5]
@@ -98,7 +98,7 @@ def test_out_of_view_it_is_said_to_be(block, follower, pose):
 
 
 @pytest.mark.parametrize("reach", [SegmentConfig(far_m=0.4), SegmentConfig(near_m=0.8)])
-def test_out_of_reach_it_is_not_followed_unless_a_mask_names_it(block, follower, pose, reach):
+def test_out_of_reach_it_is_followed_only_in_a_mask(block, follower, pose, reach):
     limited = Follower(follower._refiners, follower._likelihoods, replace(follower.config, segment=reach))
     cloud, mask = block.see(pose)
     outcome = follow(limited, cloud, pose)
@@ -107,7 +107,7 @@ def test_out_of_reach_it_is_not_followed_unless_a_mask_names_it(block, follower,
     assert isinstance(follow(limited, cloud, pose, mask=np.flatnonzero(mask.ravel()[cloud.source_index])), Estimate)
 
 
-def test_something_else_in_its_place_is_not_followed(block, follower, pose):
+def test_another_object_in_its_place_is_not_followed(block, follower, pose):
     turned = pose @ se3.transform(se3.exp_so3(np.array([0.0, 1.2, 0.0])), np.zeros(3))
     cloud, _ = block.see(turned)
     outcome = follow(follower, cloud, pose)

@@ -1,4 +1,4 @@
-"""Frames in order: detections on time, taken in on time, and the same tracks wherever they ran."""
+"""Frames in order: detections begin and end on time, and the tracks do not depend on where detections ran."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pose_node.geometry import se3
 from pose_node.measurement.cloud import Cloud
 from pose_node.pipeline import Pipeline
 from pose_node.ros.demo import recording
-from pose_node.tracking.stream import Inline, shown
+from pose_node.tracking.stream import InlineDetector, shown
 from pose_node.types import Rejected, Result
 
 SECOND = 1_000_000_000
@@ -60,8 +60,8 @@ def test_a_moved_camera_sees_the_same_track(block, pose):
         assert np.allclose(inside.T_camera_object, se3.invert(T_fixed_camera) @ track.T_fixed_object)
 
 
-class Counting(Inline):
-    """Detections that are ready only when allowed, as those of another process may be."""
+class CountingDetector(InlineDetector):
+    """Results are ready only when allowed, like those of another process."""
 
     def __init__(self, detect):
         super().__init__(detect)
@@ -75,45 +75,45 @@ class Counting(Inline):
         return super().take() if self.ready else None
 
 
-def test_detections_come_at_their_own_rate_and_a_late_one_holds_nothing_up(block, pose):
+def test_detections_have_a_rate_of_their_own_and_a_late_one_delays_no_frame(block, pose):
     track = TrackConfig(detect_period_s=0.3, detect_lag_s=0.1)
     pipeline = pipeline_for(block, pose, track)
-    counting = pipeline.stream.detections = Counting(lambda c, m, names: pipeline.estimate(c, m, objects=names))
-    counting.ready = False
+    detector = pipeline.stream.detections = CountingDetector(lambda c, m, names: pipeline.estimate(c, m, objects=names))
+    detector.ready = False
     for i in range(10):
         cloud, masks = frame(block, pose, 0.1 * i)
         assert pipeline.step(cloud, np.eye(4), masks).tracks
-    assert counting.begun == 1, "one at a time"
-    counting.ready = True
+    assert detector.begun == 1, "one at a time"
+    detector.ready = True
     for i in range(10, 20):
         cloud, masks = frame(block, pose, 0.1 * i)
         pipeline.step(cloud, np.eye(4), masks)
-    assert 3 <= counting.begun <= 5
+    assert 3 <= detector.begun <= 5
 
 
-def test_a_wish_for_a_detection_outlasts_the_one_that_runs(block, pose):
+def test_a_requested_detection_follows_the_running_one(block, pose):
     track = TrackConfig(detect_period_s=100.0, detect_lag_s=0.1)
     pipeline = pipeline_for(block, pose, track)
-    counting = pipeline.stream.detections = Counting(lambda c, m, names: pipeline.estimate(c, m, objects=names))
+    detector = pipeline.stream.detections = CountingDetector(lambda c, m, names: pipeline.estimate(c, m, objects=names))
     for i in range(8):
         if i in (1, 2):
             pipeline.stream.detect_soon()
         cloud, masks = frame(block, pose, 0.1 * i)
         pipeline.step(cloud, np.eye(4), masks)
-    assert counting.begun == 2
+    assert detector.begun == 2
 
 
-def test_other_settings_hold_from_the_next_frame_on_and_the_tracks_stay(block, pose):
+def test_new_settings_are_used_from_the_next_frame_on_and_the_tracks_stay(block, pose):
     pipeline = pipeline_for(block, pose, TrackConfig(detect_period_s=100.0))
-    heard = []
-    pipeline.stream.detections = Counting(lambda c, m, names: pipeline.estimate(c, m, objects=names))
-    pipeline.stream.detections.retune = heard.append
+    retuned = []
+    pipeline.stream.detections = CountingDetector(lambda c, m, names: pipeline.estimate(c, m, objects=names))
+    pipeline.stream.detections.retune = retuned.append
     cloud, masks = frame(block, pose, 0.0)
     (track,) = pipeline.step(cloud, np.eye(4), masks).tracks
     strict = replace(pipeline.config.judge, min_score=1.0)
     config = replace(pipeline.config, judge=strict, track=TrackConfig(detect_period_s=0.0, min_score_share=1.0))
     pipeline.retune(config)
-    assert heard == [config]
+    assert retuned == [config]
     cloud, masks = frame(block, pose, 0.1)
     step = pipeline.step(cloud, np.eye(4), masks)
     assert "infer" in step.result.stage_s, "the new period"
@@ -121,7 +121,7 @@ def test_other_settings_hold_from_the_next_frame_on_and_the_tracks_stay(block, p
     assert [t.track_id for t in step.tracks] == [track.track_id]
 
 
-def test_every_frame_is_detected_where_the_period_is_none(block, pose):
+def test_every_frame_is_detected_when_the_period_is_zero(block, pose):
     pipeline = pipeline_for(block, pose, TrackConfig(detect_period_s=0.0))
     for i in range(3):
         cloud, masks = frame(block, pose, 0.1 * i)
@@ -140,8 +140,8 @@ def test_the_same_frames_give_the_same_bytes(block, pose):
     assert runs[0] == runs[1]
 
 
-class Late(Inline):
-    """Detections that are ready ``lag_s`` of the frames' time after they were begun."""
+class LateDetector(InlineDetector):
+    """Results are ready ``lag_s`` of the frames' time after the detection was begun."""
 
     def __init__(self, detect, lag_s):
         super().__init__(detect)
@@ -156,7 +156,7 @@ class Late(Inline):
 
 
 @pytest.mark.parametrize(("rate_hz", "lag_s"), [(30.0, 0.5), (10.0, 0.3), (5.0, 0.5), (5.0, 3.0), (2.0, 1.0)])
-def test_an_object_that_appears_while_another_is_tracked_is_tracked(block, pose, rate_hz, lag_s):
+def test_an_object_that_appears_later_is_tracked(block, pose, rate_hz, lag_s):
     """At default settings, with stamps that jitter by a millisecond, however long a detection takes."""
     other = se3.transform(pose[:3, :3], pose[:3, 3] + [0.12, 0.05, 0.1])
     poses = {"one": [pose], "both": [pose, other]}
@@ -175,11 +175,11 @@ def test_an_object_that_appears_while_another_is_tracked_is_tracked(block, pose,
         return Result(tuple(estimates), ())
 
     pipeline.stream._detect = found
-    detections = pipeline.stream.detections = Late(found, lag_s)
+    detector = pipeline.stream.detections = LateDetector(found, lag_s)
     rng = np.random.default_rng(0)
-    # After the second detection, which a period follows, the newcomer has been seen and taken in.
+    # Long enough for the second detection, a period after the first, to be used.
     for i in range(round(rate_hz * (2.6 + 2.0 * lag_s))):
-        seconds = detections.now_s = 100.0 + i / rate_hz + 0.001 * rng.normal()
+        seconds = detector.now_s = 100.0 + i / rate_hz + 0.001 * rng.normal()
         cloud, masks = seen["one" if i < 2 else "both"]
         step = pipeline.step(replace(cloud, stamp_ns=int(seconds * SECOND)), np.eye(4), masks)
         if len(step.tracks) == 2 and step.tracks[1].state == "confirmed":
@@ -188,9 +188,11 @@ def test_an_object_that_appears_while_another_is_tracked_is_tracked(block, pose,
     assert np.linalg.norm(se3.local(other, step.tracks[1].T_fixed_object)[:3]) < 0.003
 
 
-def test_a_detection_that_could_not_be_made_says_nothing_against_a_track(block, pose):
+def test_a_failed_detection_does_not_count_against_a_track(block, pose):
     pipeline = pipeline_for(block, pose, TrackConfig(detect_period_s=0.1, detect_lag_s=0.1))
-    pipeline.stream.detections = Inline(lambda *_: Result((), (Rejected("detector_down", "detector: it has ended."),)))
+    pipeline.stream.detections = InlineDetector(
+        lambda *_: Result((), (Rejected("detector_down", "detector: it has ended."),))
+    )
     for i in range(20):
         cloud, masks = frame(block, pose, 0.1 * i)
         (track,) = pipeline.step(cloud, np.eye(4), masks).tracks
@@ -198,8 +200,8 @@ def test_a_detection_that_could_not_be_made_says_nothing_against_a_track(block, 
 
 
 @pytest.mark.skipif(not (MODELS / "mustard_bottle").is_dir(), reason="no shipped object")
-def test_a_wrong_first_detection_does_not_lock_its_track():
-    """Real frames: a bottle is found where a wooden block stands, follows itself there, and is found in its place, too."""
+def test_a_wrong_first_detection_does_not_keep_its_track():
+    """Real frames: the bottle is first detected at a wooden block and followed there, and later detected at its own place."""
     frames = recording.read("000002")
     pipeline = Pipeline.load([MODELS / "mustard_bottle"])
     (card,) = pipeline.cards.values()
@@ -214,9 +216,9 @@ def test_a_wrong_first_detection_does_not_lock_its_track():
         tuple(e for e in both.estimates if (off_m(e.T_camera_object) > 0.1) == far) for far in (True, False)
     )
     assert wrong and right and wrong[0].score > right[0].score
-    said = iter([wrong, wrong, both.estimates])
-    pipeline.stream._detect = lambda *_: replace(both, estimates=next(said, right))
-    pipeline.stream.detections = Inline(pipeline.stream._detect)
+    answers = iter([wrong, wrong, both.estimates])
+    pipeline.stream._detect = lambda *_: replace(both, estimates=next(answers, right))
+    pipeline.stream.detections = InlineDetector(pipeline.stream._detect)
     dropped, confirmed = [], []
     for i in range(50):
         cloud = replace(clouds[i % len(clouds)], stamp_ns=int((100.0 + 0.2 * i) * SECOND))
@@ -224,12 +226,12 @@ def test_a_wrong_first_detection_does_not_lock_its_track():
         dropped += [r.code for r in step.result.rejected if r.code == "unlikely_track"]
         confirmed.append([off_m(t.T_fixed_object) < 0.01 for t in step.tracks if t.state == "confirmed"])
         if i < 8:
-            assert not confirmed[-1], "one detection and its own follower are one support"
+            assert not confirmed[-1], "following a detection is no further evidence for it"
     assert confirmed[-1] == [True] and len(step.tracks) == 1
     assert dropped == ["unlikely_track"]
 
 
-def test_a_clock_that_jumps_back_begins_anew_and_a_late_frame_is_refused(block, pose):
+def test_a_clock_set_back_forgets_the_tracks_and_a_late_frame_is_refused(block, pose):
     pipeline = pipeline_for(block, pose)
     cloud, masks = frame(block, pose, 100.0)
     assert pipeline.step(cloud, np.eye(4), masks).tracks[0].track_id == 1
@@ -241,7 +243,7 @@ def test_a_clock_that_jumps_back_begins_anew_and_a_late_frame_is_refused(block, 
     assert pipeline.step(cloud, np.eye(4), masks).tracks[0].track_id == 2
 
 
-def test_what_nobody_looks_for_any_more_is_forgotten(block, pose):
+def test_tracks_of_objects_not_searched_for_are_forgotten(block, pose):
     pipeline = pipeline_for(block, pose)
     cloud, masks = frame(block, pose, 0.0)
     assert pipeline.step(cloud, np.eye(4), masks).tracks

@@ -1,4 +1,4 @@
-"""Identity over time, one wrong estimate, turns that motion reveals, and what is lost and found."""
+"""Identities over time, single wrong estimates, late detections, and lost tracks."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from pose_node.config import TrackConfig
 from pose_node.geometry import se3
 from pose_node.geometry.symmetry import Axis, Symmetry, turn
-from pose_node.tracking.tracker import Camera, Tracker
+from pose_node.tracking.observation import Camera
+from pose_node.tracking.tracker import Tracker
 from pose_node.types import Estimate, Evidence, Rejected, Segment
 
 SECOND = 1_000_000_000
@@ -59,7 +60,7 @@ def test_a_track_is_confirmed_when_it_was_seen_again_and_keeps_its_identity(bloc
     assert np.allclose(second.T_fixed_object, HERE)
 
 
-def test_several_instances_keep_apart_whatever_order_they_come_in(block):
+def test_several_instances_keep_their_identities_in_any_order(block):
     other = HERE.copy()
     other[:3, 3] += [0.3, 0.0, 0.0]
     tracker = tracker_of(block)
@@ -70,7 +71,7 @@ def test_several_instances_keep_apart_whatever_order_they_come_in(block):
     assert np.allclose(tracks[1].T_fixed_object[:3, 3], other[:3, 3])
 
 
-def test_the_object_stays_while_the_camera_moves(block):
+def test_the_track_stays_while_the_camera_moves(block):
     tracker = tracker_of(block)
     for i in range(8):
         T_fixed_camera = se3.transform(se3.exp_so3(np.array([0.0, 0.1 * i, 0.0])), np.array([0.1 * i, 0.0, 0.0]))
@@ -80,14 +81,14 @@ def test_the_object_stays_while_the_camera_moves(block):
     assert track.track_id == 1
 
 
-def test_one_wrong_estimate_does_not_drag_a_track_and_a_second_turns_it(block):
+def test_one_wrong_estimate_does_not_turn_a_track_and_several_do(block):
     tracker = tracker_of(block)
     for i in range(5):
         detect(tracker, 0.1 * i, estimate())
     (track,) = detect(tracker, 0.5, estimate(HERE @ HALF_TURN))
     assert np.allclose(track.T_fixed_object, HERE, atol=1e-9)
     assert not track.note
-    assert track.alternatives, "the other orientation is kept in mind"
+    assert track.alternatives, "the other orientation is kept as an alternative"
     (track,) = detect(tracker, 0.6, estimate())
     assert np.allclose(track.T_fixed_object, HERE, atol=1e-9)
     for i in range(7, 10):
@@ -99,7 +100,7 @@ def test_one_wrong_estimate_does_not_drag_a_track_and_a_second_turns_it(block):
     assert track.track_id == 1
 
 
-def test_symmetric_poses_are_one_and_the_published_one_does_not_flip(block):
+def test_symmetric_poses_are_one_and_the_track_does_not_flip(block):
     tracker = tracker_of(block, symmetry=Symmetry(np.stack([np.eye(4), HALF_TURN])))
     for i in range(6):
         (track,) = detect(tracker, 0.1 * i, estimate(HERE if i % 2 else HERE @ HALF_TURN))
@@ -119,8 +120,8 @@ def test_a_round_object_does_not_spin(block):
     assert np.allclose(tracks[-1].T_fixed_object, tracks[0].T_fixed_object, atol=1e-9)
 
 
-def test_a_handle_that_comes_into_view_turns_the_track(block):
-    """First nothing is known about one axis; then a look knows it."""
+def test_an_observation_of_an_unknown_turn_turns_the_track(block):
+    """First the turn about one axis is unknown, as of a mug whose handle is hidden; then an observation shows it."""
     tracker = tracker_of(block)
     wide = SHARP + np.diag([0, 0, 0, 0, 0, 1.0])
     for i in range(5):
@@ -131,7 +132,7 @@ def test_a_handle_that_comes_into_view_turns_the_track(block):
     assert "turned by" in tracks[0].note
 
 
-def test_alternatives_are_resolved_by_a_look_that_tells_them_apart(block):
+def test_alternatives_are_resolved_by_observations_that_distinguish_them(block):
     tracker = tracker_of(block)
     both = estimate(alternatives=[(HERE @ HALF_TURN, 0.45)])
     for i in range(4):
@@ -143,11 +144,11 @@ def test_alternatives_are_resolved_by_a_look_that_tells_them_apart(block):
     assert not track.alternatives
 
 
-def test_what_is_not_seen_is_lost_with_the_reason_and_found_again_under_its_name(block):
+def test_an_unseen_track_is_lost_with_the_reason_and_found_again_with_its_identity(block):
     tracker = tracker_of(block)
     detect(tracker, 0.0, estimate())
     follow(tracker, 0.1, estimate())
-    hidden = Rejected("hidden", "block: something nearer stands before it.", "block")
+    hidden = Rejected("hidden", "block: something nearer hides the place where it is expected.", "block")
     for i in range(2, 10):
         tracks = follow(tracker, 0.1 * i, hidden)
     assert tracks[0].state == "lost"
@@ -158,7 +159,7 @@ def test_what_is_not_seen_is_lost_with_the_reason_and_found_again_under_its_name
     assert not track.reason
 
 
-def test_a_detection_finds_a_lost_track_where_it_stood_but_not_elsewhere(block):
+def test_a_detection_finds_a_lost_track_at_its_place_but_not_elsewhere(block):
     tracker = tracker_of(block)
     detect(tracker, 0.0, estimate())
     detect(tracker, 0.1, estimate())
@@ -171,7 +172,7 @@ def test_a_detection_finds_a_lost_track_where_it_stood_but_not_elsewhere(block):
     assert [(t.track_id, t.state) for t in tracks] == [(1, "confirmed"), (2, "confirmed")]
 
 
-def test_what_was_lost_for_long_is_forgotten_and_its_name_not_used_again(block):
+def test_a_track_lost_for_long_is_forgotten_and_its_identity_not_used_again(block):
     tracker = tracker_of(block, replace(CONFIG, forget_after_s=5.0))
     detect(tracker, 0.0, estimate())
     detect(tracker, 0.1, estimate())
@@ -180,13 +181,13 @@ def test_what_was_lost_for_long_is_forgotten_and_its_name_not_used_again(block):
     assert detect(tracker, 10.1, estimate())[0].track_id == 2
 
 
-def test_a_false_alarm_that_is_not_seen_again_goes_without_a_word(block):
+def test_a_tentative_track_that_is_not_seen_again_is_dropped_silently(block):
     tracker = tracker_of(block)
     detect(tracker, 0.0, estimate())
     assert detect(tracker, 1.0) == ()
 
 
-def test_a_late_detection_speaks_of_the_frame_it_was_made_of(block):
+def test_a_late_detection_counts_for_the_frame_it_was_made_of(block):
     tracker = tracker_of(block)
     detect(tracker, 0.0, estimate())
     for i in range(1, 6):
@@ -203,20 +204,20 @@ ELSEWHERE = se3.transform(HERE[:3, :3], HERE[:3, 3] + [0.3, 0.0, 0.0])
 
 
 def jittered(rate_hz, seed=0):
-    """Stamps in seconds that keep to a rate, but for a millisecond."""
+    """Stamps in seconds at a rate, with a millisecond of jitter."""
     rng = np.random.default_rng(seed)
     return [i / rate_hz + 0.001 * rng.normal() for i in range(round(rate_hz * max(LAGS_S)) + 5)]
 
 
 def late(tracker, taken_s, now_s, *estimates):
-    """Take in what a detection says of an older frame."""
+    """Update with a detection of an older frame."""
     tracker.detected(estimates, at(taken_s), int(now_s * SECOND))
     return tracker.tracks(int(now_s * SECOND))
 
 
 @pytest.mark.parametrize("lag_s", LAGS_S)
 @pytest.mark.parametrize("rate_hz", RATES_HZ)
-def test_what_appears_while_another_is_tracked_is_tracked_however_late_its_detection_comes(block, rate_hz, lag_s):
+def test_a_second_object_is_tracked_however_late_its_detection_is(block, rate_hz, lag_s):
     tracker = tracker_of(block)
     seconds = jittered(rate_hz)
     detect(tracker, seconds[0], estimate())
@@ -238,17 +239,17 @@ def test_what_appears_while_another_is_tracked_is_tracked_however_late_its_detec
 
 
 @pytest.mark.parametrize("lag_s", LAGS_S)
-def test_what_a_late_detection_showed_and_no_frame_since_goes(block, lag_s):
+def test_a_track_of_a_late_detection_that_no_frame_shows_is_dropped(block, lag_s):
     tracker = tracker_of(block)
     late(tracker, 10.0 - lag_s, 10.0, estimate())
-    gone = Rejected("gone", "block: the sensor sees through where it stood.", "block")
+    gone = Rejected("gone", "block: the sensor sees free space where it was.", "block")
     states = [[t.state for t in follow(tracker, 10.0 + 0.1 * i, gone)] for i in range(1, 8)]
     assert states[:4] == [["tentative"]] * 4 and states[-1] == []
 
 
 @pytest.mark.parametrize("lag_s", LAGS_S)
-def test_a_late_detection_finds_a_lost_track_again_unless_it_is_older_than_the_last_sight(block, lag_s):
-    hidden = Rejected("hidden", "block: something nearer stands before it.", "block")
+def test_a_late_detection_finds_a_lost_track_again_unless_older_than_when_it_was_last_seen(block, lag_s):
+    hidden = Rejected("hidden", "block: something nearer hides the place where it is expected.", "block")
     for taken_s, found in ((5.0, True), (0.9, False), (1.0, False)):
         tracker = tracker_of(block)
         for i in range(11):
@@ -263,26 +264,26 @@ def test_a_late_detection_finds_a_lost_track_again_unless_it_is_older_than_the_l
 
 
 def detect_late(tracker, seconds, *estimates, lag_s=0.5):
-    """A detection of the frame that was followed last, taken in ``lag_s`` later."""
+    """Update, ``lag_s`` later, with a detection of the frame that was followed last."""
     tracker.detected(estimates, at(seconds), int((seconds + lag_s) * SECOND), tracker.visible())
     return tracker.tracks(int((seconds + lag_s) * SECOND))
 
 
-def test_following_alone_confirms_nothing_that_explains_its_frames_badly(block):
-    """A wrong pose that a detection gave goes on finding itself."""
+def test_following_alone_does_not_confirm_a_track_with_a_low_score(block):
+    """Following a wrong pose finds it again and again."""
     tracker = tracker_of(block)
     detect(tracker, 0.0, estimate(score=0.73))
     states = {follow(tracker, 0.1 * i, estimate(score=0.54))[0].state for i in range(1, 100)}
     assert states == {"tentative"}
     for _ in range(5):
         (track,) = detect_late(tracker, 9.9, estimate(score=0.73))
-    assert track.state == "tentative", "the same measurement again, of a recording in a loop, is no further evidence"
+    assert track.state == "tentative", "the same measurement again, as of a recording in a loop, is no further evidence"
     for off_m in (1e-4, 2e-4):
         (track,) = detect_late(tracker, 9.9, estimate(se3.retract(HERE, np.full(6, off_m)), score=0.73))
     assert track.state == "confirmed", "further detections are further evidence"
 
 
-def test_what_detections_do_not_find_again_though_it_is_in_view_goes_with_the_reason(block):
+def test_a_visible_track_that_detections_do_not_confirm_is_dropped_with_a_reason(block):
     tracker = tracker_of(block)
     detect(tracker, 0.0, estimate(score=0.73))
     counts = []
@@ -298,7 +299,7 @@ def test_what_detections_do_not_find_again_though_it_is_in_view_goes_with_the_re
     assert np.allclose(track.T_fixed_object, ELSEWHERE)
 
 
-def test_a_confirmed_track_is_doubted_before_it_goes(block):
+def test_a_confirmed_track_becomes_tentative_before_it_is_dropped(block):
     tracker = tracker_of(block)
     detect(tracker, 0.0, estimate())
     states = []
@@ -306,12 +307,12 @@ def test_a_confirmed_track_is_doubted_before_it_goes(block):
         follow(tracker, i, estimate(score=0.6))
         tracks = detect_late(tracker, i, *([estimate(se3.retract(HERE, np.full(6, 1e-4 * i)))] if i < 4 else []))
         states += [tracks[0].state if tracks else "gone"]
-    assert states[:4] == ["confirmed"] * 4, "one miss says little of what was found often"
+    assert states[:4] == ["confirmed"] * 4, "one miss is little evidence after many hits"
     assert list(dict.fromkeys(states)) == ["confirmed", "tentative", "gone"]
 
 
-def test_detections_say_nothing_against_what_their_frame_did_not_show(block):
-    hidden = Rejected("hidden", "block: something nearer stands before it.", "block")
+def test_a_detection_does_not_count_against_tracks_hidden_in_its_frame(block):
+    hidden = Rejected("hidden", "block: something nearer hides the place where it is expected.", "block")
     behind = replace(estimate(score=0.6), evidence=replace(EVIDENCE, occluded=1.0))
     for outcome in (hidden, behind):
         tracker = tracker_of(block, replace(CONFIG, lost_after_s=30.0))
@@ -322,7 +323,7 @@ def test_detections_say_nothing_against_what_their_frame_did_not_show(block):
         assert track.track_id == 1
 
 
-def test_reset_forgets_and_counts_on(block):
+def test_after_a_reset_identities_are_new(block):
     tracker = tracker_of(block)
     detect(tracker, 0.0, estimate())
     tracker.reset()
@@ -330,7 +331,7 @@ def test_reset_forgets_and_counts_on(block):
     assert detect(tracker, 0.1, estimate())[0].track_id == 2
 
 
-def test_a_moving_object_is_expected_where_it_is_going(block):
+def test_a_moving_object_is_expected_along_its_velocity(block):
     tracker = tracker_of(block, replace(CONFIG, motion="moving"))
     for i in range(20):
         T = HERE.copy()
@@ -357,8 +358,8 @@ def test_a_motion_of_the_fixed_frame_moves_tracks_with_it(block, seed):
         assert np.allclose(se3.rotate_covariance(M[:3, :3], one.covariance), other.covariance, atol=1e-10)
 
 
-def test_a_mask_or_a_box_is_evidence_of_its_own(block):
-    """Whoever marks the object has found it, too: even the same frame again and again is enough then."""
+def test_a_mask_or_box_is_evidence_by_itself(block):
+    """Then repetitions of one frame are enough to confirm a track."""
     for source, state in (("mask", "confirmed"), ("cluster", "tentative")):
         tracker = Tracker({"block": block.card}, TrackConfig())
         found = estimate(score=0.65)
