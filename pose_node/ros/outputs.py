@@ -70,7 +70,7 @@ class Outputs:
                 self._send("/tf", publish.tf_message, header, child, track.T_fixed_object)
 
     def _send(self, topic: str, make: Callable[..., Any], *contents: Any) -> None:
-        """Make and publish a message where the topic has a publisher and somebody subscribes: making it takes time."""
+        """Make and publish a message where the topic has a publisher and a subscriber: making it takes time."""
         publisher = self._publishers.get(topic)
         if publisher is not None and publisher.get_subscription_count():
             publisher.publish(make(*contents))

@@ -68,11 +68,6 @@ class Process:
             self.popen.wait(10.0)
         self._file.close()
 
-    def cpu_s(self) -> float:
-        """User and system time so far."""
-        fields = Path(f"/proc/{self.popen.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
     def resident_mb(self) -> float:
         for line in Path(f"/proc/{self.popen.pid}/status").read_text().splitlines():
             if line.startswith("VmRSS:"):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import signal
 import time
 
@@ -41,18 +40,12 @@ def assert_true(pose: Pose, camera) -> None:
     assert error_m(pose, camera) < LARGEST_M
 
 
-def test_it_is_ready_in_three_seconds_and_small(shipped, start):
-    """Best of three. On a machine that others keep busy the clock tells of them: there the node's own CPU time counts."""
-    seconds = []
-    while len(seconds) < 3 and min(seconds, default=9.0) >= 3.0:
-        process = start("pose_node.ros.node", *node_arguments())
-        wall_s, cpu_s = process.wait_for("active"), process.cpu_s()
-        busy = os.getloadavg()[0] > (os.cpu_count() or 1)
-        seconds.append(cpu_s if busy else wall_s)
-        assert process.resident_mb() < 300
-        print(f"ready in {wall_s:.2f} s, {cpu_s:.2f} s of CPU time, with {process.resident_mb():.0f} MB")
-        assert process.end() == 0
-    assert min(seconds) < 3.0
+def test_it_is_small(shipped, start):
+    """How fast it is ready is measured by ``benchmarks.node_start``."""
+    process = start("pose_node.ros.node", *node_arguments())
+    process.wait_for("active")
+    assert process.resident_mb() < 300
+    assert process.end() == 0
 
 
 @pytest.mark.parametrize("encoding", ["32FC1", "16UC1"])

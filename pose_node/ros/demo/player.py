@@ -79,7 +79,7 @@ def _loop(frames_per_scene: int) -> Iterator[Recorded]:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Play until a signal stops it. Exit code 0, or 1 when nobody reads its output any more."""
+    """Play until a signal stops it. Exit code 0, or 1 when its output is no longer read."""
     parser = argparse.ArgumentParser(
         prog="python -m pose_node.ros.demo.player", description=(__doc__ or "").split("\n")[0]
     )
