@@ -281,16 +281,16 @@ def _permutation_row(kind: str, source: str, index: int) -> dict[str, Any]:
 
 def _rerendered_row(way: str, source: str) -> dict[str, Any]:
     """The same scene from a moved camera."""
-    from pose_node.learning import views
+    from pose_node.learning.scene import arced, rolled
 
     name, seed = source.split("/")
     sampler, pipeline = _sampler(name), _pipeline(name)
     rng = np.random.default_rng([int(seed), 13])
     scene = sampler.scene(int(seed))
     if way == "roll":
-        T = views.rolled(rng.uniform(-np.pi, np.pi))
+        T = rolled(rng.uniform(-np.pi, np.pi))
     else:
-        T = views.arced(scene.target_m, np.radians(ARC_DEG), rng.uniform(-np.pi, np.pi))
+        T = arced(scene.target_m, np.radians(ARC_DEG), rng.uniform(-np.pi, np.pi))
     first, second = sampler.observe(scene), sampler.observe(scene, T)
     found = []
     for view in (first, second):

@@ -180,8 +180,10 @@ def _prepare_worker(folder: Path, number: int, config: Path | None) -> None:
 @lru_cache(maxsize=1)
 def _sides() -> dict[str, tuple[Any, Array, Array]]:
     """side -> (views, surface points and normals of the OTHER side)."""
-    from pose_node.learning import shapes, views
+    from pose_node.learning import shapes
     from pose_node.learning.chiral_parts import chiral_parts
+    from pose_node.learning.view_settings import BENCHMARK
+    from pose_node.learning.views import ViewSampler
 
     card = _worker["card"]
     part, mirror_image = chiral_parts()[_worker["number"]]
@@ -190,7 +192,7 @@ def _sides() -> dict[str, tuple[Any, Array, Array]]:
     points, normals = card.surface.points_m[:4000], card.surface.normals[:4000]
 
     def sampler(shape: Any, centre: Array) -> Any:
-        return views.ViewSampler(shape.vertices_m, shape.faces, card.diameter_m, centre, clutter, views.BENCHMARK)
+        return ViewSampler(shape.vertices_m, shape.faces, card.diameter_m, centre, clutter, BENCHMARK)
 
     return {
         "true": (sampler(part, card.centre_m), points * across, normals * across),

@@ -4,7 +4,7 @@
     python -m benchmarks.rendered --objects mug --views 100  a partial run, printed and not written
     python -m benchmarks.rendered --truth ...                also refines from the truth: is a miss due to search or to selection?
 
-The protocol is ``learning.views.BENCHMARK``: 0.5-1.2 m, visible share 40-100 %, 20 % of the segment's points foreign, clutter of
+The protocol is ``learning.view_settings.BENCHMARK``: 0.5-1.2 m, visible share 40-100 %, 20 % of the segment's points foreign, clutter of
 shapes that are not in the training, the three noise models in turn, Xtion intrinsics. View ``i`` is seed 700000 + i, which no
 training or held-out view has. The pipeline gets the depth crop and the imperfect mask.
 
@@ -54,13 +54,15 @@ WIDE_DEG, NARROW_DEG = 30.0, 5.0
 
 def sampler(card: ObjectCard) -> Any:
     """Views of an object by the frozen protocol."""
-    from pose_node.learning import shapes, views
+    from pose_node.learning import shapes
     from pose_node.learning.mesh import load_mesh
+    from pose_node.learning.view_settings import BENCHMARK
+    from pose_node.learning.views import ViewSampler
 
     mesh = load_mesh(card.mesh_path, units="m")
     clutter = shapes.held_out_set(CLUTTER_COUNT, first_seed=CLUTTER_SEED)
     body = (np.asarray(mesh.vertices_m), np.asarray(mesh.faces))
-    return views.ViewSampler(*body, card.diameter_m, card.centre_m, clutter, views.BENCHMARK)
+    return ViewSampler(*body, card.diameter_m, card.centre_m, clutter, BENCHMARK)
 
 
 def measured(view: Any) -> tuple[Cloud, Any]:

@@ -24,7 +24,8 @@ from pose_node.learning.dataset import Sample, Views, collate
 from pose_node.learning.loss import losses, total
 from pose_node.learning.mesh import load_mesh
 from pose_node.learning.network import PoseNetwork
-from pose_node.learning.views import TRAINING, ViewSampler
+from pose_node.learning.view_settings import TRAINING
+from pose_node.learning.views import ViewSampler
 from pose_node.objects.card import ObjectCard, load_card
 
 FACTS = "facts.json"  # written when a run is complete

@@ -210,8 +210,8 @@ def test_held_out_views_are_other_views_among_other_clutter(hook_folder):
     assert (len(views), len(held_out)) == (16, 6)
     assert views.base != held_out.base
     assert abs(views.base - held_out.base) > len(views)
-    seen = {body.name for body in views.sampler.clutter}
-    assert seen.isdisjoint(body.name for body in held_out.sampler.clutter)
+    seen = {body.name for body in views.sampler.scenes.clutter}
+    assert seen.isdisjoint(body.name for body in held_out.sampler.scenes.clutter)
 
 
 def test_the_learning_rate_rises_then_falls():

@@ -12,13 +12,15 @@ from pose_node.errors import InputError
 from pose_node.geometry import se3
 from pose_node.learning import noise, render, shapes, views
 from pose_node.learning.chiral_parts import chiral_parts
+from pose_node.learning.scene import arced, rolled
+from pose_node.learning.view_settings import BENCHMARK, TRAINING, XTION_K, ViewSettings
 
 PART = chiral_parts(0.15)[1][0]
 DIAMETER = 0.15
 CLEAN = tuple(s(strength=0.0, variation=0.0) for s in (noise.StructuredLight,))
 
 
-def sampler(settings: views.ViewSettings = views.TRAINING, clutter=None) -> views.ViewSampler:
+def sampler(settings: ViewSettings = TRAINING, clutter=None) -> views.ViewSampler:
     clutter = shapes.training_set(16) if clutter is None else clutter
     return views.ViewSampler(PART.vertices_m, PART.faces, DIAMETER, np.zeros(3), clutter, settings)
 
@@ -30,7 +32,7 @@ def training() -> views.ViewSampler:
 
 @pytest.fixture(scope="module")
 def benchmark() -> views.ViewSampler:
-    return sampler(views.BENCHMARK, shapes.held_out_set(20))
+    return sampler(BENCHMARK, shapes.held_out_set(20))
 
 
 def test_a_view_follows_from_its_seed(training):
@@ -59,7 +61,7 @@ def test_the_parts_of_a_view_agree(training):
         assert np.linalg.det(v.T_camera_object[:3, :3]) == pytest.approx(1.0)
         u, w = (v.K @ v.points_m.T / v.points_m[:, 2])[:2]
         assert (np.abs(u - np.rint(u)) < 1e-3).all() and (np.abs(w - np.rint(w)) < 1e-3).all()
-        assert max(v.depth_m.shape) <= views.TRAINING.most_px + 3
+        assert max(v.depth_m.shape) <= TRAINING.max_crop_px + 3
 
 
 def test_points_on_the_object_are_where_their_truth_is(training):
@@ -76,7 +78,7 @@ def test_points_on_the_object_are_where_their_truth_is(training):
 
 def test_without_noise_and_clutter_the_segment_is_the_object():
     clean = dataclasses.replace(
-        views.TRAINING,
+        TRAINING,
         sensors=CLEAN,
         clutter_count=(0, 0),
         cluster_share=0,
@@ -100,7 +102,7 @@ def test_the_benchmark_protocol_holds(benchmark):
     shares = np.array([v.visible_share for v in seen])
     assert (shares >= 0.4).all() and np.quantile(shares, 0.2) < 0.75
     assert [v.noise for v in seen[:3]] == ["structured_light", "time_of_flight", "active_stereo"]
-    assert all(np.array_equal(v.K, views.XTION_K) for v in seen)
+    assert all(np.array_equal(v.K, XTION_K) for v in seen)
     assert np.median([v.foreign_share for v in seen]) == pytest.approx(0.2, abs=0.01)
     distance = np.array([np.linalg.norm(v.T_camera_object[:3, 3]) for v in seen])
     assert distance.min() > 0.49 and distance.max() < 1.21
@@ -141,11 +143,11 @@ def test_negatives_hold_nothing_of_the_object(training):
 def test_a_moved_camera_sees_the_same_scene(training):
     for seed in range(6):
         scene = training.scene(seed)
-        turn = views.rolled(0.7)
+        turn = rolled(0.7)
         one, two = training.view(seed), training.view(seed, turn)
         np.testing.assert_allclose(two.T_camera_object, turn @ one.T_camera_object, atol=1e-12)
         assert two.visible_share == pytest.approx(one.visible_share, abs=0.05)
-        arc = views.arced(scene.target_m, np.radians(15), 0.4)
+        arc = arced(scene.target_m, np.radians(15), 0.4)
         np.testing.assert_allclose(se3.apply(arc, scene.target_m[None])[0], scene.target_m, atol=1e-12)
         assert se3.angle(arc[:3, :3]) == pytest.approx(np.radians(15))
         assert np.isfinite(training.view(seed, arc).points_m).all()
@@ -159,9 +161,9 @@ def test_a_region_of_the_object_can_be_counted(training):
 
 def test_settings_that_need_clutter_ask_for_it():
     with pytest.raises(InputError, match="clutter"):
-        sampler(views.BENCHMARK, [])
+        sampler(BENCHMARK, [])
     with pytest.raises(InputError, match="clutter"):
-        sampler(views.TRAINING, []).negative(0)
+        sampler(TRAINING, []).negative(0)
 
 
 def test_clutter_ids_tell_object_clutter_and_support_apart(training):
