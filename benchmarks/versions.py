@@ -88,7 +88,10 @@ def measure(folder: Path, python: str, oldest: bool) -> dict[str, Any]:
     wheels = [word for name in COMPILED for word in ("--only-binary", name)]
     install = ("pip", "install", "--quiet", "--python", program)
     uv(*install, "--resolution", "lowest-direct" if oldest else "highest", *wheels, *ros)
-    chosen = {p["name"]: p["version"] for p in json.loads(uv("pip", "list", "--format", "json", "--python", program))}
+    chosen = {
+        p["name"]: p["version"]
+        for p in json.loads(uv("pip", "list", "--quiet", "--format", "json", "--python", program))
+    }
     frozen = folder / "frozen.txt"
     frozen.write_text("".join(f"{name}=={version}\n" for name, version in chosen.items() if name != "pose-node"))
     uv(*install, "--constraint", str(frozen), "pytest", "hypothesis", "onnx")
