@@ -38,7 +38,9 @@ def view_bag(
     bag, pipeline = open_bag(
         path, models, config, names, topics, labels, fixed_frame, False, depth_scale_mm, viewpoint_frame
     )
-    canvas = Canvas(meshes_of([card.folder for card in pipeline.cards.values()]), bag.still, open_viewer(save))
+    canvas = Canvas(
+        meshes_of([card.folder for card in pipeline.cards.values()]), bag.camera_is_fixed, open_viewer(save)
+    )
     showing = last_ns = 0
     counts: Counter[str] = Counter()
     reasons: dict[str, str] = {}
@@ -47,7 +49,7 @@ def view_bag(
         try:
             if frame.refused is not None:
                 raise InputError(frame.refused.reason, frame.refused.code)
-            step = follow(pipeline, frame, bag.still)
+            step = follow(pipeline, frame, bag.camera_is_fixed)
         except InputError as error:
             canvas.say(frame.stamp_ns, f"frame refused: {error}", "WARN")
             counts[error.code] += 1

@@ -25,7 +25,8 @@ from pose_node.evaluation.runs.reference_model import ReferenceModel, reference_
 from pose_node.evaluation.runs.results_csv import ResultsCsv
 from pose_node.evaluation.runs.set_run import match_labels, unmatched_estimates
 from pose_node.evaluation.runs.workers import workers
-from pose_node.evaluation.sources.bags import BagFrame, BagFrames, RawFrame
+from pose_node.evaluation.sources.bag_frame import BagFrame, RawFrame
+from pose_node.evaluation.sources.bags import BagFrames
 from pose_node.evaluation.sources.source import Frame, Label, depth_image
 from pose_node.messages.pairing import NO_POINTS
 from pose_node.objects.card import ObjectCard, load_card
@@ -92,7 +93,7 @@ def evaluate_bag(
     labelled = {name for name, _ in bag.label_topics.values()}
     truths = {name: reference_of_card(card) for name, card in pipeline.cards.items() if name in labelled}
     scenes: dict[str, int] = {}
-    step = partial(_step, still=bag.still) if track else _estimate
+    step = partial(_step, still=bag.camera_is_fixed) if track else _estimate
     work = workers(partial(_work, step, PortablePipeline(pipeline), truths, labels_complete), jobs, ray)
     with work as ordered, RunWriter(out, info) as writer, ResultsCsv(out, {n: i for i, n in ids.items()}) as csv:
         for record, matched in ordered(progress(bag.raw(), len(bag), stream)):
@@ -157,7 +158,7 @@ def _work(
     labels_complete: bool,
     raw: RawFrame,
 ) -> tuple[FrameRecord, list[LabelRecord]]:
-    frame = raw.converted()
+    frame = raw.convert()
     return _labelled(frame, _record(portable.pipeline, frame, call), truths, labels_complete)
 
 

@@ -1,7 +1,7 @@
-"""Ground truth inside of a recording: geometry_msgs/PoseStamped on topics that end in ``labels/<object>/pose``.
+"""Ground truth in a recording: geometry_msgs/PoseStamped on topics that end in ``labels/<object>/pose``.
 
-``<object>`` is an object's name, its BOP id or a mask's value; ``labels/<object>/<number>/pose`` are several instances of it.
-A label belongs to the measurement of its own stamp, and stands in the measurement's frame or in one that /tf leads to.
+``<object>`` is an object's name, its BOP id or its mask value; ``labels/<object>/<number>/pose`` are several instances.
+A label has the stamp of its measurement, and its pose is in the measurement's frame or in one that /tf connects to it.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ class BagLabel(NamedTuple):
 
 
 def label_topics(recording: Recording, names: Mapping[str, str], notes: list[str]) -> dict[str, tuple[str, int]]:
-    """{topic: (object, instance)} of the topics that hold labels; those of no object of ``names`` go to ``notes``.
+    """{topic: (object, instance)} of the label topics; a note is added for those of objects that are not in ``names``.
 
-    names: {what may stand for an object in a topic: the object}.
+    names: {word that stands for an object in a topic: object}.
     """
     found: list[tuple[str, int, str]] = []
     others: dict[str, int] = {}
@@ -45,28 +45,28 @@ def label_topics(recording: Recording, names: Mapping[str, str], notes: list[str
             others[match[1]] = others.get(match[1], 0) + recording.counts[topic]
     if others:
         notes.append(
-            f"labels: {sum(others.values())} of {', '.join(sorted(others, key=lambda word: (len(word), word)))} left out, for nobody looks for these objects."
+            f"labels: {sum(others.values())} of {', '.join(sorted(others, key=lambda word: (len(word), word)))} left out, as these objects are not looked for."
         )
     numbers: dict[str, int] = {}
     topics = {}
-    for name, _, topic in sorted(found):  # instances in the order of their own numbers, however those are chosen
+    for name, _, topic in sorted(found):  # instances are numbered from 0, in the order of the topics' numbers
         topics[topic] = (name, numbers.get(name, 0))
         numbers[name] = topics[topic][1] + 1
     return topics
 
 
 class BagLabels:
-    """The labels that wait for their measurement, or it for them.
+    """Buffers labels until their measurement is complete.
 
-    refuse: called with a stable code and a sentence for each label that cannot be used.
+    refuse: called with a stable code and the reason for each label that cannot be used.
     """
 
     def __init__(self, topics: Mapping[str, tuple[str, int]], refuse: Callable[[str, str], None]) -> None:
         self._topics, self._refuse = topics, refuse
-        self._waiting: dict[int, dict[str, Any]] = {}
+        self._pending: dict[int, dict[str, Any]] = {}
 
     def add(self, topic: str, message: Any) -> None:
-        """Take one PoseStamped."""
+        """Add one PoseStamped."""
         stamp_ns = convert.stamp_ns(message)
         if stamp_ns == 0 or not message.header.frame_id:
             self._refuse(
@@ -75,20 +75,20 @@ class BagLabels:
                 "measurement's stamp and a frame.",
             )
             return
-        self._waiting.setdefault(stamp_ns, {})[topic] = message
+        self._pending.setdefault(stamp_ns, {})[topic] = message
 
     def complete(self, stamp_ns: int) -> bool:
-        """Whether every topic has its label of this stamp, so that no further one is to come."""
-        return len(self._waiting.get(stamp_ns, ())) == len(self._topics)
+        """Whether every topic has its label of this stamp."""
+        return len(self._pending.get(stamp_ns, ())) == len(self._topics)
 
     def take(self, stamp_ns: int, frame_id: str, tree: TransformTree) -> tuple[BagLabel, ...]:
-        """The labels of one measurement, in its frame; the others of its stamp are refused."""
+        """Remove and return the labels of one measurement, in its frame. Those that cannot be transformed are refused."""
         found = []
-        for topic, message in self._waiting.pop(stamp_ns, {}).items():
-            position, turn = message.pose.position, message.pose.orientation
+        for topic, message in self._pending.pop(stamp_ns, {}).items():
+            position, rotation = message.pose.position, message.pose.orientation
             source = str(message.header.frame_id)
             try:
-                T = convert.rigid_motion(position, turn, f"label on {topic}", "label_not_rigid")
+                T = convert.rigid_motion(position, rotation, f"label on {topic}", "label_not_rigid")
                 if source.lstrip("/") != frame_id.lstrip("/"):
                     T = tree.lookup(frame_id, source, stamp_ns) @ T
             except InputError as error:
@@ -98,11 +98,11 @@ class BagLabels:
         return tuple(sorted(found, key=lambda label: label[:2]))
 
     def close(self) -> None:
-        """Refuse what nobody took."""
-        for stamp_ns, messages in self._waiting.items():
+        """Refuse the labels that are left."""
+        for stamp_ns, messages in self._pending.items():
             for topic in messages:
                 self._refuse(
                     "label_unmatched",
                     f"label: found the stamp {stamp_ns} ns on {topic}, expected that of a measurement.",
                 )
-        self._waiting = {}
+        self._pending = {}

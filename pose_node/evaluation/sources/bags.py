@@ -1,7 +1,7 @@
-"""A recording as the node would have met it: frames of measurement, masks and camera pose, put together by stamp.
+"""A recording as a sequence of frames: measurement, masks, camera pose and labels, synchronised by stamp.
 
-The same ``Pairing`` and the same conversion as in the node, with the recording's clock for time. No frame is left out
-because a newer one came, unless ``realtime`` asks for that.
+The node's own ``Pairing`` and conversion are used, with the recording's clock as time. Every frame is kept, also those that
+the node would drop while it is busy, unless ``realtime`` is set.
 """
 
 from __future__ import annotations
@@ -15,94 +15,26 @@ from typing import Any, NamedTuple
 
 from pose_node.arrays import Array
 from pose_node.errors import InputError
+from pose_node.evaluation.sources.bag_frame import BagFrame, Conversion, RawFrame
 from pose_node.evaluation.sources.bag_labels import BagLabel, BagLabels, label_topics
 from pose_node.evaluation.sources.realsense import depth_units_m
 from pose_node.evaluation.sources.realtime import latest_only
 from pose_node.evaluation.sources.recordings import Message, Recording
 from pose_node.evaluation.sources.topic_selection import COMPRESSED, Topics, select_topics
-from pose_node.measurement.cloud import Cloud
 from pose_node.messages import convert
 from pose_node.messages.compressed_depth import image_from_compressed
-from pose_node.messages.pairing import NO_LABELS, NO_POINTS, Frame, Pairing
+from pose_node.messages.pairing import Frame, Pairing
 from pose_node.messages.transforms import TransformTree
 from pose_node.timing import CLOCK_SET_NS
-from pose_node.types import Masks, Rejected
+from pose_node.types import Rejected
 
-_WAIT_S = 0.5  # for camera info and mask, as the node's own default
-_WAIT_OTHERS_S = 1.0  # transforms and labels are published after the moment that they tell of
-
-
-class BagFrame(NamedTuple):
-    """One measurement, as ``Pipeline.estimate`` takes it.
-
-    scene: the recording's name, with a number after each jump of its clock. T_fixed_camera: [4, 4], None where it is not
-    known. dropped: frames left out before this one. refused: why there is nothing to estimate from; ``cloud`` is then None.
-    labels: the ground truth that the recording itself holds.
-    """
-
-    scene: str
-    frame: str
-    cloud: Cloud | None
-    masks: Masks | None
-    T_fixed_camera: Array | None
-    stamp_ns: int
-    dropped: int = 0
-    refused: Rejected | None = None
-    labels: tuple[BagLabel, ...] = ()
+_SYNC_TIMEOUT_S = 0.5  # for camera info and mask, as the node's default
+_LATE_TIMEOUT_S = 1.0  # for transforms and labels, which are published after the measurement
 
 
-class Meaning(NamedTuple):
-    """How messages become a frame: ``BagFrames``' rectified, depth_scale_mm, labels, objects and viewpoint_frame."""
+class _PlacedFrame(NamedTuple):
+    """A frame with all that depends on transforms and labels."""
 
-    rectified: bool
-    depth_scale_mm: float | None
-    labels: Mapping[int, str]
-    objects: tuple[str, ...]
-    viewpoint_frame: str
-
-
-class RawFrame(NamedTuple):
-    """A frame as its messages, which are small to send to whoever works on it; the rest as in ``BagFrame``.
-
-    viewpoint: [4, 4] where a point cloud was seen from, in its own frame, or why that is not known; None: from its origin.
-    """
-
-    scene: str
-    frame: str
-    messages: Frame
-    T_fixed_camera: Array | None
-    dropped: int
-    meaning: Meaning
-    labels: tuple[BagLabel, ...] = ()
-    viewpoint: Array | Rejected | None = None
-
-    def converted(self) -> BagFrame:
-        """The frame, converted as the node's worker does; what cannot be meant is a frame with its reason."""
-        cloud, masks, refused = None, None, None
-        try:
-            if isinstance(self.viewpoint, Rejected):
-                raise InputError(self.viewpoint.reason, self.viewpoint.code)
-            cloud = self.messages.cloud(self.meaning.rectified, self.meaning.depth_scale_mm, self.viewpoint)
-            told = (dict(self.meaning.labels), self.meaning.objects, self.meaning.viewpoint_frame)
-            masks = self.messages.masks(cloud, *told)
-            if not len(cloud):
-                refused = NO_POINTS
-            elif masks is not None and not masks:
-                refused = NO_LABELS
-        except InputError as error:
-            sentence = str(error)
-            if error.code == "not_metres" and self.messages.info is not None:
-                sentence = f"{sentence.removesuffix('.')}; --depth-scale says what a count stands for."
-            refused = Rejected(error.code, sentence)
-        if refused is not None:
-            cloud, masks = None, None
-        stamp_ns = convert.stamp_ns(self.messages.message)
-        return BagFrame(
-            self.scene, self.frame, cloud, masks, self.T_fixed_camera, stamp_ns, self.dropped, refused, self.labels
-        )
-
-
-class _Measured(NamedTuple):
     scene: str
     frame: Frame
     T_fixed_camera: Array | None
@@ -110,31 +42,31 @@ class _Measured(NamedTuple):
     viewpoint: Array | Rejected | None
 
 
-class _Waiting(NamedTuple):
-    """What a measurement is put together from, until it is whole."""
+class _Buffers(NamedTuple):
+    """Messages until their frame is complete. paired: frames that wait for transforms and labels."""
 
     pairing: Pairing
-    held: deque[Frame]
+    paired: deque[Frame]
     tree: TransformTree
     labels: BagLabels
 
 
 class BagFrames:
-    """The frames of a recording, in the order of recording; can be iterated again.
+    """The frames of a recording, in the order of recording; can be iterated several times.
 
-    Stamps that fall back by up to a second are messages out of order, each of which keeps its place; by more, they are those of
-    a new clock, with which a new scene begins.
+    Stamps that decrease by up to a second are messages out of order, which keep their place. A larger step is a clock that
+    was reset: a new scene begins.
 
-    objects:     those that are looked for; a mask's labels mean the only one of them where ``labels`` is empty.
-    topics:      {role: topic} where the choice is not to be made from the types: depth, info, points, mask.
-    labels:      {mask label: object name}. fixed_frame: of the camera's poses, else the root of its tree.
-    ids:         {BOP id: object name}: beside their names what may stand for objects in topics of ground truth.
-    rectified:   as the node's parameter; None: unless the depth topic is named raw and not rect.
-    depth_scale_mm: millimetres that a count of 16UC1 or 1.0 of 32FC1 stands for; None: a millimetre and a metre (REP 118), or
-                 what a recording of the RealSense SDK says.
-    viewpoint_frame: in whose origin the sensor of point clouds stood, where they were moved to another; None: their own.
-    realtime:    drop frames as the node would, whose worker takes the time between two frames of the iteration.
-    Raises InputError when the recording cannot be read at all, or holds nothing to measure with.
+    objects:     objects to look for. A single one is the object of all mask labels where ``labels`` is empty.
+    topics:      {role: topic} for topics that are not selected automatically: depth, info, points, mask.
+    labels:      {mask label: object name}. fixed_frame: of the camera poses, by default the root of the camera's tree.
+    ids:         {BOP id: object name}: may stand for an object's name in topics of ground truth.
+    rectified:   as the node's parameter; None: true unless the depth topic is named raw and not rect.
+    depth_scale_mm: millimetres per count of 16UC1, or per 1.0 of 32FC1; None: a millimetre and a metre (REP 118), or the
+                 depth units of a recording of the RealSense SDK.
+    viewpoint_frame: frame whose origin is the sensor, for point clouds transformed to another frame; None: their own frame.
+    realtime:    drop frames as the node does. The node's processing time is that between two frames of the iteration.
+    Raises InputError when the recording cannot be read at all, or has no topic to measure with.
     """
 
     def __init__(
@@ -155,44 +87,44 @@ class BagFrames:
         self.path = Path(path)
         self._objects, self._labels, self._realtime = tuple(objects), dict(labels or {}), realtime
         with Recording(self.path) as recording:
-            self._opening: list[str] = []
+            self._initial_notes: list[str] = []
             masked = bool(self._labels) or len(self._objects) == 1 or "mask" in (topics or {})
-            self.topics: Topics = select_topics(recording, topics or {}, self._opening, masked)
+            self.topics: Topics = select_topics(recording, topics or {}, self._initial_notes, masked)
             numbered = {**(ids or {}), **self._labels}
             names = {**{str(number): name for number, name in numbered.items()}, **{n: n for n in self._objects}}
             known = {word: name for word, name in names.items() if name in self._objects}
-            self.label_topics: dict[str, tuple[str, int]] = label_topics(recording, known, self._opening)
+            self.label_topics: dict[str, tuple[str, int]] = label_topics(recording, known, self._initial_notes)
             measurement = self.topics.measurement
             self._rectified = ("rect" in measurement or "raw" not in measurement) if rectified is None else rectified
             self.expected: int = recording.counts[measurement]
             self.depth_scale_mm = depth_scale_mm or self._own_scale_mm(recording)
-            self._rare_info = self._info_where_rare(recording)
+            self._first_info = self._single_info(recording)
             self._unstamped = self._find_unstamped(recording)
             self.fixed_frame = fixed_frame or self._root(recording)
             self.viewpoint_frame = None if self.topics.depth else viewpoint_frame
             if viewpoint_frame and self.topics.depth:
-                self._opening.append(
+                self._initial_notes.append(
                     f"viewpoint frame {viewpoint_frame!r}: not used, as depth images are in their camera's frame."
                 )
-            self._opening += [note for note in recording.notes if note not in self._opening]
-        self.notes: list[str] = list(self._opening)
+            self._initial_notes += [note for note in recording.notes if note not in self._initial_notes]
+        self.notes: list[str] = list(self._initial_notes)
 
     def __len__(self) -> int:
-        """How many measurements the recording holds: what a progress bar counts to."""
+        """The number of measurements in the recording."""
         return self.expected
 
     @property
-    def still(self) -> bool:
-        """Whether nothing moves the camera's frame, so that it is the fixed one."""
+    def camera_is_fixed(self) -> bool:
+        """Whether no transform moves the camera's frame, so that it is the fixed frame itself."""
         return self.fixed_frame in (None, self.topics.camera_frame)
 
     def __iter__(self) -> Iterator[BagFrame]:
-        """Frames; afterwards ``notes`` says, in sentences, all that could not be had."""
-        return (frame.converted() for frame in self.raw())
+        """The frames; afterwards ``notes`` has a sentence for all that was left out or assumed."""
+        return (frame.convert() for frame in self.raw())
 
     def raw(self) -> Iterator[RawFrame]:
-        """The same frames before they are converted, which is most of the work of reading them."""
-        self.notes = list(self._opening)
+        """The same frames before conversion, which takes most of the reading time."""
+        self.notes = list(self._initial_notes)
         refusals: Counter[str] = Counter()
         sentences: dict[str, str] = {}
 
@@ -201,83 +133,83 @@ class BagFrames:
             sentences.setdefault(code, sentence)
 
         with Recording(self.path) as recording:
-            measured = self._measured(recording, refuse)
-            chosen: Iterator[tuple[int, _Measured]]
+            placed = self._placed_frames(recording, refuse)
+            kept: Iterator[tuple[int, _PlacedFrame]]
             if self._realtime:
-                chosen = latest_only((one.frame.arrived_s, one) for one in measured)
+                kept = latest_only((one.frame.arrived_s, one) for one in placed)
             else:
-                chosen = ((0, one) for one in measured)
+                kept = ((0, one) for one in placed)
             viewpoint_frame = self.viewpoint_frame or ""
-            meaning = Meaning(self._rectified, self.depth_scale_mm, self._labels, self._objects, viewpoint_frame)
-            for number, (dropped, one) in enumerate(chosen):
-                yield RawFrame(one.scene, f"{number:06d}", one.frame, one.T_fixed_camera, dropped, meaning, *one[3:])
+            how = Conversion(self._rectified, self.depth_scale_mm, self._labels, self._objects, viewpoint_frame)
+            for number, (dropped, one) in enumerate(kept):
+                yield RawFrame(one.scene, f"{number:06d}", one.frame, one.T_fixed_camera, dropped, how, *one[3:])
             for code, times in refusals.items():
                 self.notes.append(f"{times} times {code}: {sentences[code]}")
             self.notes += [note for note in recording.notes if note not in self.notes]
 
-    def _measured(self, recording: Recording, refuse: Any) -> Iterator[_Measured]:
-        """Complete frames with the camera's pose, by the recording's clock."""
+    def _placed_frames(self, recording: Recording, refuse: Any) -> Iterator[_PlacedFrame]:
+        """Complete frames with camera pose and labels, by the recording's clock."""
         clock, scenes = _Clock(), count(2)
         scene = self.path.name.split(".")[0] or "bag"
         name = scene
-        waiting = _Waiting(self._pairing(refuse), deque(), TransformTree(), BagLabels(self.label_topics, refuse))
+        buffers = _Buffers(self._pairing(refuse), deque(), TransformTree(), BagLabels(self.label_topics, refuse))
         now_s = 0.0
         for message in recording.messages([*self.topics.all(), *self.label_topics]):
             if message.topic in self.label_topics:
-                waiting.labels.add(message.topic, message.message)
+                buffers.labels.add(message.topic, message.message)
                 continue
             self._stamp(message)
             if clock.jumped(message):
-                yield from self._finish(scene, waiting, now_s, refuse)
+                yield from self._finish(scene, buffers, now_s, refuse)
                 scene = f"{name}_{next(scenes)}"
-                self.notes.append(f"{message.topic}: found its clock set back; {scene} begins there.")
-                waiting = waiting._replace(pairing=self._pairing(refuse))
+                self.notes.append(f"{message.topic}: its clock was set back; scene {scene} begins there.")
+                buffers = buffers._replace(pairing=self._pairing(refuse))
             now_s = message.logged_ns * 1e-9
-            self._take(message, waiting, now_s, refuse)
-            waiting.held.extend(self._complete(waiting.pairing, now_s))
-            yield from self._placed(scene, waiting, now_s, refuse)
-        yield from self._finish(scene, waiting, now_s, refuse)
-        waiting.labels.close()
+            self._add(message, buffers, now_s, refuse)
+            buffers.paired.extend(self._complete(buffers.pairing, now_s))
+            yield from self._placed(scene, buffers, now_s, refuse)
+        yield from self._finish(scene, buffers, now_s, refuse)
+        buffers.labels.close()
 
     def _pairing(self, refuse: Any) -> Pairing:
-        pairing = Pairing(_WAIT_S, refuse)
-        if self._rare_info is not None:
-            pairing.add_info(self._rare_info)
+        pairing = Pairing(_SYNC_TIMEOUT_S, refuse)
+        if self._first_info is not None:
+            pairing.add_info(self._first_info)
         return pairing
 
-    def _info_where_rare(self, recording: Recording) -> Any:
-        """The first camera info of a recording with fewer of them than images: latched ones come once, and some come late."""
+    def _single_info(self, recording: Recording) -> Any:
+        """The first camera info, where there are fewer of them than images: a latched one comes once, possibly late; else None."""
         info = self.topics.info
         if info is None or recording.counts[info] >= self.expected:
             return None
         first = recording.first(info)
-        return None if first is None else self._meant(first)
+        return None if first is None else self._with_camera_frame(first)
 
-    def _meant(self, info: Any) -> Any:
-        """A camera info, of the measurement's frame where it serves whatever frame it states."""
+    def _with_camera_frame(self, info: Any) -> Any:
+        """A camera info, with the measurement's frame where it applies whatever frame it states."""
         if self.topics.any_info:
             info.header.frame_id = self.topics.camera_frame
         return info
 
     def _own_scale_mm(self, recording: Recording) -> float | None:
         depth = self.topics.depth
-        units_m = None if depth is None else depth_units_m(recording, depth, self._opening)
-        # A float32 of 0.001 is meant as a millimetre, which depth is read with anyway.
+        units_m = None if depth is None else depth_units_m(recording, depth, self._initial_notes)
+        # The SDK's float32 0.001 is exactly a millimetre, the default.
         return None if units_m is None or math.isclose(units_m, 0.001, rel_tol=1e-6) else 1000.0 * units_m
 
     def _find_unstamped(self, recording: Recording) -> bool:
-        """Whether the measurements have no stamps, so that masks would all be of one moment."""
+        """Whether the measurements have no stamps, so that no mask could be matched by stamp."""
         first = recording.first(self.topics.measurement)
         unstamped = first is not None and convert.stamp_ns(first) == 0
         if unstamped:
-            self._opening.append(
-                f"{self.topics.measurement}: found stamp 0, expected the moment of measuring; the time of recording serves as the "
-                "stamp of all that has none, and a mask belongs to the measurement that was recorded at the same time."
+            self._initial_notes.append(
+                f"{self.topics.measurement}: found stamp 0, expected the time of measurement; the time of recording is used for all "
+                "messages without a stamp, and a mask is matched with the measurement recorded at the same time."
             )
         return unstamped
 
     def _stamp(self, message: Message) -> None:
-        """Give a message without a stamp the time of its recording, in a recording without stamps."""
+        """Set the stamp of an unstamped message to its time of recording, in a recording without stamps."""
         if not self._unstamped or message.topic == self.topics.info or message.topic.endswith("tf_static"):
             return
         for part in getattr(message.message, "transforms", [message.message]):
@@ -285,40 +217,40 @@ class BagFrames:
                 stamp = part.header.stamp
                 stamp.sec, stamp.nanosec = divmod(message.logged_ns, 1_000_000_000)
 
-    def _take(self, message: Message, waiting: _Waiting, now_s: float, refuse: Any) -> None:
-        """Give one message to whom it belongs."""
-        topics, pairing = self.topics, waiting.pairing
+    def _add(self, message: Message, buffers: _Buffers, now_s: float, refuse: Any) -> None:
+        """Add one message to the buffer of its topic."""
+        topics, pairing = self.topics, buffers.pairing
         try:
             if message.topic == topics.measurement:
-                packed = message.msgtype == COMPRESSED
-                measurement = image_from_compressed(message.message) if packed else message.message
+                compressed = message.msgtype == COMPRESSED
+                measurement = image_from_compressed(message.message) if compressed else message.message
                 pairing.add_measurement(measurement, topics.depth is not None, now_s)
             elif message.topic == topics.info:
-                pairing.add_info(self._meant(message.message))
+                pairing.add_info(self._with_camera_frame(message.message))
             elif message.topic == topics.mask:
                 pairing.add_mask(message.message)
             else:
-                waiting.tree.add_message(message.message, static=message.topic.endswith("tf_static"))
+                buffers.tree.add_message(message.message, static=message.topic.endswith("tf_static"))
         except InputError as error:
             refuse(error.code, str(error))
 
     def _complete(self, pairing: Pairing, now_s: float) -> list[Frame]:
-        """The frames that are whole: all of them, but in real time those that the node would take."""
+        """The complete frames: all of them, or with ``realtime`` those that the node would use."""
         masked = self.topics.mask is not None
         if not self._realtime:
             return pairing.take_each(now_s, masked)
         return list(iter(lambda: pairing.take(now_s, masked), None))
 
-    def _finish(self, scene: str, waiting: _Waiting, now_s: float, refuse: Any) -> Iterator[_Measured]:
-        """What still waits when nothing more comes."""
-        waiting.held.extend(self._complete(waiting.pairing, now_s + 2.0 * _WAIT_S))
-        yield from self._placed(scene, waiting, now_s + 2.0 * _WAIT_OTHERS_S, refuse)
+    def _finish(self, scene: str, buffers: _Buffers, now_s: float, refuse: Any) -> Iterator[_PlacedFrame]:
+        """The frames that are left at the end of a scene, as after all timeouts."""
+        buffers.paired.extend(self._complete(buffers.pairing, now_s + 2.0 * _SYNC_TIMEOUT_S))
+        yield from self._placed(scene, buffers, now_s + 2.0 * _LATE_TIMEOUT_S, refuse)
 
-    def _placed(self, scene: str, waiting: _Waiting, now_s: float, refuse: Any) -> Iterator[_Measured]:
-        """The frames whose camera pose and labels are known, or will not be any more, in order."""
-        _, held, tree, labels = waiting
-        while held:
-            message, early = held[0].message, now_s - held[0].arrived_s < _WAIT_OTHERS_S
+    def _placed(self, scene: str, buffers: _Buffers, now_s: float, refuse: Any) -> Iterator[_PlacedFrame]:
+        """The next frames whose camera pose and labels are known or timed out, in order."""
+        _, paired, tree, labels = buffers
+        while paired:
+            message, early = paired[0].message, now_s - paired[0].arrived_s < _LATE_TIMEOUT_S
             stamp_ns, frame_id = convert.stamp_ns(message), str(message.header.frame_id)
             if early and not labels.complete(stamp_ns):
                 return
@@ -337,10 +269,12 @@ class BagFrames:
                     if error.code != "tf_early" and early:
                         return
                     viewpoint = Rejected(error.code, str(error))
-            yield _Measured(scene, held.popleft(), T_fixed_camera, labels.take(stamp_ns, frame_id, tree), viewpoint)
+            yield _PlacedFrame(
+                scene, paired.popleft(), T_fixed_camera, labels.take(stamp_ns, frame_id, tree), viewpoint
+            )
 
     def _root(self, recording: Recording) -> str | None:
-        """The root of the camera's tree when all transforms are known: at the beginning it may be the camera's own mount."""
+        """The root of the camera's tree after all transforms: the first ones may only lead to the camera's mount."""
         tree = TransformTree(keep_ns=0)
         for message in recording.messages(self.topics.tf):
             try:
@@ -350,21 +284,23 @@ class BagFrames:
         root = tree.root(self.topics.camera_frame)
         if self.topics.tf and root is None:
             frame = self.topics.camera_frame
-            self._opening.append(f"transforms: found none of the camera's frame {frame!r}; its motion is not known.")
+            self._initial_notes.append(
+                f"transforms: found none of the camera's frame {frame!r}; its motion is unknown."
+            )
         return root
 
 
 class _Clock:
-    """Tells when the stamps of a measurement's topics fall back: a recording of a loop, or of a simulation started again.
+    """Detects a clock that was reset, by the stamps of each topic: a recording played in a loop, or a restarted simulation.
 
-    Transforms come from many publishers, and one that lags is no clock: their tree tells its own runs apart.
+    Transforms are not considered: they come from several publishers, some of them late, and the tree detects its own resets.
     """
 
     def __init__(self) -> None:
         self._latest_ns: dict[str, int] = {}
 
     def jumped(self, message: Message) -> bool:
-        """Whether this message is the first of a new clock."""
+        """Whether this message is the first after a reset."""
         if hasattr(message.message, "transforms"):
             return False
         stamp_ns = convert.stamp_ns(message.message)

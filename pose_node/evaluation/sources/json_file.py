@@ -1,4 +1,4 @@
-"""Files of JSON that somebody else wrote, read with one sentence on what is wrong."""
+"""JSON files of data sets, with one sentence where they cannot be read."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pose_node.errors import InputError
 
 
 def read_json(path: Path, expected: str) -> Any:
-    """The value in a JSON file; raises InputError, which says that ``expected`` was, when it cannot be read or is no JSON."""
+    """The value of a JSON file. Raises InputError, which names what was ``expected``, when it cannot be read or is no JSON."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:

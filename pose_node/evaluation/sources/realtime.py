@@ -1,4 +1,4 @@
-"""The node's choice among frames when it is busy: only the latest_only waits, what it replaces is dropped."""
+"""The frames that the node processes when it is slower than the sensor: only the latest one waits, the others are dropped."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ T = TypeVar("T")
 def latest_only(
     items: Iterable[tuple[float, T]], clock: Callable[[], float] = time.perf_counter
 ) -> Iterator[tuple[int, T]]:
-    """Play (arrived_s, item) as a worker would meet them who takes as long as the caller takes between two items.
+    """Replay (arrived_s, item) for a worker that takes as long as the caller takes between two items.
 
-    Yields (how many were dropped before it, item). The time of arrival is the recording's, the time of work ``clock``'s.
+    Yields (number of items dropped before it, item). Arrival is measured by the recording's time, work by ``clock``.
     """
     source = iter(items)
     following = next(source, None)

@@ -1,6 +1,6 @@
-"""Recordings of ROS 1 and ROS 2 as one stream of messages, whatever their storage and however they ended.
+"""Recordings of ROS 1 and ROS 2 as one stream of messages, for every storage format, also where a recording is truncated.
 
-rosbags reads what is whole; ``sequential_reader`` reads what is not. What could not be had is said in ``Recording.notes``.
+rosbags reads complete files, ``sequential_reader`` the others. ``Recording.notes`` has a sentence for all that is lost.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ _STORAGE: dict[str, Callable[[Path], Iterator[Raw]]] = {
     ".mcap": sequential_reader.mcap_messages,
     ".db3": sequential_reader.sqlite_messages,
     ".bag": sequential_reader.ros1_messages,
-    ".active": sequential_reader.ros1_messages,  # what a ROS 1 recorder writes until it is done
+    ".active": sequential_reader.ros1_messages,  # what a ROS 1 recorder writes until it is closed
 }
-_ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"  # no message begins so: the first two bytes of CDR name its byte order
-_MOST_NOTES = 20
-_MOST_LISTED = 10  # names in one sentence
+_ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"  # no message begins with it: the first two bytes of CDR are its byte order
+_MAX_NOTES = 20
+_MAX_LISTED = 10  # names in one sentence
 TF_TYPES = ("tf2_msgs/msg/TFMessage", "tf/msg/tfMessage")
 
 
 class Message(NamedTuple):
-    """A message with its topic, its type as ROS 2 spells it, and when it was recorded."""
+    """A message with its topic, its type in the notation of ROS 2, and its time of recording."""
 
     topic: str
     msgtype: str
@@ -43,7 +43,7 @@ class Message(NamedTuple):
 
 
 class _Part(NamedTuple):
-    """A file, or a folder that is whole: how many messages of which (topic, type), and how to read some topics."""
+    """A file, or a complete folder: the number of messages of each (topic, type), and a function that reads some topics."""
 
     counts: Counter[tuple[str, str]]
     read: Callable[[Collection[str]], Iterator[Raw]]
@@ -51,10 +51,10 @@ class _Part(NamedTuple):
 
 
 class Recording:
-    """A recording, opened; a context manager.
+    """An opened recording; a context manager.
 
-    topics: {topic: type}; counts: {topic: messages}; notes: a sentence for each thing that could not be had.
-    Raises InputError when there is nothing that could be a recording.
+    topics: {topic: type}; counts: {topic: number of messages}; notes: a sentence for each loss and assumption.
+    Raises InputError when there is no recording at the path.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -63,7 +63,7 @@ class Recording:
         self._stack = ExitStack()
         self._first: dict[str, Any] = {}
         ros1, self._ros2 = get_typestore(Stores.ROS1_NOETIC), get_typestore(Stores.LATEST)
-        for msgtype in TF_TYPES:  # those of ROS 1 are not among rosbags' own
+        for msgtype in TF_TYPES:  # rosbags has none for ROS 1
             ros1.register(get_types_from_msg("geometry_msgs/TransformStamped[] transforms", msgtype))
         self._deserialize: dict[str, Callable[[bytes, str], Any]] = {
             "cdr": self._ros2.deserialize_cdr,
@@ -89,7 +89,7 @@ class Recording:
         self._stack.close()
 
     def messages(self, topics: Collection[str]) -> Iterator[Message]:
-        """The messages of ``topics`` in the order of recording; those that cannot be read are left out and noted."""
+        """The messages of ``topics`` in the order of recording. Those that cannot be deserialised are left out, with a note."""
         refused: Counter[str] = Counter()
         first: dict[str, str] = {}
         for part in self._parts:
@@ -101,18 +101,18 @@ class Recording:
                     if data.startswith(_ZSTD_MAGIC) and raw.encoding == "cdr":
                         data = sequential_reader.zstd.decompress(data)
                     message = self._deserialize[raw.encoding](data, raw.msgtype)
-                except Exception as error:  # rosbags shows bad bytes by whatever they broke in it
+                except Exception as error:  # rosbags raises many types for invalid bytes
                     refused[raw.topic] += 1
                     first.setdefault(raw.topic, f"{type(error).__name__}: {error}")
                     continue
                 yield Message(raw.topic, raw.msgtype, raw.logged_ns, message)
         for topic, count in refused.items():
-            self._note(f"{topic}: found {count} messages that are no {self.topics[topic]} ({first[topic]}).")
+            self._note(f"{topic}: found {count} messages that are not a valid {self.topics[topic]} ({first[topic]}).")
 
     def first(self, topic: str) -> Any:
         """The first readable message of a topic, or None."""
         if topic not in self._first:
-            with_notes, self.notes = self.notes, []  # a glance, whose losses the full reading will tell
+            with_notes, self.notes = self.notes, []  # losses are noted by the full reading
             found = next(self.messages([topic]), None)
             self.notes = with_notes
             self._first[topic] = None if found is None else found.message
@@ -126,8 +126,8 @@ class Recording:
             for raw in part.read(topics):
                 yield raw
                 read += 1
-        except Exception as error:  # as above: damage in the middle of a file
-            self._note(f"{part.name}: after {read} messages found damage ({_reason(error)}); what follows is lost.")
+        except Exception as error:  # as above, for a file with a damaged part
+            self._note(f"{part.name}: damaged after {read} messages ({_reason(error)}); the rest is lost.")
 
     def _open(self) -> Iterator[_Part]:
         if not self.path.exists():
@@ -137,7 +137,7 @@ class Recording:
         if self.path.is_dir():
             if (self.path / "metadata.yaml").is_file():
                 try:
-                    yield self._whole(self.path)
+                    yield self._indexed(self.path)
                     return
                 except Exception as error:  # see _file
                     self._note(f"{self.path.name}: found {_reason(error)}; its files were read one by one.")
@@ -154,10 +154,10 @@ class Recording:
     def _file(self, path: Path) -> _Part:
         name, suffix = path.name, _storage(path)
         if path.suffix == ".zstd":
-            path = sequential_reader.unpacked(path, Path(self._stack.enter_context(TemporaryDirectory())))
+            path = sequential_reader.decompress(path, Path(self._stack.enter_context(TemporaryDirectory())))
         try:
-            return self._whole(path)
-        except Exception as error:  # rosbags meets a file without its end in many ways, few of them its own errors
+            return self._indexed(path)
+        except Exception as error:  # rosbags raises many types for a truncated file, few of them its own
             reason = _reason(error)
         read = _STORAGE[suffix]
         counts: Counter[tuple[str, str]] = Counter()
@@ -169,26 +169,26 @@ class Recording:
                 others.setdefault(raw.topic, f"{raw.topic} ({raw.encoding} of {raw.msgtype or 'no schema'})")
         if others:
             foreign = (
-                f"{name}: found messages that are none of ROS on {listed(others.values())}, expected the encoding cdr (ROS 2) or "
-                "ros1: convert them, or record the topics of ROS."
+                f"{name}: found messages that are not of ROS on {listed(others.values())}, expected the encoding cdr (ROS 2) or "
+                "ros1: convert them, or record the ROS topics."
             )
             if not counts:
                 raise InputError(foreign)
             self._note(foreign)
-        self._note(f"{name}: found {reason}; its {sum(counts.values())} whole messages were read one by one.")
+        self._note(f"{name}: found {reason}; its {sum(counts.values())} complete messages were read one by one.")
 
         def some(topics: Collection[str]) -> Iterator[Raw]:
             return (raw for raw in read(path) if raw.topic in topics and raw.encoding in self._deserialize)
 
         return _Part(counts, some, name)
 
-    def _whole(self, path: Path) -> _Part:
-        """A file or folder with its index, by rosbags."""
+    def _indexed(self, path: Path) -> _Part:
+        """A file or folder with an index, read by rosbags; raises any exception for others."""
         for file in path.glob("*.db3") if path.is_dir() else [path]:
             if file.suffix == ".db3" and (missing := sequential_reader.sqlite_missing(file)):
-                raise InputError(f"a file that lacks {missing} bytes of what its header counts")
-            if file.suffix == ".db3" and sequential_reader.sqlite_journal(file):
-                raise InputError("a journal beside it, as of a recorder that was killed")
+                raise InputError(f"a file that lacks {missing} of the bytes that its header states")
+            if file.suffix == ".db3" and sequential_reader.sqlite_log(file):
+                raise InputError("a write-ahead log beside it, as a killed recorder leaves it")
         reader = AnyReader([path], default_typestore=self._ros2)
         reader.open()
         self._stack.callback(reader.close)
@@ -198,7 +198,7 @@ class Recording:
         def some(topics: Collection[str]) -> Iterator[Raw]:
             wanted = [c for c in reader.connections if c.topic in topics]
             encoding = "cdr" if reader.is2 else "ros1"
-            if wanted:  # without any, rosbags would give all
+            if wanted:  # an empty list would select all
                 for connection, logged_ns, data in reader.messages(wanted):
                     yield Raw(connection.topic, connection.msgtype, logged_ns, bytes(data), encoding)
 
@@ -208,24 +208,24 @@ class Recording:
         return _Part(counts, some, path.name)
 
     def _note(self, sentence: str) -> None:
-        if sentence not in self.notes and len(self.notes) < _MOST_NOTES:
+        if sentence not in self.notes and len(self.notes) < _MAX_NOTES:
             self.notes.append(sentence)
 
 
 def listed(names: Iterable[str]) -> str:
-    """Names in one sentence, of which there may be very many."""
+    """Names for one sentence, shortened where there are many."""
     names = list(names)
-    more = len(names) - _MOST_LISTED
-    return ", ".join(names[:_MOST_LISTED]) + (f" and {more} more" if more > 0 else "")
+    more = len(names) - _MAX_LISTED
+    return ", ".join(names[:_MAX_LISTED]) + (f" and {more} more" if more > 0 else "")
 
 
 def is_recording(path: Path) -> bool:
-    """Whether a file, or a folder by the files in it, is stored as a recording is, whatever is left of it."""
+    """Whether a file, or a file in a folder, has the suffix of a recording, complete or not."""
     return bool(_storage(path)) or (path.is_dir() and any(_storage(p) for p in path.iterdir()))
 
 
 def _storage(path: Path) -> str:
-    """The suffix that says how a file is stored, or nothing."""
+    """The suffix of a file's storage format, empty if it is none."""
     suffix = Path(path.stem).suffix if path.suffix == ".zstd" else path.suffix
     return suffix if suffix in _STORAGE and path.is_file() else ""
 
@@ -236,6 +236,6 @@ def _natural(path: Path) -> list[Any]:
 
 
 def _reason(error: Exception) -> str:
-    """An error's own words in one line."""
-    words = " ".join(str(error).split()).rstrip(".")
-    return words or type(error).__name__
+    """An error's message in one line."""
+    message = " ".join(str(error).split()).rstrip(".")
+    return message or type(error).__name__

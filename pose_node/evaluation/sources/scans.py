@@ -1,6 +1,7 @@
-"""Range scans with a ground-truth matrix: ``scenes/NAME.ply`` and ``gt.json`` {NAME: {obj_id, T_cloud_object, units}}.
+"""Range scans with ground truth: ``scenes/NAME.ply`` and ``gt.json`` {NAME: {obj_id, T_cloud_object, units}}.
 
-The scans are bare points, seen from far along +z (``verify.viewed_from`` says so); their places are in the entry's units.
+A scan is a point cloud without an image, taken from a distant viewpoint on the +z axis. The translation of
+``T_cloud_object`` and the points are in the entry's units.
 """
 
 from __future__ import annotations
@@ -24,11 +25,13 @@ from pose_node.types import Rejected
 
 GROUND_TRUTH = "gt.json"
 _UNITS = {"mm": 1000.0, "m": 1.0}
-_AWAY = 4.0  # the viewpoint's distance from the scan's middle, in the scan's own extents: laser scanners look from afar
+_VIEWPOINT_DISTANCE = (
+    4.0  # distance of the viewpoint from the scan's centre, in extents of the scan: laser scanners are far away
+)
 
 
 class Scans:
-    """A folder of range scans as a ``Source``; raises InputError for a ``gt.json`` that does not read."""
+    """A folder of range scans as a ``Source``; raises InputError for an invalid ``gt.json``."""
 
     notes: list[str]
 
@@ -46,7 +49,7 @@ class Scans:
                 self._scans.append((name, per_metre, Label(int(entry["obj_id"]), 0, T)))
         except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
             raise InputError(
-                f"{path}: does not read ({type(error).__name__}: {error}), expected {{scan: {{obj_id, T_cloud_object}}}}."
+                f"{path}: cannot be read ({type(error).__name__}: {error}), expected {{scan: {{obj_id, T_cloud_object}}}}."
             ) from None
         self.has_truth, self.notes = True, []
         self.labelled = dict(Counter(label.bop_id for *_, label in self._scans))
@@ -55,9 +58,9 @@ class Scans:
         return len(self._scans)
 
     def frames(self) -> Iterator[Frame]:
-        """All scans by name; one that does not read has no cloud but the reason."""
+        """All scans by name; one that cannot be read is a refused frame with the reason."""
         for name, per_metre, label in self._scans:
-            # Every scan is a placement of its own, seen from another side.
+            # Every scan is a scene of its own: the object from another side.
             frame = Frame(Path(name).stem, Path(name).stem, None, (label,))
             try:
                 frame = replace(frame, cloud=self._cloud(name, per_metre))
@@ -70,9 +73,9 @@ class Scans:
         points = read_ply(self.folder / "scenes" / name)[0] / per_metre
         if len(points) == 0:
             raise InputError(f"{self.folder / 'scenes' / name}: found no points, expected a scan.", "scan_unreadable")
-        middle, extent = (points.min(axis=0) + points.max(axis=0)) / 2, np.linalg.norm(np.ptp(points, axis=0))
-        return Cloud.from_points(points, middle + np.array([0.0, 0.0, _AWAY * extent]))
+        centre, extent = (points.min(axis=0) + points.max(axis=0)) / 2, np.linalg.norm(np.ptp(points, axis=0))
+        return Cloud.from_points(points, centre + np.array([0.0, 0.0, _VIEWPOINT_DISTANCE * extent]))
 
     def depth(self, scene: str, frame: str) -> tuple[Array, Array]:
-        """Raises InputError: bare points form no image to draw on."""
+        """Raises InputError: a scan is no image."""
         raise InputError(f"{self.folder}: found scans, expected depth images to draw on.")

@@ -1,8 +1,9 @@
-"""The messages of recordings that have no end: a disk that filled up, a recorder that was killed, a copy cut short.
+"""The messages of truncated recordings: a full disk, a killed recorder, an incomplete copy.
 
-Readers rely on the index at a file's end. Here the file is walked from its beginning, record by record, and what is whole
-is given; the walk ends without a word where the bytes do. Layouts: mcap.dev/spec, wiki.ros.org/Bags/Format/2.0, and the
-tables of rosbag2_storage_sqlite3 (sqlite.org/fileformat2.html).
+rosbags, like other readers, needs the index at a file's end. Here a file is read record by record from its beginning, up to
+the last complete message, also inside a compressed chunk. That is written by hand: the mcap package reads mcap without its
+index, but no incomplete chunk, and for ROS 1 and SQLite there is no such library at all. Layouts: mcap.dev/spec,
+wiki.ros.org/Bags/Format/2.0, and the tables of rosbag2_storage_sqlite3 (sqlite.org/fileformat2.html).
 """
 
 from __future__ import annotations
@@ -30,13 +31,13 @@ _ROS1_MAGIC = b"#ROSBAG V2.0\n"
 _SQLITE_MAGIC = b"SQLite format 3\0"
 _MCAP_SCHEMA, _MCAP_CHANNEL, _MCAP_MESSAGE, _MCAP_CHUNK = 3, 4, 5, 6
 _ROS1_MESSAGE, _ROS1_CHUNK, _ROS1_CONNECTION = 2, 5, 7
-_PIECE = 1 << 20
+_BLOCK = 1 << 20  # bytes
 
 
 class Raw(NamedTuple):
-    """A message as it lies in the file; ``msgtype`` as ROS 2 spells it, ``logged_ns`` when it was recorded.
+    """A serialised message; ``msgtype`` in the notation of ROS 2, ``logged_ns`` the time of recording.
 
-    encoding: of ``data``: "cdr" is that of ROS 2, "ros1" that of ROS 1; an mcap file may hold any other, as protobuf or json.
+    encoding: of ``data``: "cdr" for ROS 2, "ros1" for ROS 1; mcap files may have others, such as protobuf or json.
     """
 
     topic: str
@@ -47,23 +48,23 @@ class Raw(NamedTuple):
 
 
 def mcap_messages(path: Path) -> Iterator[Raw]:
-    """Every whole message of an mcap file, in the file's order."""
+    """Every complete message of an mcap file, in the file's order."""
     with path.open("rb") as file:
         if file.read(len(_MCAP_MAGIC)) == _MCAP_MAGIC:
             yield from _mcap_records(file, {}, {})
 
 
 def ros1_messages(path: Path) -> Iterator[Raw]:
-    """Every whole message of a ROS 1 bag of version 2.0, in the file's order."""
+    """Every complete message of a ROS 1 bag of version 2.0, in the file's order."""
     with path.open("rb") as file:
         if file.read(len(_ROS1_MAGIC)) == _ROS1_MAGIC:
             yield from _ros1_records(file, {})
 
 
 def sqlite_missing(path: Path) -> int:
-    """How many bytes a sqlite3 file lacks of what its header counts; 0 for what has no such header.
+    """How many of the bytes that its header states a sqlite3 file lacks; 0 without such a header.
 
-    SQLite itself takes a page that is cut for one that ends in zeros: an image would go black without a word.
+    SQLite itself pads an incomplete page with zeros: part of an image would silently become 0.
     """
     with path.open("rb") as file:
         header = file.read(100)
@@ -74,16 +75,16 @@ def sqlite_missing(path: Path) -> int:
 
 
 def sqlite_messages(path: Path) -> Iterator[Raw]:
-    """Every readable row of a sqlite3 storage, in the order of recording."""
-    missing, journal = sqlite_missing(path), sqlite_journal(path)
-    if not missing and not journal:
+    """Every readable message of a sqlite3 storage, in the order of recording."""
+    missing, log = sqlite_missing(path), sqlite_log(path)
+    if not missing and not log:
         yield from _sqlite_rows(path, "immutable=1")
         return
-    with TemporaryDirectory() as folder:  # a copy, which may be cut to whole pages, or take in its journal
+    with TemporaryDirectory() as folder:  # of a copy, to truncate it to complete pages, or to apply the log
         copy = Path(folder) / path.name
         shutil.copyfile(path, copy)
-        if journal:
-            shutil.copyfile(journal, _journal_of(copy))
+        if log:
+            shutil.copyfile(log, _log_of(copy))
         else:
             with copy.open("r+b") as file:
                 page = _page_size(file.read(100))
@@ -91,13 +92,13 @@ def sqlite_messages(path: Path) -> Iterator[Raw]:
         yield from _sqlite_rows(copy, "mode=rw")
 
 
-def sqlite_journal(path: Path) -> Path | None:
-    """The write-ahead log of a storage that was not closed, None where there is none or nothing in it."""
-    journal = _journal_of(path)
-    return journal if journal.is_file() and journal.stat().st_size else None
+def sqlite_log(path: Path) -> Path | None:
+    """The write-ahead log of a storage that was not closed; None without one, or if it is empty."""
+    log = _log_of(path)
+    return log if log.is_file() and log.stat().st_size else None
 
 
-def _journal_of(path: Path) -> Path:
+def _log_of(path: Path) -> Path:
     return path.with_name(f"{path.name}-wal")
 
 
@@ -106,36 +107,38 @@ def _page_size(header: bytes) -> int:
     return 65536 if size == 1 else max(size, 512)
 
 
-def _sqlite_rows(path: Path, how: str) -> Iterator[Raw]:
-    """how: SQLite's own words for opening the file."""
-    database = sqlite3.connect(f"{path.resolve().as_uri()}?{how}", uri=True)
+def _sqlite_rows(path: Path, parameters: str) -> Iterator[Raw]:
+    """parameters: of the URI with which SQLite opens the file."""
+    database = sqlite3.connect(f"{path.resolve().as_uri()}?{parameters}", uri=True)
     try:
-        database.execute("PRAGMA writable_schema=ON")  # else a file shorter than its header says is refused as a whole
+        database.execute(
+            "PRAGMA writable_schema=ON"
+        )  # else SQLite refuses a file that is shorter than its header states
         topics = {key: (name, kind) for key, name, kind in database.execute("SELECT id, name, type FROM topics")}
         for key, logged_ns, data in database.execute("SELECT topic_id, timestamp, data FROM messages"):
             if key in topics and isinstance(data, bytes):
                 yield Raw(*topics[key], logged_ns, data)
     except sqlite3.Error:
-        pass  # here the readable pages end
+        pass  # the end of the readable pages
     finally:
         database.close()
 
 
-def unpacked(path: Path, folder: Path) -> Path:
-    """A zstd-compressed storage file, unpacked into ``folder`` as far as it goes: the path of what was written."""
+def decompress(path: Path, folder: Path) -> Path:
+    """Decompress a .zstd storage file into ``folder``, as far as it is readable; returns the path of the written file."""
     target = folder / path.stem
     decompressor = zstd.ZstdDecompressor()
-    with path.open("rb") as packed, target.open("wb") as plain:
-        while not decompressor.eof and (piece := packed.read(_PIECE)):
+    with path.open("rb") as compressed, target.open("wb") as plain:
+        while not decompressor.eof and (block := compressed.read(_BLOCK)):
             try:
-                plain.write(decompressor.decompress(piece))
+                plain.write(decompressor.decompress(block))
             except zstd.ZstdError:
                 break
     return target
 
 
 def _mcap_records(file: BinaryIO, names: dict[int, str], channels: dict[int, tuple[str, str, str]]) -> Iterator[Raw]:
-    """names: of schemas by id; channels: (topic, schema's name, encoding) by id. Chunks share them with the file."""
+    """names: of schemas by id; channels: (topic, schema name, encoding) by id. Chunks share them with the file."""
     while len(head := file.read(9)) == 9:
         kind, size = struct.unpack("<BQ", head)
         body = file.read(min(size, _left(file)))
@@ -161,13 +164,13 @@ def _mcap_records(file: BinaryIO, names: dict[int, str], channels: dict[int, tup
 
 
 def _mcap_chunk(body: bytes) -> bytes:
-    """The records of a chunk, as far as its bytes reach: start, end, size, checksum, compression, length, records."""
+    """The readable records of a chunk, whose fields are start, end, size, checksum, compression, length, records."""
     compression = _text(body, 28)
     return _plain(body[28 + 4 + len(compression) + 8 :], compression)
 
 
 def _ros1_records(file: BinaryIO, connections: dict[int, tuple[str, str]]) -> Iterator[Raw]:
-    """connections: (topic, type) by number. A chunk whose size was never filled in is followed by its bare records."""
+    """connections: (topic, type) by number. A chunk whose size was never written is followed by its plain records."""
     while True:
         header, data = _sized(file), _sized(file, whole=False)
         if header is None or data is None:
@@ -194,7 +197,7 @@ def _ros1_records(file: BinaryIO, connections: dict[int, tuple[str, str]]) -> It
 
 
 def _ros1_fields(header: bytes) -> dict[str, bytes]:
-    """name=value pairs, each with its length in front."""
+    """name=value pairs, each preceded by its length."""
     fields, at = {}, 0
     while at < len(header):
         (size,) = struct.unpack_from("<I", header, at)
@@ -211,21 +214,21 @@ def _ros2_type(name: str) -> str:
 
 
 def _plain(data: bytes, compression: str) -> bytes:
-    """Data of a chunk, decompressed as far as it goes."""
+    """The data of a chunk, decompressed as far as it is readable."""
     decompressors = {"bz2": bz2.BZ2Decompressor, "lz4": lz4.frame.LZ4FrameDecompressor, "zstd": zstd.ZstdDecompressor}
     if compression not in decompressors:
         return data if compression in ("", "none") else b""
     decompressor, found = decompressors[compression](), []
     try:
-        for at in range(0, len(data), 4096):  # in pieces, so that a bad byte costs no more than what follows it
+        for at in range(0, len(data), 4096):  # in blocks, so that an invalid byte loses only what follows it
             found.append(decompressor.decompress(data[at : at + 4096]))
     except (OSError, EOFError, RuntimeError, zstd.ZstdError):
-        pass  # the rest cannot be had
+        pass  # the rest is lost
     return b"".join(found)
 
 
 def _sized(file: BinaryIO, whole: bool = True) -> tuple[bytes, bool] | None:
-    """Bytes with their length in front, and whether all are there; None at the end, and for a part when ``whole``."""
+    """A field preceded by its length, and whether it is complete; None at the end, and for an incomplete one if ``whole``."""
     if len(head := file.read(4)) < 4:
         return None
     (size,) = struct.unpack("<I", head)

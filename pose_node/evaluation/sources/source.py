@@ -1,4 +1,4 @@
-"""What a labelled data set hands to the loop: frames with their labels."""
+"""The interface of a data set: frames with their labels."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pose_node.types import Rejected
 
 @dataclass(frozen=True, eq=False)
 class Label:
-    """One instance of ground truth. ``instance`` is its place in the frame's list; mask: [H, W] bool where there is one."""
+    """One instance of ground truth. instance: its index in the frame's list. mask: [H, W] bool, None without one."""
 
     bop_id: int
     instance: int
@@ -26,10 +26,10 @@ class Label:
 
 @dataclass(frozen=True, eq=False)
 class Frame:
-    """One measurement. depth_m: [H, W], 0 = no reading, None for a bare cloud; T_fixed_camera: where the set knows it.
+    """One measurement. depth_m: [H, W], 0 = no reading, None without an image; T_fixed_camera: None where unknown.
 
-    cloud: None where it could not be read; ``refused`` then says why.
-    uncounted: labels of further instances, which no figure counts; an estimate of one of them is no false alarm either.
+    cloud: None where it could not be read; ``refused`` then has the reason.
+    uncounted: labels of instances that no figure counts; an estimate that matches one of them is no false alarm.
     """
 
     scene: str
@@ -43,7 +43,7 @@ class Frame:
 
 
 def depth_image(cloud: Cloud) -> Array | None:
-    """The depth [H, W] in metres that a cloud came from, 0 where there is no reading; None where that was no pinhole image."""
+    """The depth image [H, W] in metres of a cloud, 0 = no reading; None where the cloud is not from a pinhole image."""
     if cloud.K is None:
         return None
     depth_m = np.zeros(cloud.shape)
@@ -52,10 +52,10 @@ def depth_image(cloud: Cloud) -> Array | None:
 
 
 class Source(Protocol):
-    """A data set. names: {object id: plain name}, empty where the set names none; labelled: how many labels each id has.
+    """A data set. names: {object id: name}, empty where the set has no names; labelled: {object id: number of labels}.
 
-    has_truth: whether there is ground truth at all; without, ``labelled`` holds the objects that are looked for, and is empty
-    where any may be. notes: sentences on what could not be had.
+    has_truth: whether there is ground truth. Without it ``labelled`` has the objects to look for, and is empty if any object
+    may be in the set. notes: sentences on what was left out.
     """
 
     names: dict[int, str]

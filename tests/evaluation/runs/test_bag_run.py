@@ -42,7 +42,7 @@ def test_poses_are_the_pipelines_own_to_the_byte(models, demo_bag, tmp_path):
     assert evaluate(demo_bag, *words) == 0
     run = read_run(out)
     assert len(run.frames) == 2 and run.info.kind == "bag" and run.info.crops == "mask"
-    assert run.info.notes == ("labels: 10 of 7, 9, 10, 16, 18 left out, for nobody looks for these objects.",)
+    assert run.info.notes == ("labels: 10 of 7, 9, 10, 16, 18 left out, as these objects are not looked for.",)
     pipeline = Pipeline.load(object_folders(models, [OBJECT]))
     for record, frame in zip(run.frames, recording.read("000002")):
         label = next(i for i, (bop_id, _) in enumerate(frame.labels) if bop_id == ID)

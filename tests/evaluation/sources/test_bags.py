@@ -141,7 +141,7 @@ def test_labels_inside_are_found_by_name_and_number(tmp_path):
     for frame in frames:
         found = [(name, instance, T[0, 3]) for name, instance, T in frame.labels]
         assert found == [("box", 0, 0.1), ("can", 0, 0.2), ("can", 1, 0.3), ("cup", 0, 0.7)]
-    assert bag.notes == ["labels: 3 of spoon left out, for nobody looks for these objects."]
+    assert bag.notes == ["labels: 3 of spoon left out, as these objects are not looked for."]
 
 
 def test_labels_in_a_frame_known_to_tf_are_moved_into_the_cameras(tmp_path):
@@ -221,7 +221,7 @@ def numbered_masks(messages):
     return masks
 
 
-def test_without_stamps_the_time_of_recording_serves(tmp_path):
+def test_without_stamps_the_time_of_recording_is_used(tmp_path):
     """Masks go with the measurement that was recorded with them, frames and the camera's place with the time of recording."""
     messages = depth_recording(4)
     messages = [m for m in messages if m[0] != "/tf"] + numbered_masks(messages)
@@ -232,7 +232,7 @@ def test_without_stamps_the_time_of_recording_serves(tmp_path):
     assert [frame.masks["box"][0].sum() for frame in frames] == [10, 11, 12, 13]
     assert [frame.stamp_ns for frame in frames] == stamps_of(messages)
     np.testing.assert_allclose([frame.T_fixed_camera[0, 3] for frame in frames], range(4), atol=1e-9)
-    assert "found stamp 0, expected the moment of measuring; the time of recording serves" in bag.notes[0]
+    assert "found stamp 0, expected the time of measurement; the time of recording is used" in bag.notes[0]
 
 
 def test_without_stamps_masks_of_other_moments_are_refused(tmp_path):
@@ -283,7 +283,7 @@ def test_a_looped_clock_starts_another_scene(tmp_path):
     assert [f.scene for f in frames] == ["drive"] * 10 + ["drive_2"] * 10
     places = np.array([f.T_fixed_camera[0, 3] for f in frames])
     np.testing.assert_allclose(places, np.tile(0.1 * np.arange(10), 2), atol=1e-9)
-    assert any("clock set back" in note for note in bag.notes)
+    assert any("clock was set back" in note for note in bag.notes)
 
 
 @pytest.mark.parametrize(("back_s", "scenes"), [(0.3, 1), (0.99, 1), (1.2, 2)])
@@ -301,7 +301,7 @@ def test_stamps_that_fall_back_a_little_are_out_of_order_and_no_new_clock(tmp_pa
         assert bag.notes == []
         np.testing.assert_allclose(frames[-1].T_fixed_camera[0, 3], 0.5 * (stamp - START) / SECOND, atol=1e-6)
     else:
-        assert "clock set back" in bag.notes[0]
+        assert "clock was set back" in bag.notes[0]
 
 
 def test_two_measurements_that_changed_places_are_both_used(tmp_path):
@@ -333,7 +333,7 @@ def test_transforms_of_something_else_are_said(tmp_path):
     messages = [*without(depth_recording(2), "/tf"), ("/tf", START, moved(START, 1.0, "a", "b"))]
     frames, bag = frames_of(tmp_path, messages)
     assert len(frames) == 2 and all(f.T_fixed_camera is None for f in frames)
-    assert "motion is not known" in bag.notes[0]
+    assert "motion is unknown" in bag.notes[0]
 
 
 @pytest.mark.parametrize("kind", ["mcap", "mcap_chunks", "sqlite", "bag_bz2"])
@@ -362,7 +362,7 @@ def test_a_recording_cut_anywhere_gives_frames_or_one_sentence(tmp_path, rng, ki
 def test_a_frame_is_the_same_where_its_messages_are_sent(tmp_path):
     bag = BagFrames(write_bag(tmp_path / "drive", depth_recording(2)))
     for frame, raw in zip(bag, bag.raw()):
-        sent = pickle.loads(pickle.dumps(raw)).converted()
+        sent = pickle.loads(pickle.dumps(raw)).convert()
         assert sent.cloud.points_m.tobytes() == frame.cloud.points_m.tobytes()
         assert sent[:2] == frame[:2] and sent.stamp_ns == frame.stamp_ns
 

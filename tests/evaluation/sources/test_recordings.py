@@ -72,7 +72,7 @@ def test_most_of_a_long_recording_survives_the_loss_of_its_end(tmp_path, kind):
     file.write_bytes(file.read_bytes()[: int(0.7 * file.stat().st_size)])
     found, notes = depths(path)
     assert len(found) > 60
-    assert "whole messages were read" in " ".join(notes)
+    assert "complete messages were read" in " ".join(notes)
 
 
 @pytest.mark.parametrize("kind", ALL)
@@ -99,7 +99,7 @@ def test_metadata_cut_short_is_done_without(tmp_path):
         assert len(found) == 5 and "read one by one" in notes[0]
 
 
-def test_what_a_killed_recorder_left_in_its_journal_is_read(tmp_path):
+def test_the_write_ahead_log_of_a_killed_recorder_is_read(tmp_path):
     """SQLite keeps the last rows beside the file until it is closed."""
     path = write_bag(tmp_path / "drive", depth_recording(5), "sqlite")
     (file,) = path.glob("*.db3")
@@ -114,7 +114,7 @@ def test_what_a_killed_recorder_left_in_its_journal_is_read(tmp_path):
     database.close()
     found, notes = depths(killed)
     np.testing.assert_array_equal(found, [depth_mm(n) for n in range(5)] * 2)
-    assert "journal" in notes[0]
+    assert "write-ahead log" in notes[0]
 
 
 def test_bytes_that_are_not_of_their_type_are_left_out(tmp_path):
@@ -128,7 +128,7 @@ def test_bytes_that_are_not_of_their_type_are_left_out(tmp_path):
             writer.write(to[topic], when_ns, data if number != 1 else b"\0\1\0\0junk")
     found, notes = depths(path)
     np.testing.assert_array_equal(found, [depth_mm(n) for n in (1, 2)])
-    assert "found 1 messages that are no sensor_msgs/msg/Image" in notes[0]
+    assert "found 1 messages that are not a valid sensor_msgs/msg/Image" in notes[0]
 
 
 def test_the_files_of_a_split_recording_follow_each_other(tmp_path):
@@ -188,7 +188,7 @@ def test_an_mcap_file_of_no_ros_is_one_sentence(tmp_path, encoding, schema, prof
     with pytest.raises(InputError) as caught:
         BagFrames(path)
     said = str(caught.value)
-    assert said.startswith("drive.mcap: found messages that are none of ROS on /topic_0") and "and 20 more" in said
+    assert said.startswith("drive.mcap: found messages that are not of ROS on /topic_0") and "and 20 more" in said
     assert f"({encoding} of {schema or 'no schema'})" in said and "expected the encoding cdr (ROS 2) or ros1" in said
 
 
@@ -201,4 +201,4 @@ def test_messages_of_ros_are_read_beside_others(tmp_path):
     path.write_bytes(mcap_bytes([*messages, ("/notes", "Note", "json", 1, b"{}")], ""))
     bag = BagFrames(path)
     assert len(list(bag)) == 3
-    assert "none of ROS on /notes (json of Note)" in "\n".join(bag.notes)
+    assert "not of ROS on /notes (json of Note)" in "\n".join(bag.notes)

@@ -36,9 +36,9 @@ def test_scans_in_metres_seen_from_plus_z(folder):
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"a.ply": {}}', '{"a.ply": {"obj_id": 1, "T_cloud_object": [1]}}'])
-def test_a_truth_that_does_not_read_says_so(folder, text):
+def test_invalid_ground_truth_is_refused(folder, text):
     (folder / "gt.json").write_text(text)
-    with pytest.raises(InputError, match="does not read"):
+    with pytest.raises(InputError, match="cannot be read"):
         Scans(folder)
 
 
@@ -50,7 +50,7 @@ def test_a_truth_that_does_not_read_says_so(folder, text):
         (lambda path: write_ply(path, np.empty((0, 3)), np.empty((0, 3), int)), "expected"),
     ],
 )
-def test_a_scan_that_does_not_read_is_refused_alone(folder, break_it, words):
+def test_only_a_scan_that_cannot_be_read_is_refused(folder, break_it, words):
     gt = json.loads((folder / "gt.json").read_text())
     (folder / "gt.json").write_text(json.dumps({**gt, "b.ply": gt["a.ply"]}))
     write_ply(folder / "scenes" / "b.ply", 1000 * CORNERS_M, FACES)

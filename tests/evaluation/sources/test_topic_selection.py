@@ -1,4 +1,4 @@
-"""Which topics are taken of many, which camera info serves, and sentences that can be read where nothing fits."""
+"""Which topics are selected of many, which camera info applies, and the sentence where none fits."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_what_is_named_as_something_else_is_not_taken_even_alone(tmp_path):
     with pytest.raises(InputError, match=r"/a/confidence_map \(encoding '32FC1', named as something else than depth\)"):
         bag_of(tmp_path, {"/a/confidence_map": (metres(), "32FC1", "camera")}, {"/a/camera_info": "camera"})
     bag = BagFrames(tmp_path / "drive", topics={"depth": "/a/confidence_map"})
-    assert len(list(bag)) == 2, "named, it serves"
+    assert len(list(bag)) == 2, "named, so it applies"
 
 
 def test_a_grey_image_of_a_camera_named_depth_goes_after_its_depth(tmp_path):
@@ -127,21 +127,21 @@ def test_grey_images_of_16_bits_are_depth_where_they_are_named_so(tmp_path):
 
 @pytest.mark.parametrize("frame", ["", "elsewhere"])
 @pytest.mark.parametrize("where", ["/camera/depth/camera_info", "/camera/camera_info", "/camera_info"])
-def test_an_info_alone_beside_the_depth_serves_whatever_its_frame(tmp_path, frame, where):
+def test_the_only_info_applies_whatever_its_frame(tmp_path, frame, where):
     bag = bag_of(tmp_path, {"/camera/depth/image_raw": (depth_mm(0), "16UC1", "camera")}, {where: frame})
     assert [f.refused for f in bag] == [None, None]
     (note,) = bag.notes
     assert f"found frame {frame!r} on the camera info {where}, expected the depth image's 'camera'" in note
 
 
-def test_an_info_that_comes_once_and_late_serves_all(tmp_path):
+def test_a_single_late_info_applies_to_all_frames(tmp_path):
     late = START + 60 * SECOND
     images = {"/depth/image": (depth_mm(0), "16UC1", "camera")}
     bag = bag_of(tmp_path, images, others=[("/depth/camera_info", late, info(late, "elsewhere"))], count=20)
     assert [frame.refused for frame in bag] == [None] * 20
 
 
-def test_of_several_infos_only_one_that_states_the_frame_or_is_named_serves(tmp_path):
+def test_of_several_infos_one_that_states_the_frame_or_is_named_is_used(tmp_path):
     images = {"/depth/image": (depth_mm(0), "16UC1", "camera")}
     infos = {"/left/camera_info": "left", "/right/camera_info": ""}
     with pytest.raises(InputError, match=r"without camera info.*named .here /left/camera_info, /right/camera_info"):
