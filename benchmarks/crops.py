@@ -13,7 +13,7 @@ from benchmarks.set_objects import card_name
 from pose_node.arrays import Array
 from pose_node.measurement.cloud import Cloud
 
-# Frames of one scene of these show one placement, from views that are neighbours or of one moving camera.
+# In these sets the frames of one scene show one placement, from neighbouring views or by one moving camera.
 ONE_PLACEMENT_A_SCENE = ("ycbv", "ycbv_demo", "apc_shelf", "m3t_bottle", "visp_cube")
 SCANS = ("stanford_bunny",)
 
@@ -22,8 +22,8 @@ SCANS = ("stanford_bunny",)
 class Crop:
     """One label. mask: of the cloud's source shape. name: that of the object's card.
 
-    placement: what it shares with labels that are no trial of their own: the instance in its scene where a set's frames of one
-    scene are neighbours (``ONE_PLACEMENT_A_SCENE``), else the label itself.
+    placement: shared by labels that are not independent: the instance in its scene where a set's frames of one scene are
+    neighbours (``ONE_PLACEMENT_A_SCENE``), else the label itself.
     """
 
     key: str

@@ -32,7 +32,7 @@ Messages = list[tuple[str, int, Any]]
 
 
 def wrong(messages: Messages) -> Iterator[tuple[str, Messages]]:
-    """(what is wrong, the messages with it)."""
+    """(fault, messages with this fault)."""
     yield "no_info", [m for m in messages if m[0] != INFO]
     poses = [(DEPTH, when, message) for topic, when, message in messages if topic == LABEL]
     yield "wrong_type", [m for m in messages if m[0] != DEPTH] + poses
@@ -42,7 +42,7 @@ def wrong(messages: Messages) -> Iterator[tuple[str, Messages]]:
 
 
 def _later(message: tuple[str, int, Any], by_ns: int) -> tuple[str, int, Any]:
-    """The message with another stamp of its own, recorded when it was."""
+    """The message with another header stamp and its recording time."""
     topic, when_ns, content = message
     content = deepcopy(content)
     seconds, content.header.stamp.nanosec = divmod(content.header.stamp.nanosec + by_ns, 1_000_000_000)

@@ -24,11 +24,11 @@ from pose_node.geometry.symmetry import Axis, Symmetry
 from pose_node.measurement.image_files import read_depth
 
 ROOT = Path(__file__).resolve().parents[1]
-MODELS_OF = {"ycbv_demo": "ycbv"}  # sets that come without models of their own
+MODELS_OF = {"ycbv_demo": "ycbv"}  # sets without models of their own
 
 
 def data_folder() -> Path:
-    """Where the sets are. Raises FileNotFoundError that says how to point elsewhere."""
+    """Folder of the sets. Raises FileNotFoundError, which names the variable to set."""
     folder = Path(os.environ.get("POSE_NODE_DATA", ROOT.parent / "shared" / "data"))
     if not folder.is_dir():
         raise FileNotFoundError(f"data: found no folder {folder}, expected BOP sets there (or set POSE_NODE_DATA).")
@@ -36,7 +36,7 @@ def data_folder() -> Path:
 
 
 def cache_folder() -> Path:
-    """Where slow intermediate results are kept between runs, outside the repository."""
+    """Folder of intermediate results, outside the repository."""
     default = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "pose_node_benchmarks"
     folder = Path(os.environ.get("POSE_NODE_BENCH_CACHE", default))
     folder.mkdir(parents=True, exist_ok=True)
@@ -65,7 +65,7 @@ class Model:
 
     @property
     def symmetry_depth(self) -> Symmetry:
-        """``symmetries_depth`` with continuous axes left whole, for rotation errors finer than a discretised axis."""
+        """``symmetries_depth`` with continuous axes not discretised, for rotation errors finer than a discretised axis."""
         lines = self.info.get("symmetries_depth_continuous", ())
         plain = {k: v for k, v in self.info.items() if not k.endswith("continuous")}
         axes = tuple(
@@ -76,13 +76,13 @@ class Model:
 
     @property
     def declared_symmetric(self) -> bool:
-        """Whether ADD(-S) means ADD-S for it."""
+        """Whether ADD(-S) is ADD-S for this model."""
         return len(self.symmetries) > 1
 
 
 @dataclass(frozen=True, eq=False)
 class Label:
-    """One instance in one frame. ``T_original`` is the data set's own pose where the set keeps it beside a refined one."""
+    """One instance in one frame. ``T_original`` is the pose as published, where the set also has a refined one."""
 
     object_id: int
     name: str

@@ -60,7 +60,7 @@ def motion(index: int) -> Array:
 
 
 def best_estimate(pipeline: Any, name: str, points_m: Array, viewpoint_m: Array) -> Estimate | None:
-    """The pipeline's answer for a bare crop."""
+    """The pipeline's best estimate for a bare crop."""
     cloud = Cloud.from_points(points_m, viewpoint_m)
     result = pipeline.estimate(cloud, masks={name: [np.ones(len(points_m), dtype=bool)]})
     return result.estimates[0] if result.estimates else None
@@ -83,7 +83,7 @@ def compare(found: Estimate | None, base: Estimate | None, T_moved: Array, card:
 
 
 def network_difference(network: Any, points_m: Array, viewpoint_m: Array, T_moved: Array) -> dict[str, float]:
-    """How far the exported network is from turning with its input, and how far its preparation is."""
+    """Equivariance errors of the exported network and of its input."""
     from pose_node.network.input import prepare
 
     diameter_m, R = network.card.diameter_m, T_moved[:3, :3]
@@ -128,7 +128,7 @@ def torch_difference(folder: Path, network: Any, clouds: Sequence[tuple[Array, A
 
 
 def keys_of(kind: str, sources: Sequence[str], motions: int) -> list[str]:
-    """``kind|crop|motion``: the motions spread over the crops, crop after crop, so that a process meets each crop once."""
+    """``kind|crop|motion``: the motions of each crop in sequence, so that a process prepares each crop once."""
     per_crop = [range(i, motions, len(sources)) for i in range(len(sources))]
     return [f"{kind}|{source}|{index}" for source, indices in zip(sources, per_crop) for index in indices]
 
@@ -280,7 +280,7 @@ def _permutation_row(kind: str, source: str, index: int) -> dict[str, Any]:
 
 
 def _rerendered_row(way: str, source: str) -> dict[str, Any]:
-    """The same scene from a moved camera."""
+    """The estimates of one scene from two camera poses, compared."""
     from pose_node.learning.scene import arced, rolled
 
     name, seed = source.split("/")

@@ -64,7 +64,7 @@ Trial = dict[str, Any]  # key, part, placement, values {figure: number}, and "by
 
 
 class Judge:
-    """Asks the pipeline and compares with the labels."""
+    """Runs the pipeline and compares with the labels."""
 
     def __init__(self, config: Any = None) -> None:
         import pose_node
@@ -74,7 +74,7 @@ class Judge:
         self.truths = {name: reference_of_card(card) for name, card in self.pipeline.cards.items()}
 
     def trials(self, question: Question) -> list[Trial]:
-        """One trial for each label that the question is about, and one for the frame where any object might be found."""
+        """One trial for each label of the question, and one for the frame if any object may be found."""
         masks = {question.asked: [question.mask]} if question.asked else None
         result = self.pipeline.estimate(question.cloud, masks=masks)
         mine = [(name, T) for name, T in question.labels if question.asked in (None, name)]
@@ -189,7 +189,7 @@ def load_trials(path: Path) -> list[Trial]:
 
 
 def questions(parts: Sequence[str], every: int = 1, most: int | None = None) -> Iterable[Question]:
-    """Of these parts, in a fixed order; most: of the rendered views; every: which of the demo's frames."""
+    """Questions of these parts, in a fixed order; most: number of rendered views; every: one in so many of the demo's frames."""
     if "rendered" in parts:
         yield from gate_inputs.rendered(most)
     if {"demo", "demo_whole", "wrong_name"} & set(parts):
@@ -226,7 +226,7 @@ def _interval(figure: str, values: Array, placements: Sequence[str]) -> tuple[fl
 
 
 def _digest(result: Result) -> str:
-    """Of all that a user gets: equal for equal bytes."""
+    """Hash of everything a user receives: equal for equal bytes."""
     digest = hashlib.sha256()
     for e in result.estimates:
         digest.update(e.object_name.encode())
@@ -249,7 +249,9 @@ def _ask(key: str) -> list[Trial]:
 def measure(parts: Sequence[str], config: Path | None, jobs: int) -> list[Trial]:
     """All trials of some parts, in their order."""
     keys = [q.key for q in questions(parts)]
-    whole_first = sorted(keys, key=lambda key: "whole" not in key)  # the slow ones, so that both processes end together
+    whole_first = sorted(
+        keys, key=lambda key: "whole" not in key
+    )  # the slow ones first, so that both processes end together
     found = dict(tqdm(rows.spread(_ask, whole_first, _prepare, (config, parts), jobs, 1), total=len(keys), desc="gate"))
     return [trial for key in keys for trial in found[key]]
 

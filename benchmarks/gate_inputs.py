@@ -25,10 +25,10 @@ from pose_node.ros.demo import recording
 
 VIEWS = 200
 FIRST_SEED = 710_000  # seeds that neither training nor another benchmark has
-DEPTH_STEP_M = 2e-4  # of the stored depth, which is kept as differences: they pack better
+DEPTH_STEP_M = 2e-4  # of the stored depth, which is stored as differences for compression
 FILE = Path(__file__).parent / "gate_views.npz"
 MASKED_SETS = ("ycbv", "ycbv_pseudo", "ycb_realsense")  # ycbv_demo is shipped: the part "demo"
-# Whole frames: two of each of ycbv's scenes, and others in which hardly anything or nothing is to be found.
+# Whole frames: two of each of ycbv's scenes, and others with few or no objects.
 WHOLE_FRAMES = (
     ("ycbv", ("0:0", "0:-1", "1:0", "1:-1", "2:0", "2:-1")),
     ("ycb_realsense", ("0:0",)),
@@ -38,10 +38,10 @@ WHOLE_FRAMES = (
 
 @dataclass(frozen=True, eq=False)
 class Question:
-    """One call of the pipeline, and what would be right.
+    """One call of the pipeline, and its correct answer.
 
-    part: the figures it counts to. asked: the object of the mask, None for a whole frame without masks.
-    labels: [(object name, T_camera_object)] of what is there. placement: what frames of one still scene share.
+    part: the figures it belongs to. asked: the object of the mask, None for a whole frame without masks.
+    labels: [(object name, T_camera_object)] in the frame. placement: shared by the frames of one static scene.
     """
 
     key: str
@@ -59,7 +59,7 @@ def objects() -> list[str]:
 
 
 def rendered(most: int | None = None) -> Iterator[Question]:
-    """The frozen views, the first ``most`` of them."""
+    """The stored views, the first ``most`` of them."""
     with np.load(FILE) as file:
         stored = {key: file[key] for key in file.files}
     ends = np.cumsum(np.prod(stored["shapes"], axis=1))
@@ -74,9 +74,9 @@ def rendered(most: int | None = None) -> Iterator[Question]:
 
 
 def demo(every: int = 1) -> Iterator[Question]:
-    """The demo's frames, one in ``every``: each label in its mask, each mask under a look-alike's name, and the whole frame."""
+    """The demo's frames, one in ``every``: each label in its mask, each mask under the name of a similar object, and the whole frame."""
     cards = [_card(name) for name in objects()]
-    names, other = {card.bop_id: card.name for card in cards}, _look_alikes(cards)
+    names, other = {card.bop_id: card.name for card in cards}, _similar_objects(cards)
     for scene in recording.scenes():
         for frame in recording.read(scene)[::every]:
             cloud = Cloud.from_depth(frame.depth_m, frame.K)
@@ -125,8 +125,8 @@ def _card(name: str) -> ObjectCard:
     return load_card(data.ROOT / "models" / name)
 
 
-def _look_alikes(cards: Sequence[ObjectCard]) -> dict[str, str]:
-    """For each object the one whose box is most like its own: under whose name its mask should not pass."""
+def _similar_objects(cards: Sequence[ObjectCard]) -> dict[str, str]:
+    """For each object the one with the most similar box: under its name the mask should be rejected."""
     sizes = np.log(np.sort([card.surface.box_m[1] - card.surface.box_m[0] for card in cards], axis=1))
     apart = np.abs(sizes[:, None] - sizes).max(axis=2) + np.diag(np.full(len(cards), np.inf))
     return {card.name: cards[int(row.argmin())].name for card, row in zip(cards, apart)}
@@ -141,7 +141,7 @@ def main() -> None:
     views = []
     for i in trange(VIEWS):
         row, column = divmod(i, len(cards))
-        # Consecutive seeds go round the sensor models.
+        # Consecutive seeds cycle through the sensor models.
         view = samplers[column].view(FIRST_SEED + 100 * column + row)
         views.append((cards[column].name, view, measured(view)))
     depths = [np.round(view.depth_m / DEPTH_STEP_M).astype(np.uint16) for _, view, _ in views]

@@ -41,7 +41,7 @@ TRAINING_VIEWS = 16_000  # the default recipe's
 
 
 def auc(positive: Sequence[float], negative: Sequence[float]) -> float:
-    """The chance that a positive scores above a negative, ties counting half; NaN when either is empty."""
+    """The probability that a positive scores above a negative, ties counting half; NaN when either is empty."""
     if not len(positive) or not len(negative):
         return float("nan")
     rank = rankdata(np.concatenate([positive, negative]))[: len(positive)].sum()
@@ -49,7 +49,7 @@ def auc(positive: Sequence[float], negative: Sequence[float]) -> float:
 
 
 def view_gap(seen: Array, model: Array, normals: Array, starts: int = 240, seed: int = 0) -> float:
-    """How badly seen points [N, 3] fit on a model [M, 3] with outward normals: 95th percentile of the distance, metres.
+    """Residual of seen points [N, 3] fitted to a model [M, 3] with outward normals: 95th percentile of the distance, metres.
 
     ICP from ``starts`` rotations with 60 points, the best sixteen again with 300. ``seen`` must come in a frame in which the
     viewpoint is at the origin, so that each start can put it onto the side of the model that would face the viewpoint.
@@ -87,14 +87,16 @@ def _gap(R: Array, t: Array, points: Array, tree: cKDTree) -> Array:
 
 
 def ready(part: Any, scratch: Path, training_views: int) -> Path:
-    """The part's folder with an exported network, made where it is not there yet."""
+    """The part's folder with an exported network, made if it does not exist."""
     import trimesh
 
     from pose_node.learning.export import export
     from pose_node.learning.onboard import add_object
     from pose_node.learning.train import FACTS, Recipe, train
 
-    folder = scratch / str(training_views) / part.name / part.name  # alone in its folder: no part is another's clutter
+    folder = (
+        scratch / str(training_views) / part.name / part.name
+    )  # in a folder of its own: no part is another's clutter
     if not (folder / "card.yaml").exists():
         folder.parent.mkdir(parents=True, exist_ok=True)
         mesh = folder.parent / "part.ply"

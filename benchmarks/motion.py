@@ -56,8 +56,8 @@ OBJECTS = ("mustard_bottle", "gelatin_box", "bowl", "mug")
 K = np.array([[570.3, 0.0, 319.5], [0.0, 570.3, 239.5], [0.0, 0.0, 1.0]])
 SIZE = (640, 480)
 SECONDS, RANGE_M, ARC_DEG = 20.0, 1.0, 60.0
-RATE_HZ, SEEDS = 30.0, 2  # a camera's rate, which the node keeps up with (node_rate)
-EVERY = 6  # of the frames are estimated alone: they are independent, and take long
+RATE_HZ, SEEDS = 30.0, 2  # a camera's rate, at which the node tracks (node_rate)
+EVERY = 6  # only every so many frames are estimated alone: they are independent and slow
 SETTLED_S = 2.0
 FLIP_DEG = 30.0
 HIDDEN_S = (9.0, 11.0)
@@ -81,7 +81,7 @@ class Shot:
 
 
 def path(rate_hz: float) -> list[tuple[int, Array]]:
-    """(stamp_ns, T_fixed_camera) of the camera's way round the origin of the fixed frame, whose z is up."""
+    """(stamp_ns, T_fixed_camera) of the camera's path around the origin of the fixed frame, whose z is up."""
     out = []
     for i in range(round(SECONDS * rate_hz)):
         share = i / (SECONDS * rate_hz)
@@ -154,7 +154,7 @@ class Run:
 
 
 def tracked(pipeline: Pipeline, frames: Sequence[Shot]) -> Run:
-    """The frames in order, as the node takes them."""
+    """The estimates of the frames in order, as in the node."""
     run = Run()
     pipeline.reset()
     for frame in frames:
@@ -163,7 +163,7 @@ def tracked(pipeline: Pipeline, frames: Sequence[Shot]) -> Run:
 
 
 def alone(pipeline: Pipeline, frames: Sequence[Shot]) -> Run:
-    """Each frame as if there were no other."""
+    """The estimates of each frame by itself."""
     run = Run()
     for frame in frames:
         run.add_estimate(pipeline.estimate(frame.cloud()).estimates, frame.T_fixed_camera, frame.stamp_ns)
@@ -185,7 +185,7 @@ def figures_of(run: Run, card: ObjectCard, T_true: Array | None, start_ns: int) 
     median = np.median(centre, axis=0)
     off_m = np.linalg.norm(centre - median, axis=1)
     off_deg = np.degrees(symmetry.rotation_error(reference[None], T, card.symmetry))
-    # As published, not up to symmetry: a user sees every turn.
+    # As published, not up to symmetry: a user sees every rotation.
     between = np.degrees(se3.angle(np.swapaxes(T[:-1, :3, :3], -1, -2) @ T[1:, :3, :3]))
     out = {
         "frames": len(run.T),
@@ -255,7 +255,7 @@ def measure(name: str, conditions: Sequence[str], seeds: int | None, rate_hz: fl
 
 
 def nees(figures: Mapping[str, float], objects: Sequence[str], condition: str, runs: int) -> dict[str, float]:
-    """The mean NEES a degree of freedom over objects, and where it lies with 95 % if the covariance is right."""
+    """The mean NEES a degree of freedom over objects, and its 95 % interval if the covariance is right."""
     found = [figures[f"{name}_{condition}_nees_per_dof"] for name in objects]
     freedom = 6 * runs * len(objects)
     low, high = chi2.ppf((0.025, 0.975), freedom) / freedom

@@ -43,7 +43,7 @@ RATES_HZ = (5.0, 10.0, 30.0)
 MASKED = ("masks", "free")
 SECONDS, ENTERS_S, JITTER_S = 8.0, 2.3, 0.001
 APART_M = 0.13  # of each object from the table's centre
-PAIRS = tuple(zip(OBJECTS, OBJECTS[1:] + OBJECTS[:1]))  # who is there, who enters
+PAIRS = tuple(zip(OBJECTS, OBJECTS[1:] + OBJECTS[:1]))  # first object, second object
 PLACE_REL = 0.1
 DEMO_SCENE, DEMO_OBJECT, DEMO_S, DEMO_HZ = "000002", "mustard_bottle", 25.0, 5.0
 
@@ -85,7 +85,7 @@ def frames_of(cards: Sequence[ObjectCard], rate_hz: float, seed: int) -> tuple[l
 
 
 def right(track: Track, card: ObjectCard, T_fixed_object: Array) -> bool:
-    """Whether a track's centre is where the object's is."""
+    """Whether a track's centre is at the object's."""
     off_m = (track.T_fixed_object - T_fixed_object)[:3] @ np.append(card.centre_m, 1.0)
     return bool(np.linalg.norm(off_m) < PLACE_REL * card.diameter_m)
 
@@ -130,7 +130,7 @@ def measure(rate_hz: float, way: str) -> dict[str, float]:
 
 
 def demo() -> dict[str, float]:
-    """What becomes of the bottle's tracks in the demo's frames."""
+    """The tracks of the bottle in the demo's frames."""
     folders = sorted(card.parent for card in (results.ROOT / "models").glob("*/card.yaml"))
     pipeline = Pipeline.load(folders)
     card = pipeline.cards[DEMO_OBJECT]

@@ -46,7 +46,7 @@ CONFIGS = {
 
 
 def crops(models: Path) -> list[tuple[str, Cloud]]:
-    """(object, points under its mask) of labels whose object is there."""
+    """(object, points under its mask) of labels with an object folder."""
     names = {card.bop_id: card.name for card in map(load_card, object_folders(models))}
     found = []
     for scene in recording.scenes():
@@ -102,7 +102,7 @@ def measure(pipelines: dict[str, Pipeline], taken: Sequence[tuple[str, Cloud]]) 
 def compare(
     pipelines: dict[str, Pipeline], taken: Sequence[tuple[str, Cloud]], a: Sequence[Any], b: Sequence[Any]
 ) -> dict[str, float]:
-    """How far the providers are apart."""
+    """Differences between the providers."""
     outputs, degrees, mm, differing = [0.0], [0.0], [0.0], 0
     for (name, _), (one, first), (other, second) in zip(taken, a, b):
         outputs += [relative_difference(other[key], one[key]) for key in OUTPUTS]
@@ -122,7 +122,7 @@ def compare(
 
 
 def gpu() -> str:
-    """The card's name, as its driver says it."""
+    """The GPU's name by its driver."""
     query = ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"]
     return subprocess.run(query, check=True, capture_output=True, text=True).stdout.strip()
 

@@ -52,7 +52,7 @@ PEERS = {"ppf": ("ppf5", "ppf7"), "ransac": ("ransac",)}
 
 @dataclass(frozen=True)
 class Errors:
-    """Of one pose against one label. Lengths but ``translation_mm`` in diameters; infinite where there is no pose."""
+    """Errors of one pose against one label. Lengths in diameters, except ``translation_mm``; infinite without a pose."""
 
     mssd_depth: float = float("inf")
     in_alternatives: float = float("inf")
@@ -65,7 +65,7 @@ class Errors:
 
 @dataclass(frozen=True, eq=False)
 class Trial:
-    """One label: its place, the truths to compare with, and what came out. ``poses``: the estimate, then its alternatives."""
+    """One label: its key, its true poses, and the result. ``poses``: the estimate, then its alternatives."""
 
     frame: data.Frame
     label: data.Label
@@ -119,7 +119,7 @@ def run_masked(pipeline: Any, frames: Sequence[data.Frame], objects: Sequence[st
 def run_unmasked(
     pipeline: Any, frames: Sequence[data.Frame], objects: Sequence[str]
 ) -> tuple[list[Trial], list[tuple[str, float]]]:
-    """One call of the pipeline for each frame; also (key, score) of estimates of objects that the frame does not show."""
+    """One call of the pipeline for each frame; also (key, score) of estimates of objects that are not in the frame."""
     trials, false_alarms = [], []
     for frame in tqdm(frames, desc="no mask", unit="frame"):
         cloud = Cloud.from_depth(frame.depth_m, frame.K)
@@ -134,7 +134,7 @@ def run_unmasked(
 
 
 def figures_of(trials: Sequence[Trial], prefix: str) -> dict[str, float]:
-    """Recalls and medians, pooled and (the bar's) by object, against both kinds of label."""
+    """Recalls and medians, pooled and (``mssd_depth``) by object, against both kinds of label."""
     out: dict[str, float] = {f"{prefix}_labels": len(trials)}
     for suffix, truth in _truths(trials).items():
         found = {trial.key: trial.errors(T) for trial, T in truth}
@@ -211,7 +211,7 @@ def refine(poses: Sequence[Array], name: str, segment: Segment, scene: Any, refi
 
 
 def peer_figures(found: Mapping[str, Any], trials: Sequence[Trial]) -> dict[str, float]:
-    """Figures of each peer's better variant, and whether ours is above both and nowhere far below."""
+    """Figures of each peer's better variant, and the comparison with ours."""
     out: dict[str, float] = {}
     keys = [t.key for t in trials]
     ours = {t.key: t.errors(t.label.T_camera_object) for t in trials}

@@ -53,7 +53,7 @@ WIDE_DEG, NARROW_DEG = 30.0, 5.0
 
 
 def sampler(card: ObjectCard) -> Any:
-    """Views of an object by the frozen protocol."""
+    """Views of an object by the fixed protocol."""
     from pose_node.learning import shapes
     from pose_node.learning.mesh import load_mesh
     from pose_node.learning.view_settings import BENCHMARK
@@ -84,7 +84,7 @@ def pose_errors(T: Array, T_true: Array, card: ObjectCard) -> tuple[Array, Array
 
 
 def row_of(view: Any, result: Result, card: ObjectCard) -> dict[str, Any]:
-    """What one view gave, as plain values."""
+    """The result of one view, as plain values."""
     T_true = view.T_camera_object
     row: dict[str, Any] = {
         "seed": view.seed,
@@ -165,7 +165,7 @@ def truth_row(pipeline: Any, cloud: Cloud, result: Result, view: Any, card: Obje
 
     if not result.hypotheses:
         return {}
-    truth = replace(result.hypotheses[0], T_camera_object=view.T_camera_object)  # same segment, same belief
+    truth = replace(result.hypotheses[0], T_camera_object=view.T_camera_object)  # same segment, same network output
     scene = Scene(cloud, {card.name: card})
     refined = pipeline.refiners[card.name].fine(truth, scene)
     estimates, rejected = pipeline.selector.select([refined], scene)
@@ -235,14 +235,14 @@ def figures_of(name: str, views: Sequence[Mapping[str, Any]]) -> dict[str, float
 
 
 def rows_of(folder: Path, config: Path | None, count: int, jobs: int, truth: bool) -> list[dict[str, Any]]:
-    """One row a view, from the cache or made now by ``jobs`` processes."""
+    """One row a view, from the cache or measured by ``jobs`` processes."""
     name = f"rendered/{folder.name}-{rows.fingerprint([folder], config, truth, code=[Path(__file__)])}"
     seeds = range(FIRST_SEED, FIRST_SEED + count)
     return rows.measure(name, seeds, _one, _prepare_worker, (folder, config, truth), jobs, progress=_so_far)
 
 
 def is_hit(row: Mapping[str, Any]) -> bool:
-    """Whether the view's estimate is right."""
+    """Whether the view's estimate is a hit."""
     return row.get("turn", 180.0) < HIT_DEG and row["shift"] < HIT_REL
 
 

@@ -37,10 +37,10 @@ def browser() -> str:
 
 
 def photograph(page: Path, width: int = WIDTH) -> Image.Image:
-    """A whole page in a frame of ``width`` pixels, without what is empty below it."""
+    """A whole page in a frame of ``width`` pixels, without the empty space below it."""
     with tempfile.TemporaryDirectory() as folder:
         around, shot = Path(folder) / "around.html", Path(folder) / "shot.png"
-        # A browser's own window has a least width, a frame inside of it has none.
+        # A browser window has a minimum width, a frame inside it has none.
         frame = f'<iframe src="{page.resolve().as_uri()}" width="{width}" height="{TALLEST}" frameborder="0"></iframe>'
         around.write_text(f'<!doctype html><meta charset="utf-8"><body style="margin:0">{frame}</body>')
         words = [browser(), "--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
@@ -55,11 +55,11 @@ def photograph(page: Path, width: int = WIDTH) -> Image.Image:
 
 
 def save_small(image: Image.Image, path: Path) -> None:
-    """As a PNG of few colours that a README loads quickly, at the largest of ``_SHOWN`` that is small enough."""
+    """Save as a PNG of few colours, at the largest width of ``_SHOWN`` that is below ``_MOST_BYTES``."""
     path.parent.mkdir(parents=True, exist_ok=True)
     for width in _SHOWN:
         small = image.resize((width, round(image.height * width / image.width)), Image.Resampling.LANCZOS)
-        # Colours that cover all there are, for a chart's few lines, and greys of their own, for the many pixels of depth.
+        # Colours that cover the whole range, for a chart's few lines, and greys, for the many pixels of depth.
         chosen = small.quantize(_COLOURS, Image.Quantize.MAXCOVERAGE).getpalette() or []
         palette = Image.new("P", (1, 1))
         palette.putpalette([*chosen[: 3 * _COLOURS], *np.repeat(np.linspace(0, 255, _GREYS).astype(int), 3).tolist()])

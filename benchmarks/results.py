@@ -27,8 +27,8 @@ def write_result(
 ) -> Path:
     """Write ``<folder>/<name>.json`` = {command, commit, date, machine, figures} in one step; return its path.
 
-    Figures are numbers alone; one that is not finite (nothing to measure) is written as null. more: what the figures were made
-    of, under keys of its own, an item a line.
+    Figures are numbers; one that is not finite (nothing to measure) is written as null. more: the data
+    behind the figures, under further keys, an item a line.
     Raises TypeError when a figure is not a number.
     """
     clean = {key: _number(key, value) for key, value in figures.items()}
@@ -58,7 +58,7 @@ def write_table(path: Path, title: str, header: Sequence[str], rows: Iterable[Se
 
 
 def write_text(path: Path, text: str) -> None:
-    """Replace a file as a whole, so that a reader (or a killed run) never sees half of it."""
+    """Replace a file atomically, so that a reader never sees a part of it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{os.getpid()}")
     partial.write_text(text)
@@ -76,7 +76,7 @@ def commit() -> str:
 
 
 def machine() -> dict[str, Any]:
-    """What figures depend on, and nothing that names the machine: processor, usable cores, system, versions."""
+    """Processor, usable cores, system and versions; nothing that identifies the machine."""
     versions = {"python": platform.python_version(), "numpy": np.__version__}
     try:
         import onnxruntime

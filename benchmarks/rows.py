@@ -28,9 +28,9 @@ _RENDERING = ("views", "render", "noise", "shapes", "mesh")
 
 
 def fingerprint(folders: Iterable[Path], config: Path | None, *settings: Any, code: Sequence[Path] = ()) -> str:
-    """Changes with the objects' networks, surfaces and symmetries, the chain's code, the renderer and ``settings``.
+    """Hash of the objects' networks, surfaces and symmetries, the pipeline's code, the renderer and ``settings``.
 
-    Comments, docstrings and layout of the code do not count.
+    Comments, docstrings and layout of the code do not change it.
     """
     digest = hashlib.sha256(repr(settings).encode())
     package = data.ROOT / "pose_node"
@@ -42,7 +42,7 @@ def fingerprint(folders: Iterable[Path], config: Path | None, *settings: Any, co
     files = [config] if config else []
     for folder in folders:
         files += [folder / "surface.npz", folder / "mesh.ply", folder / "pose.onnx"]
-        card = load_card(folder)  # its facts alone: scores written on the card change nothing
+        card = load_card(folder)  # its facts only: scores on the card change nothing
         for motions in (card.symmetry.discrete, card.confusions):
             digest.update(np.asarray(motions, float).tobytes())
         for axis in (*card.symmetry.axes, *card.confusion_axes):
@@ -65,14 +65,14 @@ def measure(
     """The rows of ``keys``, in their order.
 
     name: of the file in the cache, fingerprint included. work(key) -> row; prepare(*arguments) is called once in each
-    process before. progress: rows so far -> a few words beside the bar. Keys are strings or integers.
+    process before. progress: rows so far -> text next to the progress bar. Keys are strings or integers.
     """
     path = data.cache_folder() / f"{name}.jsonl"
     path.parent.mkdir(parents=True, exist_ok=True)
     rows = _read(path)
     waiting = [key for key in keys if key not in rows]
     with path.open("a") as file:
-        file.write("\n" if rows else "")  # a killed run may have left half a line
+        file.write("\n" if rows else "")  # a stopped run may have left an incomplete line
         bar = tqdm(
             spread(work, waiting, prepare, arguments, jobs, chunk), total=len(waiting), desc=name.rsplit("-", 1)[0]
         )
@@ -86,7 +86,7 @@ def measure(
 
 
 def _meaning(path: Path) -> bytes:
-    """What a Python file says to the interpreter."""
+    """The syntax tree of a Python file without docstrings."""
     tree = ast.parse(path.read_text())
     for node in ast.walk(tree):
         if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef)) and ast.get_docstring(node) is not None:
@@ -121,13 +121,13 @@ def spread(
         for key in keys:
             yield key, work(key)
         return
-    os.environ["OMP_NUM_THREADS"] = "1"  # for the children: there are as many of them as cores already
+    os.environ["OMP_NUM_THREADS"] = "1"  # for the children: there is one per core
     with multiprocessing.get_context("spawn").Pool(jobs, prepare, arguments) as pool:
         yield from pool.imap_unordered(_Keyed(work), keys, chunk)
 
 
 class _Keyed:
-    """``work`` with its key beside the row; a class, because a closure does not travel to another process."""
+    """``work`` with its key beside the row; a class, because a closure cannot be pickled."""
 
     def __init__(self, work: Callable[[Any], Row]) -> None:
         self.work = work

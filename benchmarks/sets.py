@@ -195,7 +195,7 @@ def measure(
     for object_id, card in cards.items():
         group = list(crops(set_name, object_id))[:most]
         if not group:
-            continue  # the set has its model and no label of it
+            continue  # the set has a model but no label of it
         turns = Turns(group, card, by_name, settings)
         try:
             for kind in kinds:
@@ -211,7 +211,7 @@ def measure(
 
 
 def with_better_variant(found: Sequence[rows.Row]) -> tuple[list[rows.Row], dict[str, str]]:
-    """Rows in which each peer has one answer, and by which way to choose it was chosen."""
+    """Rows in which each peer has one answer, and the variant that was chosen."""
     variants = {peer: better_variant([row[peer] for row in found]) for peer in PEERS}
     out = []
     for row in found:
@@ -224,7 +224,7 @@ def with_better_variant(found: Sequence[rows.Row]) -> tuple[list[rows.Row], dict
 
 
 def timed_in_one_run(found: Sequence[rows.Row]) -> list[rows.Row]:
-    """Rows whose times are null where they are not of the run that measured most of them."""
+    """Rows without the times of other runs than the one that measured most of them."""
     run, _ = Counter(row["run"] for row in found).most_common(1)[0]
     return [
         row if row["run"] == run else {**row, **{method: {**row[method], "ms": None} for method in METHODS}}

@@ -27,7 +27,7 @@ CYCLES, HOURS, RATE_HZ, LOOK_S = 1000, 1.0, 10.0, 2.0
 
 
 def growth(memory: Sequence[float], of: Callable[[Sequence[float]], float] = statistics.fmean) -> float:
-    """``of`` the last tenth against that of the second tenth, as a share."""
+    """``of`` the last tenth relative to that of the second tenth, minus one."""
     tenth = max(len(memory) // 10, 1)
     return of(memory[-tenth:]) / of(memory[tenth : 2 * tenth] or memory[:1]) - 1.0
 
@@ -39,7 +39,7 @@ def resident_mb(pid: int) -> tuple[float, float]:
     return process.memory_info().rss / 2**20, children / 2**20
 
 
-def live_and_die(camera: Camera, pid: int, cycles: int) -> dict[str, float]:
+def cycle(camera: Camera, pid: int, cycles: int) -> dict[str, float]:
     """Figures of so many deactivations and activations."""
     from lifecycle_msgs.msg import Transition
 
@@ -57,7 +57,7 @@ def live_and_die(camera: Camera, pid: int, cycles: int) -> dict[str, float]:
     }
 
 
-def stay(camera: Camera, pid: int, seconds: float) -> dict[str, float]:
+def run_for(camera: Camera, pid: int, seconds: float) -> dict[str, float]:
     """Figures of so many seconds of frames."""
     node_mb, detector_mb = [], []
     camera.heard.clear()
@@ -97,11 +97,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         try:
             camera.masked(True)
             camera.run(120.0, enough=1)
-            figures = live_and_die(camera, node.pid, options.cycles)
+            figures = cycle(camera, node.pid, options.cycles)
             print(figures, flush=True)
             camera.run(120.0, enough=1)
             camera.masked(False)
-            figures |= stay(camera, node.pid, 3600.0 * options.hours)
+            figures |= run_for(camera, node.pid, 3600.0 * options.hours)
         finally:
             node.terminate()
             node.wait(30)

@@ -194,7 +194,7 @@ def _memory(method: str, models: Path, config: Path | None) -> None:
         peer = make(method, PEERS[method], model.vertices_m, model.faces, model.diameter_m)
         for crop in crops[:1] if isinstance(peer, Ppf) else crops:
             peer.poses(crop.points_m, crop.cloud.viewpoint_m)
-    # Not getrusage: its peak is handed down from the process that started this one.
+    # Not getrusage: its peak is inherited from the parent process.
     status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
     peak = int(status["VmHWM"].split()[0]) / 1024.0
     print(json.dumps({"peak_mb": round(peak, 1)}))

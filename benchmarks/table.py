@@ -34,7 +34,7 @@ Content = Mapping[str, Any]
 
 
 def load(folder: Path = results.FOLDER) -> dict[str, Content]:
-    """Set -> its result file; sets that have not been run are not there."""
+    """Set -> its result file; sets that have not been run are missing."""
     paths = {name: folder / f"set_{name}.json" for name in SETS}
     return {name: json.loads(path.read_text()) for name, path in paths.items() if path.exists()}
 
@@ -78,7 +78,7 @@ def best_peer(figures: Mapping[str, Any], prefix: str = "") -> str:
 
 
 def left_out(loaded: Mapping[str, Content]) -> list[list[str]]:
-    """[set, object, labels, reason] of all labels that no method was asked for."""
+    """[set, object, labels, reason] of all labels without a network."""
     reasons = {"left_out_": "no network", "other_object_": "the network of that name is of another size"}
     return [
         [name, key.removeprefix(prefix), str(count), reason]
@@ -90,7 +90,7 @@ def left_out(loaded: Mapping[str, Content]) -> list[list[str]]:
 
 
 def below(loaded: Mapping[str, Content]) -> tuple[list[str], list[str]]:
-    """Ranked sets on which ours is below the best peer by more than the interval; those where it is below, and none is known."""
+    """Ranked sets on which ours is below the best peer: by more than the interval, and without an interval."""
     significant, without_interval = [], []
     for name in ranked(loaded):
         figures = loaded[name]["figures"]

@@ -44,7 +44,7 @@ def transforms(*edges: tuple[str, str, float]) -> Any:
 
 
 class Robot:
-    """Sends frames and the camera's pose by the clock, and what a condition adds."""
+    """Sends frames and the camera's pose in real time, and the messages of a condition."""
 
     def __init__(
         self, sender: Sender, post_dated: bool, other: Callable[[float], tuple[str, str, float]] | None, hz: float
@@ -53,7 +53,7 @@ class Robot:
         self._due = {"arm": 0.0, "other": 0.0}
 
     def run(self, seconds: float, until: Callable[[], bool] = lambda: False) -> None:
-        """Keep /tf going."""
+        """Send /tf until now."""
         end = time.time() + seconds
         while time.time() < end and not until():
             now = time.time()
@@ -70,7 +70,7 @@ class Robot:
 def measure(
     sender: Sender, name: str, post_dated: bool = False, other: Any = None, hz: float = 1.0, age_s: float = 0.0
 ) -> dict[str, float]:
-    """One condition, with a node of its own; age_s: of frames when they are sent."""
+    """The share of answered frames under one condition, with a new node; age_s: age of frames when they are sent."""
     robot = Robot(sender, post_dated, other, hz)
     parameters = {"fixed_frame": "map", "tf_wait_s": "0.5", "publish_tf": "true" if age_s else "false"}
     with tempfile.TemporaryFile() as log:

@@ -24,6 +24,6 @@ __all__ = ["MOST_SETTINGS", "OBJECTS", "PEERS", "Fgr", "Kiss", "Ppf", "Ransac", 
 
 
 def make(peer: str, setting: str, vertices_m: Array, faces: Any, diameter_m: float) -> Any:
-    """A peer by its name and that of its setting, trained on a model. Raises KeyError for a name that there is not."""
+    """A peer by its name and that of its setting, trained on a model. Raises KeyError for an unknown name."""
     kind = PEERS[peer]
     return kind(vertices_m, faces, diameter_m, kind.settings[setting])

@@ -12,7 +12,7 @@ VOXEL, NORMAL_RADIUS = 0.02, 0.06  # diameters
 
 
 def model_cloud(vertices_m: Array, faces: Any, diameter_m: float, voxel: float = VOXEL, seed: int = 0) -> Any:
-    """An Open3D cloud of the model's surface with outward normals, thinned to ``voxel`` diameters."""
+    """An Open3D cloud of the model's surface with outward normals, downsampled to ``voxel`` diameters."""
     import open3d as o3d
     import trimesh
 
@@ -25,7 +25,7 @@ def model_cloud(vertices_m: Array, faces: Any, diameter_m: float, voxel: float =
 
 
 def crop_cloud(points_m: Array, viewpoint_m: Array, diameter_m: float, voxel: float = VOXEL) -> Any:
-    """An Open3D cloud of measured points [N, 3], thinned, with normals turned to the viewpoint."""
+    """An Open3D cloud of measured points [N, 3], downsampled, with normals turned to the viewpoint."""
     import open3d as o3d
 
     cloud = o3d.geometry.PointCloud(o3d.utility.Vector3dVector(points_m)).voxel_down_sample(voxel * diameter_m)
@@ -42,7 +42,7 @@ def features(cloud: Any, radius_m: float) -> Any:
 
 
 def one_thread() -> None:
-    """Keep OpenCV to one thread (Open3D's are set by OMP_NUM_THREADS before the process starts), and Open3D quiet."""
+    """Limit OpenCV to one thread (Open3D's are set by OMP_NUM_THREADS before the process starts), and Open3D quiet."""
     import cv2
     import open3d as o3d
 

@@ -58,7 +58,7 @@ class Fgr:
                 crop, self.model, found_features, self.features, option
             )
             T = np.array(result.transformation)
-            # Where no tuple passes its test, the identity comes back: that is a failure, not a pose.
+            # Without a tuple that passes its test, Open3D returns the identity: a failure, not a pose.
             if result.fitness > 0 and not np.array_equal(T, np.eye(4)):
                 found.append((result.fitness, se3.invert(T)))
         return [T for _, T in sorted(found, key=lambda f: -f[0])]

@@ -47,7 +47,7 @@ class Kiss:
         self.scale = DIAMETER / diameter_m
         cloud = model_cloud(vertices_m, faces, diameter_m, 0.5 * setting.voxel / DIAMETER)
         points, centre = np.asarray(cloud.points), (vertices_m.min(axis=0) + vertices_m.max(axis=0)) / 2
-        # (viewpoint [3] in the object frame, what it sees relative to it)
+        # (viewpoint [3] in the object frame, visible points relative to it)
         self.views: list[tuple[Array, Any]] = []
         for direction in {0: (), 6: AXES, 14: (*AXES, *CORNERS)}[setting.views]:
             eye = centre + AWAY * diameter_m * direction

@@ -23,7 +23,7 @@ KEPT = 10  # poses with most votes
 @dataclass(frozen=True)
 class Setting:
     """step: of the model's sampling and distances, in diameters; scene_step: the crop's; every: one crop point in so many votes;
-    scale: what the diameter is brought to."""
+    scale: the diameter after scaling."""
 
     step: float
     scene_step: float
@@ -32,7 +32,7 @@ class Setting:
 
 
 class Ppf:
-    """One model, trained (seconds to minutes; OpenCV cannot keep it on disk)."""
+    """One model, trained (seconds to minutes; OpenCV cannot store it on disk)."""
 
     settings: ClassVar[dict[str, Setting]] = {
         "step7": Setting(0.07, 0.05),

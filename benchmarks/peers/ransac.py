@@ -51,7 +51,7 @@ class Ransac:
         found = []
         for seed in range(first_seed, first_seed + self.setting.starts):
             o3d.utility.random.seed(seed)
-            # Model and crop change places: every crop point lies on the model, but most of the model is not in the crop.
+            # The crop is registered to the model: every crop point lies on the model, but most of the model is not in the crop.
             result = registration.registration_ransac_based_on_feature_matching(
                 crop,
                 self.model,

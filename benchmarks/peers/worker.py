@@ -23,17 +23,17 @@ from pose_node.arrays import Array
 
 TRAIN_S, CALL_S = 120.0, 30.0
 _STUCK = 20.0
-_LOOK_S = 0.1  # between looks at the processor's clock
+_LOOK_S = 0.1  # between readings of the processor time
 _PRELOADED = ("benchmarks.peers.clouds", "cv2", "kiss_matcher", "open3d", "trimesh")  # once, not in every process
 Outcome = Literal["answered", "timed_out", "failed", "untrained"]
 
 
 @dataclass(frozen=True, eq=False)
 class Answer:
-    """What one call gave. ``seconds``: inside the process, ``CALL_S`` where it was killed, NaN where it was not asked or died.
+    """The result of one call. ``seconds``: inside the process, ``CALL_S`` if it was killed, NaN if it was not called or died.
 
     outcome: "answered" (possibly without a pose), "timed_out", "failed" (it raised, or its process died) or "untrained" (its
-    training failed or did not end in time); why: the last two in words.
+    training failed or did not end in time); why: the reason of the last two.
     """
 
     poses: list[Array]
@@ -56,7 +56,7 @@ class Worker:
     ) -> None:
         self.factory, self.arguments, self.train_s, self.call_s = factory, arguments, train_s, call_s
         self.trained_s = float("nan")
-        self.untrained = ""  # why there is no use in asking
+        self.untrained = ""  # why the training failed, else empty
         self._process: Any = None
         self._pipe: Connection | None = None
 
@@ -79,7 +79,7 @@ class Worker:
         return Answer(found, seconds, "failed" if why else "answered", why)
 
     def close(self) -> None:
-        """End the process, whatever it is doing."""
+        """Kill the process."""
         if self._process is not None:
             self._process.kill()
             self._process.join()
@@ -114,7 +114,7 @@ class Worker:
         while not self._pipe.poll(_LOOK_S):
             used = _processor_s(self._process.pid)
             if used is None:
-                return self._pipe.poll(None)  # its end is what there is to read
+                return self._pipe.poll(None)  # the pipe's end remains to be read
             before = used if before is None else before
             if used - before > seconds or time.monotonic() - start > _STUCK * seconds:
                 return False
@@ -135,7 +135,7 @@ def _serve(pipe: Connection, factory: Callable[..., Any], arguments: tuple[Any, 
     start = time.process_time()
     try:
         peer = factory(*arguments)
-    except Exception as error:  # whatever a foreign library raises is its answer
+    except Exception as error:  # any exception of a foreign library is its answer
         pipe.send(([], time.process_time() - start, f"{type(error).__name__}: {error}"))
         return
     pipe.send(([], time.process_time() - start, ""))
