@@ -1,1 +1,1 @@
-"""Mathematics: motions, symmetry groups, spherical harmonics, normals. Knows nothing of cameras or objects."""
+"""Mathematics: motions, symmetry groups, spherical harmonics, normals. Depends on no camera and no object."""

@@ -3,7 +3,7 @@
 Component order is m = -l..l, so degree 1 is (y, z, x): the basis of escnn's irreps of SO(3), D_l(R) Y_l(u) = Y_l(R u)
 (a test holds the two together). The polynomials use only ``*``, ``+`` and ``-``: numpy arrays and torch tensors both fit.
 
-A band-limited function on SO(3) is written f(R) = sum_l sum_j <c_lj, Y_l(R u_j)> with fixed directions u_j of the object
+A band-limited function on SO(3) is written f(R) = sum_l sum_j <c_lj, Y_l(R u_j)> with fixed directions u_j in the object
 frame: for 2l + 1 directions in general position the Y_l(u_j) span degree l, so this is the full Wigner expansion
 (Chirikjian, Kyatkin, "Engineering Applications of Noncommutative Harmonic Analysis", 2001, ch. 9) without Wigner matrices,
 and c_lj turns with the cloud as a vector of degree l.
@@ -24,7 +24,8 @@ COEFFICIENTS = sum((2 * degree + 1) ** 2 for degree in range(MAX_DEGREE + 1))
 
 
 def solid_harmonics(x: Any, y: Any, z: Any, max_degree: int) -> list[list[Any]]:
-    """Harmonic polynomials of a vector, degree by degree; of unit length in each degree for a unit vector."""
+    """Harmonic polynomials of vectors, [degree][m], numpy arrays or torch tensors like x, y and z; for a unit vector each degree
+    has unit length."""
     rows = [[x * 0 + 1.0], [y, z, x]]
     if max_degree >= 2:
         a = 3.0**0.5
@@ -74,7 +75,7 @@ def anchor_directions() -> Array:
 
 
 def rotation_basis(R: Array) -> Array:
-    """The functions whose weighted sum is f: R [..., 3, 3] -> [..., COEFFICIENTS], ordered (l, j, m)."""
+    """Values [..., COEFFICIENTS] at R [..., 3, 3] of the functions whose weighted sum is f, ordered (l, j, m)."""
     turned = np.einsum("...ij,nj->n...i", R, anchor_directions())
     rows = solid_harmonics(turned[..., 0], turned[..., 1], turned[..., 2], MAX_DEGREE)
     parts = []
@@ -85,9 +86,10 @@ def rotation_basis(R: Array) -> Array:
 
 
 def derivatives(coefficients: Array) -> Array:
-    """Coefficients [12, 165] of the slopes [3] and curvatures [3, 3] of f(exp(w) R) at w = 0, as functions of R.
+    """Coefficients [12, 165] of the gradient [3] and Hessian [3, 3] of f(exp(w) R) at w = 0, as functions of R.
 
-    Turning a vector of degree l is linear in its components, so derivatives of f are functions of f's own kind.
+    coefficients: [165] of f. Turning a vector of degree l is linear in its components, so the derivatives of f have the same
+    basis as f.
     """
     slopes, curvatures, start = [], [], 0
     for J in _generators():
@@ -104,7 +106,7 @@ def derivatives(coefficients: Array) -> Array:
 @lru_cache(maxsize=1)
 def _generators() -> list[Array]:
     """For each degree the matrices [3, 2 l + 1, 2 l + 1] with dY_l(exp(w) u) / dw_a = J_a Y_l(u) at w = 0."""
-    step = 1e-30  # of a complex step: the derivative of a polynomial without a difference
+    step = 1e-30  # complex-step derivative: exact for polynomials (Squire, Trapp 1998)
     anchors = anchor_directions()
     moved = anchors + 1j * step * np.cross(np.eye(3)[:, None], anchors)
     still, slopes = (solid_harmonics(u[..., 0], u[..., 1], u[..., 2], MAX_DEGREE) for u in (anchors, moved))
@@ -119,7 +121,7 @@ def _generators() -> list[Array]:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RotationDensity:
-    """A network's belief about the rotation: an unnormalised log density over SO(3), by its ``coefficients`` [165]."""
+    """An unnormalised log density over SO(3), given by its ``coefficients`` [165], see ``rotation_basis``."""
 
     coefficients: Array
 

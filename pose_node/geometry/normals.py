@@ -1,8 +1,8 @@
 """Surface normals of measured points, from neighbourhoods sized to the noise and not to the point spacing.
 
-A rigid motion of points and viewpoint turns the normals with it to rounding, and the order of the points does not
-matter to the last bit: neighbours are taken from a canonical order, and each neighbour's weight falls smoothly to zero
-at the edge of its neighbourhood, so that no point enters or leaves with a jump.
+A rigid motion of points and viewpoint turns the normals with it, up to rounding, and the order of the points changes no bit:
+neighbours are taken from a canonical order, and their weights fall smoothly to zero at the edge of the neighbourhood, so that
+the normal is continuous in the points.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from scipy.spatial import cKDTree
 from pose_node.arrays import Array
 
 _NEIGHBOURS = 48
-_EDGE_ON = 0.03  # cosine to the viewing direction below which a plane was not seen but made up by noise
+_EDGE_ON = 0.03  # cosine to the viewing direction below which no camera sees a plane: it is noise
 
 
 def noise_radius(range_m: float | Array) -> Any:
@@ -26,8 +26,8 @@ def noise_radius(range_m: float | Array) -> Any:
 def normals(points_m: Array, query_m: Array, viewpoint_m: Array, radius_m: float) -> Array:
     """Unit normals at ``query_m`` [Q, 3] from the plane through the points [N, 3] within ``radius_m``, [Q, 3].
 
-    They point to the viewpoint [3]. A query with fewer than three neighbours, or with a plane seen
-    edge-on, gets the direction to the viewpoint.
+    They point to ``viewpoint_m`` [3]. A query with fewer than three neighbours, or with a plane seen edge-on, gets the
+    direction to the viewpoint.
     """
     to_viewpoint = viewpoint_m - query_m
     to_viewpoint = to_viewpoint / np.linalg.norm(to_viewpoint, axis=1, keepdims=True)
@@ -37,7 +37,7 @@ def normals(points_m: Array, query_m: Array, viewpoint_m: Array, radius_m: float
     k = min(_NEIGHBOURS, len(points))
     distance, index = cKDTree(points).query(query_m, k=k, distance_upper_bound=radius_m)
     found = np.isfinite(distance)
-    # Where more than k points lie within the radius, the k-th one closes the neighbourhood instead.
+    # Where more than k points lie within the radius, the distance of the k-th is the radius.
     edge = np.where(found[:, -1], distance[:, -1], radius_m)[:, None]
     weight = np.where(found, np.square(1.0 - np.square(np.where(found, distance, 0.0) / np.maximum(edge, 1e-12))), 0.0)
     offset = points.T[:, np.where(found, index, 0)] - query_m.T[..., None]
@@ -45,11 +45,11 @@ def normals(points_m: Array, query_m: Array, viewpoint_m: Array, radius_m: float
 
 
 def plane_normals(offset: Array, weight: Array, to_viewpoint: Array) -> Array:
-    """Unit normals [Q, 3] of the planes through neighbours, towards the viewpoint; ``to_viewpoint`` where there is none.
+    """Unit normals [Q, 3] of the planes through neighbours, towards the viewpoint; ``to_viewpoint`` where there is no plane.
 
     offset: [3, Q, K] of K neighbours from each query, overwritten. weight: [Q, K]. to_viewpoint: [Q, 3] unit vectors.
     """
-    # One coordinate after the other, [3, Q, K]: numpy is quick at long rows, not at many of three.
+    # Coordinates come first, [3, Q, K], because numpy is faster on few long rows than on many of length three.
     total = np.maximum(weight.sum(axis=1), 1e-12)
     offset -= (np.einsum("qk,iqk->iq", weight, offset) / total)[..., None]
     weighted = offset * weight
@@ -57,6 +57,6 @@ def plane_normals(offset: Array, weight: Array, to_viewpoint: Array) -> Array:
     normal = np.linalg.eigh(scatter)[1][..., 0]
     towards = np.einsum("qi,qi->q", normal, to_viewpoint)
     normal = np.where(towards[:, None] < 0.0, -normal, normal)
-    # Points of one image row lie in a plane with the viewpoint: its normal has no side, and no camera sees such a surface.
-    sound = ((weight > 0.0).sum(axis=1) >= 3) & (np.abs(towards) > _EDGE_ON)
-    return np.where(sound[:, None], normal, to_viewpoint)
+    # Points of one image row lie in a plane with the viewpoint, which no camera sees.
+    valid = ((weight > 0.0).sum(axis=1) >= 3) & (np.abs(towards) > _EDGE_ON)
+    return np.where(valid[:, None], normal, to_viewpoint)

@@ -55,7 +55,7 @@ def angle(R: Array) -> Array:
 
 
 def project_so3(M: Array) -> Array:
-    """The rotations [..., 3, 3] nearest to M in the Frobenius norm (Kabsch; never a reflection)."""
+    """The rotations [..., 3, 3] nearest to M [..., 3, 3] in the Frobenius norm (Kabsch 1976); never a reflection."""
     U, _, Vt = np.linalg.svd(M)
     sign = np.ones((*M.shape[:-2], 3))
     sign[..., 2] = np.sign(np.linalg.det(U @ Vt))
@@ -63,12 +63,12 @@ def project_so3(M: Array) -> Array:
 
 
 def mean_so3(R: Array, weights: Array | None = None) -> Array:
-    """Chordal mean of rotations [N, 3, 3] -> [3, 3]."""
+    """Chordal mean [3, 3] of rotations [N, 3, 3] with weights [N] (Hartley et al., "Rotation averaging", IJCV 2013)."""
     return project_so3(np.average(R, axis=0, weights=weights))
 
 
 def retract(T: Array, twist: Array) -> Array:
-    """The house's decoupled step: t + twist[:3], Exp(twist[3:]) R. T [..., 4, 4], twist [..., 6]."""
+    """T [..., 4, 4] moved by a decoupled twist [..., 6]: t + twist[:3], Exp(twist[3:]) R, as covariances are defined."""
     return transform(exp_so3(twist[..., 3:]) @ T[..., :3, :3], T[..., :3, 3] + twist[..., :3])
 
 
@@ -79,7 +79,7 @@ def local(T_from: Array, T_to: Array) -> Array:
 
 
 def rotate_covariance(R: Array, covariance: Array) -> Array:
-    """blkdiag(R, R) C blkdiag(R, R)^T: a 6x6 covariance seen from a frame turned by R [3, 3]."""
+    """A covariance [6, 6] in the axes of a frame turned by R [3, 3]: blkdiag(R, R) C blkdiag(R, R)^T."""
     block = np.kron(np.eye(2), R)
     return block @ covariance @ block.T
 

@@ -1,6 +1,6 @@
-"""Poses up to an object's symmetry: which poses are equal, the one nearest to another, errors that do not see the difference.
+"""Poses up to an object's symmetry: equal poses, the one nearest to another, and errors between them.
 
-A symmetric object has a group of motions S (object frame) that leave it as it is: T and T @ S are one pose. The group is
+A symmetric object has a group of motions S (object frame) that map it onto itself: T and T @ S are one pose. The group is
 ``discrete`` times turns about a continuous axis; two axes or more mean a ball, whose turns are all rotations about its
 centre. All functions take leading batch dimensions, which broadcast.
 """
@@ -14,7 +14,7 @@ import numpy as np
 from pose_node.arrays import Array
 from pose_node.geometry.se3 import angle, exp_so3, transform
 
-_TIE = 1e-9  # traces nearer than this are equal: the first motion wins, so that rounding does not choose
+_TIE = 1e-9  # traces closer than this are equal: the first motion wins, so that rounding does not decide
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -27,7 +27,7 @@ class Axis:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Symmetry:
-    """The motions that leave the object as it is: products of the discrete ones and turns about the axes.
+    """The motions that map the object onto itself: products of the discrete ones and turns about the axes.
 
     discrete: [D, 4, 4], the identity first. axes: continuous symmetry axes (none, or one; three mean a ball).
     """
@@ -43,7 +43,7 @@ def turn(axis: Axis, angle_rad: Array) -> Array:
 
 
 def is_ball(symmetry: Symmetry) -> bool:
-    """Two different continuous axes generate all rotations."""
+    """Whether the group is all rotations about a point: two different continuous axes generate them."""
     return len(symmetry.axes) > 1
 
 
@@ -71,7 +71,7 @@ def rotation_grid(count: int) -> Array:
 
 
 def symmetry_motions(symmetry: Symmetry, axis_steps: int = 36) -> Array:
-    """The group as motions [K, 4, 4], the identity first; a continuous axis is cut into ``axis_steps`` turns.
+    """The group as motions [K, 4, 4], the identity first; a continuous axis is sampled at ``axis_steps`` turns.
 
     A ball gives ``axis_steps ** 2`` rotations.
     """
@@ -113,14 +113,14 @@ def nearest_symmetric(T_ref: Array, T: Array, symmetry: Symmetry) -> Array:
     B = trace - along
     C = _skew_part(Q) @ u
     best = _first_best(candidates, along + np.hypot(B, C))
-    # np.arctan2(0, 0) is 0: where every turn is equally near (R_ref turns the axis over), T stays as it is
+    # np.arctan2(0, 0) is 0: where all turns are equally near (R_ref turns the axis over), T is not turned
     return best @ turn(axis, _first_best(np.arctan2(C, B), along + np.hypot(B, C)))
 
 
 def largest_trace(R_a: Array, R_b: Array, symmetry: Symmetry) -> Array:
     """trace(R_a^T R) [A, B] of each of R_a [A, 3, 3] with the nearest R equal to each of R_b [B, 3, 3].
 
-    The closed form of ``nearest_symmetric`` for all pairs at once: each of its terms is a product of two matrices.
+    The closed form of ``nearest_symmetric`` for all pairs at once, as products of matrices.
     """
     if is_ball(symmetry):
         return np.full((len(R_a), len(R_b)), 3.0)
@@ -163,7 +163,7 @@ def _skew_part(Q: Array) -> Array:
 
 
 def _first_best(values: Array, merit: Array) -> Array:
-    """Along axis D of ``merit`` [..., D], the first value [..., D, *rest] within a rounding of the best."""
+    """Along axis D, the first of ``values`` [..., D, *rest] whose ``merit`` [..., D] equals the best up to rounding."""
     batch = merit.ndim - 1
     index = np.argmax(merit >= merit.max(axis=-1, keepdims=True) - _TIE, axis=-1)
     index = index.reshape(*index.shape, *(1,) * (values.ndim - batch))

@@ -1,6 +1,6 @@
-"""Declared symmetries -> a group, or one sentence on why they are none.
+"""Declared symmetries completed to a group, or refused with a reason.
 
-Equality up to symmetry means something only for a group: with a quarter turn alone, A equals B and B does not equal A.
+Equality up to symmetry is defined only for a group: with a quarter turn alone, A would equal B, but B would not equal A.
 """
 
 from __future__ import annotations
@@ -15,22 +15,23 @@ from pose_node.geometry.se3 import angle, apply, invert, mean_so3, transform
 from pose_node.geometry.symmetry import Axis
 
 MAX_MOTIONS = 400  # a gear of 200 teeth whose ends can be swapped
-_SAME_RAD = np.radians(0.4)  # less than half of that gear's step, and more than what text rounds away
+_SAME_RAD = np.radians(0.4)  # less than half of that gear's step, more than the rounding of numbers in a text file
 _SAME_M = 1e-3
-_EXACT = 1e-6  # groups as good as this stay as they are
+_EXACT = 1e-6  # groups as exact as this are not changed
 
 
-def closed(discrete: Array, axes: Sequence[Axis], where: str) -> tuple[Array, tuple[Axis, ...]]:
-    """The discrete motions [D, 4, 4] (identity first) completed to a group with the turns about the axes; the axes, each once.
+def completed(discrete: Array, axes: Sequence[Axis], where: str) -> tuple[Array, tuple[Axis, ...]]:
+    """The discrete motions [D, 4, 4] (identity first) completed to a group with the turns about the axes; the axes without
+    duplicates.
 
-    What is a group already comes back as it is. Raises CardError for motions that generate more than 400 or are not about
-    one point, and for axes that some motion or another axis moves elsewhere.
+    A group is returned unchanged. ``where`` names the input in errors. Raises CardError for motions that generate more than
+    ``MAX_MOTIONS`` or have no common fixed point, and for axes that a motion or another axis does not leave in place.
     """
     axes = _distinct(axes, where)
     if len(axes) > 1:
         centre = _crossing(axes, where)
         for i, T in enumerate(discrete):
-            _check_still(T, centre, f"{where}: discrete motion {i}", "the centre of all turns")
+            _check_fixed(T, centre, f"{where}: discrete motion {i}", "the centre of all turns")
         return discrete, axes
     if axes:
         _check_axis(discrete, axes[0], where)
@@ -39,7 +40,7 @@ def closed(discrete: Array, axes: Sequence[Axis], where: str) -> tuple[Array, tu
 
 
 def members(group: Array, R: Array, within_rad: float) -> Array:
-    """Index [N] of the member of ``group`` [D, 4, 4] whose rotation is R [N, 3, 3] within a tolerance; -1 for none."""
+    """Index [N] of the member of ``group`` [D, 4, 4] whose rotation is R [N, 3, 3] within ``within_rad``; -1 for none."""
     traces = R.reshape(-1, 9) @ group[:, :3, :3].reshape(-1, 9).T
     nearest = traces.argmax(axis=1)
     apart = angle(np.swapaxes(group[nearest, :3, :3], -1, -2) @ R)
@@ -47,8 +48,11 @@ def members(group: Array, R: Array, within_rad: float) -> Array:
 
 
 def generate(generators: Sequence[Array], centre: Array, within_rad: float, limit: int) -> Array | None:
-    """The exact finite group [D, 4, 4], identity first, next to approximate generators; None when there is none of at most
-    ``limit``. It leaves the mean of where its members send ``centre`` [3] in place."""
+    """The exact finite group [D, 4, 4], identity first, that approximate generators [4, 4] generate.
+
+    None where that has more than ``limit`` members or is not a group. Its fixed point is the mean of the images of ``centre``
+    [3]. within_rad: rotations closer than this are one.
+    """
     group = [np.eye(4)]
     for T in generators:
         if members(np.stack(group), T[None, :3, :3], within_rad)[0] < 0:
@@ -67,14 +71,14 @@ def generate(generators: Sequence[Array], centre: Array, within_rad: float, limi
 
 
 def _exact(approximate: Array, centre: Array, within_rad: float) -> Array | None:
-    """The group that obeys the table of products of nearly a group [D, 4, 4]; None where that is no table of a group."""
+    """The exact group [D, 4, 4] with the multiplication table of an approximate one; None where the table is not a group's."""
     R = approximate[:, :3, :3]
     table = members(approximate, (R[:, None] @ R[None]).reshape(-1, 3, 3), within_rad).reshape(len(R), len(R))
     if any(len(set(row)) != len(row) or -1 in row for row in table.tolist()):
         return None
-    for _ in range(50):  # g_i is the mean of g_ij g_j^-1 over j: the fixed point obeys the table exactly
+    for _ in range(50):  # g_i is the mean of g_ij g_j^-1 over j; at the fixed point the table is exact
         R = np.stack([mean_so3(R[row] @ np.swapaxes(R, -1, -2)) for row in table])
-    # a finite group leaves a point in place: the mean of where its members send any one
+    # a finite group has a fixed point: the mean of the images of any point
     centre = apply(approximate, centre[None]).mean(axis=0)[0]
     exact = transform(R, centre - R @ centre)
     exact[0] = np.eye(4)
@@ -82,22 +86,25 @@ def _exact(approximate: Array, centre: Array, within_rad: float) -> Array | None
 
 
 def _generated(discrete: Array, where: str) -> Array:
+    """The exact group that motions [D, 4, 4] generate; raises CardError, see ``completed``."""
     for i, T in enumerate(discrete[1:]):
         if angle(T[:3, :3]) < _SAME_RAD:
-            raise CardError(f"{where}: discrete[{i}] turns by less than 0.4 deg, expected a symmetry other than none.")
+            raise CardError(
+                f"{where}: discrete[{i}] turns by less than 0.4 deg, expected a symmetry, which turns by more."
+            )
     group = [np.eye(4)]
-    ahead = list(discrete[1:])
-    while ahead:
-        T = ahead.pop(0)
+    queue = list(discrete[1:])
+    while queue:
+        T = queue.pop(0)
         if members(np.stack(group), T[None, :3, :3], _SAME_RAD)[0] >= 0:
             continue
         if len(group) == MAX_MOTIONS:
             raise CardError(
                 f"{where}: its motions have more than {MAX_MOTIONS} products, expected a finite group; give a turn by a whole "
-                "fraction of 360 deg, or an axis for what is round."
+                "fraction of 360 deg, or an axis for a round object."
             )
         group.append(T)
-        ahead += [T @ g for g in discrete[1:]]
+        queue += [T @ g for g in discrete[1:]]
     exact = _exact(np.stack(group), np.zeros(3), _SAME_RAD)
     if exact is None:
         raise CardError(f"{where}: its motions and their products do not form a group, expected more exact numbers.")
@@ -111,6 +118,7 @@ def _generated(discrete: Array, where: str) -> Array:
 
 
 def _is_group(discrete: Array) -> bool:
+    """Whether motions [D, 4, 4] are a group already, exact to ``_EXACT``."""
     products = (discrete[:, None] @ discrete[None]).reshape(-1, 4, 4)
     rows = members(discrete, products[:, :3, :3], _SAME_RAD)
     distinct = len(set(members(discrete, discrete[:, :3, :3], _SAME_RAD).tolist())) == len(discrete)
@@ -118,6 +126,7 @@ def _is_group(discrete: Array) -> bool:
 
 
 def _distinct(axes: Sequence[Axis], where: str) -> tuple[Axis, ...]:
+    """The axes without duplicates; raises CardError for parallel axes that are apart."""
     kept: list[Axis] = []
     for axis in axes:
         same = [k for k in kept if abs(k.direction @ axis.direction) > np.cos(_SAME_RAD)]
@@ -132,7 +141,7 @@ def _distinct(axes: Sequence[Axis], where: str) -> tuple[Axis, ...]:
 
 
 def _crossing(axes: Sequence[Axis], where: str) -> Array:
-    """The point [3] on all axes."""
+    """The point [3] where all axes meet; raises CardError where there is none."""
     across = [np.eye(3) - np.outer(a.direction, a.direction) for a in axes]
     offset = np.sum([P @ a.origin_m for P, a in zip(across, axes)], axis=0)
     centre = np.linalg.lstsq(np.sum(across, axis=0), offset, rcond=None)[0]
@@ -144,30 +153,32 @@ def _crossing(axes: Sequence[Axis], where: str) -> Array:
 
 
 def _check_axis(discrete: Array, axis: Axis, where: str) -> None:
-    """Each motion must keep the line, and none may shift along it."""
+    """Raises CardError for a motion that does not map the axis onto itself, or that shifts along it."""
     swapping = []
     for i, T in enumerate(discrete):
         which = f"{where}: discrete motion {i}"
         along = float((T[:3, :3] @ axis.direction) @ axis.direction)
         if abs(along) < np.cos(_SAME_RAD):
             raise CardError(
-                f"{which} turns the axis elsewhere, expected it to keep the axis, or three axes for a ball."
+                f"{which} turns the axis to another direction, expected it to keep the axis, or three axes for a ball."
             )
         if _off_line(apply(T, axis.origin_m[None])[0], axis) > _SAME_M:
-            raise CardError(f"{which} moves the axis aside, expected it to keep the axis.")
+            raise CardError(f"{which} moves the axis sideways, expected it to keep the axis.")
         if along < 0:
             swapping.append(T)
         else:
-            _check_still(T, axis.origin_m, which, "the axis")
+            _check_fixed(T, axis.origin_m, which, "the axis")
     for T in swapping[1:]:
-        _check_still(invert(swapping[0]) @ T, axis.origin_m, f"{where}: two motions that swap the ends", "the axis")
+        _check_fixed(invert(swapping[0]) @ T, axis.origin_m, f"{where}: two motions that swap the ends", "the axis")
 
 
-def _check_still(T: Array, point_m: Array, which: str, what: str) -> None:
+def _check_fixed(T: Array, point_m: Array, which: str, what: str) -> None:
+    """Raises CardError where T [4, 4] moves a point [3]."""
     moved = float(np.linalg.norm(apply(T, point_m[None])[0] - point_m))
     if moved > _SAME_M:
         raise CardError(f"{which}: {what} is shifted by {1000 * moved:.3g} mm, expected it to stay in place.")
 
 
 def _off_line(point_m: Array, axis: Axis) -> float:
+    """Distance in metres of a point [3] from an axis."""
     return float(np.linalg.norm(np.cross(point_m - axis.origin_m, axis.direction)))

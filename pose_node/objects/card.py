@@ -23,7 +23,7 @@ import yaml
 from pose_node.arrays import Array
 from pose_node.errors import CardError
 from pose_node.geometry.symmetry import Axis, Symmetry
-from pose_node.geometry.symmetry_group import closed
+from pose_node.geometry.symmetry_group import completed
 
 CARD_FILE, MESH_FILE, SURFACE_FILE = "card.yaml", "mesh.ply", "surface.npz"
 CARD_FORMAT = 1
@@ -244,7 +244,7 @@ def save_surface(path: Path, surface: Surface) -> None:
 def parse_symmetry(discrete: Sequence[Any], axes: Sequence[Any], where: str) -> Symmetry:
     """Motions without the identity, and axes, in metres -> the group that they generate; raises CardError."""
     motions = parse_motions(discrete, f"{where}.discrete")
-    return Symmetry(*closed(np.concatenate([np.eye(4)[None], motions]), parse_axes(axes, f"{where}.axes"), where))
+    return Symmetry(*completed(np.concatenate([np.eye(4)[None], motions]), parse_axes(axes, f"{where}.axes"), where))
 
 
 def parse_motions(values: Sequence[Any], where: str) -> Array:

@@ -11,7 +11,7 @@ from scipy.spatial.transform import Rotation
 from pose_node.errors import CardError
 from pose_node.geometry.se3 import exp_so3, transform
 from pose_node.geometry.symmetry import Axis, Symmetry, rotation_error, turn
-from pose_node.geometry.symmetry_group import MAX_MOTIONS, closed
+from pose_node.geometry.symmetry_group import MAX_MOTIONS, completed
 
 CENTRE = np.array([0.02, -0.01, 0.03])
 Z = Axis(np.array([0.0, 0.0, 1.0]), CENTRE)
@@ -36,7 +36,7 @@ def assert_group(discrete, count):
 
 def test_a_quarter_turn_alone_becomes_four():
     A, B = np.eye(4), turn(Z, np.pi / 2)
-    discrete, axes = closed(with_identity(B), (), "part")
+    discrete, axes = completed(with_identity(B), (), "part")
     assert axes == ()
     assert_group(discrete, 4)
     there, back = (rotation_error(*pair, Symmetry(discrete)) for pair in ((A, B), (B, A)))
@@ -50,7 +50,7 @@ def test_turns_by_a_whole_fraction_are_closed(fold, flipped, seed):
     across = np.cross(axis.direction, Rotation.random(random_state=seed + 1).as_matrix()[0])
     flip = turn(Axis(across / np.linalg.norm(across), CENTRE), np.pi)
     generators = [turn(axis, 2 * np.pi / fold), *([flip] if flipped else [])]
-    discrete, _ = closed(with_identity(*generators), (), "part")
+    discrete, _ = completed(with_identity(*generators), (), "part")
     assert_group(discrete, fold * (2 if flipped else 1))
     np.testing.assert_allclose(discrete[:, :3, :3] @ CENTRE + discrete[:, :3, 3], np.tile(CENTRE, (len(discrete), 1)))
 
@@ -60,32 +60,32 @@ def test_polyhedral_groups_grow_from_two_motions(name, count):
     R = Rotation.create_group(name).as_matrix()
     fine = [M for M in R if not np.allclose(M, np.eye(3))]
     for a, b in ((0, -1), (3, 5), (len(fine) // 2, 1)):
-        discrete, _ = closed(with_identity(about(fine[a]), about(fine[b])), (), "part")
+        discrete, _ = completed(with_identity(about(fine[a]), about(fine[b])), (), "part")
         assert count % len(discrete) == 0
         assert_group(discrete, len(discrete))
-    discrete, _ = closed(with_identity(*map(about, fine)), (), "part")
+    discrete, _ = completed(with_identity(*map(about, fine)), (), "part")
     assert len(discrete) == count
 
 
 def test_a_group_stays_as_it_is():
     group = turn(Z, np.arange(6) * np.pi / 3)
-    assert closed(group, (), "part")[0] is group
+    assert completed(group, (), "part")[0] is group
     rounded = np.round(group, 8)
-    assert closed(rounded, (), "part")[0] is rounded
+    assert completed(rounded, (), "part")[0] is rounded
 
 
 def test_numbers_of_three_digits_are_made_exact():
     R = np.round(exp_so3(np.array([0, 0, np.pi / 3])), 3)
-    discrete, _ = closed(with_identity(transform(R, np.round(CENTRE - R @ CENTRE, 3))), (), "part")
+    discrete, _ = completed(with_identity(transform(R, np.round(CENTRE - R @ CENTRE, 3))), (), "part")
     assert_group(discrete, 6)
 
 
 def test_a_round_part_keeps_its_axis_and_its_flip():
     flip = turn(X, np.pi)
-    discrete, axes = closed(with_identity(flip, turn(Z, 0.5 * np.pi)), (Z, Z), "part")
+    discrete, axes = completed(with_identity(flip, turn(Z, 0.5 * np.pi)), (Z, Z), "part")
     assert len(discrete) == 3 and axes == (Z,)  # an axis named twice is no ball
     ball = tuple(Axis(d, CENTRE) for d in np.eye(3))
-    assert closed(NONE, ball, "part") == (NONE, ball)
+    assert completed(NONE, ball, "part") == (NONE, ball)
 
 
 def moved(T, *offset):
@@ -114,6 +114,6 @@ def moved(T, *offset):
 )
 def test_what_is_no_group_is_refused(motions, axes, words):
     with pytest.raises(CardError) as caught:
-        closed(with_identity(*motions), axes, "part.yaml")
+        completed(with_identity(*motions), axes, "part.yaml")
     message = str(caught.value)
     assert message.startswith("part.yaml") and words in message and "\n" not in message
