@@ -33,7 +33,8 @@ from benchmarks.peers.worker import Worker
 from benchmarks.set_objects import card_name, label_counts
 from benchmarks.speed import THREADS
 from pose_node.config import PipelineConfig
-from pose_node.objects.card import SURFACE_FILE, ObjectCard, load_card
+from pose_node.objects.card import ObjectCard, load_card
+from pose_node.objects.surface import SURFACE_FILE
 from pose_node.pose.refine import Refiner
 
 SET = "ycbv"

@@ -1,4 +1,4 @@
-"""The names of numpy arrays in signatures."""
+"""Types of numpy arrays in signatures."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A picture of poses over the depth that they were found in. Pillow is imported only here, and only when asked to draw."""
+"""Draws poses over a depth image. Pillow is imported inside the functions, so that only those who draw need it."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ _COLOURS = (
     (150, 110, 240),
 )
 _AXES = ((230, 40, 40), (40, 190, 60), (60, 110, 255))  # x, y, z
-_OCCLUDED_M = 0.015  # a model this far behind the measurement is drawn faintly: something stands before it
+_OCCLUDED_M = 0.015  # a model further than this behind the measurement is drawn faintly, as occluded
 
 
 @dataclass(frozen=True, eq=False)
 class Instance:
     """One object to draw: label, T_camera_object [4, 4], surface samples [S, 3] metres and outward normals [S, 3].
 
-    axes: whether the object frame's directions are drawn at the middle of its surface: x red, y green, z blue.
+    axes: whether to draw the object frame's axes at the centre of its bounding box: x red, y green, z blue.
     """
 
     label: str
@@ -43,7 +43,7 @@ class Instance:
 
 
 def draw(depth_m: NDArray[Any], K: Array, instances: Sequence[Instance], title: str = "") -> Image:
-    """Depth [H, W] in metres as shaded grey, each instance in its colour with its label; returns a PIL image."""
+    """A PIL image of a depth image [H, W] in metres with intrinsics K [3, 3]: shaded grey, each instance in a colour, labelled."""
     from PIL import Image, ImageDraw
 
     canvas = _shaded(np.asarray(depth_m, dtype=np.float64))
@@ -92,7 +92,7 @@ def side_by_side(images: Sequence[Image]) -> Image:
 
 
 def _shaded(depth_m: Array) -> Array:
-    """Depth [H, W] -> grey picture [H, W, 3]: nearer is brighter, slopes show, no reading is dark blue."""
+    """A depth image [H, W] as grey picture [H, W, 3]: nearer is brighter, slopes are shaded, no reading is dark blue."""
     with np.errstate(invalid="ignore"):
         seen = np.isfinite(depth_m) & (depth_m > 0)
     canvas = np.empty((*depth_m.shape, 3))
@@ -101,7 +101,7 @@ def _shaded(depth_m: Array) -> Array:
         near, far = np.percentile(depth_m[seen], (1, 97))
         filled = np.where(seen, depth_m, far)
         tone = 1.0 - ((filled - near) / max(far - near, 1e-6)).clip(0, 1)
-        # Slopes across three pixels, relative to what a pixel spans, read as light from the upper left.
+        # Slopes over three pixels, in pixel sizes, shaded as under light from the upper left.
         slope_y, slope_x = np.zeros_like(filled), np.zeros_like(filled)
         slope_y[1:-1], slope_x[:, 1:-1] = filled[2:] - filled[:-2], filled[:, 2:] - filled[:, :-2]
         light = np.tanh(-300.0 * (slope_x + slope_y) / np.maximum(filled, 1e-6) / 2.0)
@@ -111,7 +111,7 @@ def _shaded(depth_m: Array) -> Array:
 
 
 def _splat(instance: Instance, K: Array, shape: tuple[int, ...]) -> tuple[Array, Array]:
-    """The model's depth [H, W] (inf outside) and shade [H, W] in 0..1: its surface samples as squares that just close."""
+    """The model's depth [H, W] (inf outside) and shade [H, W] in 0..1: its samples as squares just large enough to leave no gaps."""
     points = se3.apply(instance.T_camera_object, instance.points_m)
     normals = instance.normals @ instance.T_camera_object[:3, :3].T
     facing = -np.einsum("ij,ij->i", points, normals) / np.maximum(np.linalg.norm(points, axis=1), 1e-9)
@@ -124,7 +124,7 @@ def _splat(instance: Instance, K: Array, shape: tuple[int, ...]) -> tuple[Array,
         radius = int(np.ceil(0.5 * spacing * K[0, 0] / np.median(points[:, 2])))
         u = np.rint(K[0, 0] * points[:, 0] / points[:, 2] + K[0, 2]).astype(np.intp)
         v = np.rint(K[1, 1] * points[:, 1] / points[:, 2] + K[1, 2]).astype(np.intp)
-        order = np.argsort(-points[:, 2], kind="stable")  # far to near: of equal pixels the last write stays
+        order = np.argsort(-points[:, 2], kind="stable")  # far to near: the last write to a pixel stays
         dv, du = (g.ravel() for g in np.mgrid[-radius : radius + 1, -radius : radius + 1])
         us, vs = (u[order, None] + du).ravel(), (v[order, None] + dv).ravel()
         zs, shades = np.repeat(points[order, 2], len(du)), np.repeat(facing[order], len(du))
@@ -135,16 +135,16 @@ def _splat(instance: Instance, K: Array, shape: tuple[int, ...]) -> tuple[Array,
 
 
 def _draw_axes(pen: Any, font: Any, instance: Instance, K: Array) -> None:
-    """Lines half as long as the object's box from its middle, the far ones first; each with its letter."""
+    """The three axes with their letters from the centre of the bounding box, half its diagonal long, the farthest first."""
     low, high = instance.points_m.min(axis=0), instance.points_m.max(axis=0)
     reach = 0.5 * float(np.linalg.norm(high - low))
     ends = se3.apply(instance.T_camera_object, (low + high) / 2 + np.vstack([np.zeros(3), reach * np.eye(3)]))
     if (ends[:, 2] <= 1e-3).any():
         return
-    middle, *tips = (tuple(map(float, pixel)) for pixel in ends[:, :2] / ends[:, 2:] @ K[:2, :2].T + K[:2, 2])
+    origin, *tips = (tuple(map(float, pixel)) for pixel in ends[:, :2] / ends[:, 2:] @ K[:2, :2].T + K[:2, 2])
     for axis in np.argsort(-ends[1:, 2], kind="stable"):
         for colour, width in (((255, 255, 255), 5), (_AXES[axis], 3)):
-            pen.line((*middle, *tips[axis]), fill=colour, width=width)
+            pen.line((*origin, *tips[axis]), fill=colour, width=width)
         pen.text(
             tips[axis],
             "xyz"[axis],
@@ -157,14 +157,14 @@ def _draw_axes(pen: Any, font: Any, instance: Instance, K: Array) -> None:
 
 
 def _edge(inside: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """The pixels of a silhouette that touch its outside."""
-    core = np.zeros_like(inside)
-    core[1:-1, 1:-1] = inside[:-2, 1:-1] & inside[2:, 1:-1] & inside[1:-1, :-2] & inside[1:-1, 2:]
-    return inside & ~core
+    """The pixels [H, W] of a silhouette that are next to its outside."""
+    interior = np.zeros_like(inside)
+    interior[1:-1, 1:-1] = inside[:-2, 1:-1] & inside[2:, 1:-1] & inside[1:-1, :-2] & inside[1:-1, 2:]
+    return inside & ~interior
 
 
 def _anchor(inside: NDArray[np.bool_]) -> tuple[int, int] | None:
-    """The middle of a silhouette's upper edge (x, y); None when it is out of view."""
+    """Where to label a silhouette: (mean x, top y); None when it is empty."""
     rows, columns = np.nonzero(inside)
     return (int(columns.mean()), int(rows.min())) if len(rows) else None
 
@@ -172,7 +172,7 @@ def _anchor(inside: NDArray[np.bool_]) -> tuple[int, int] | None:
 def _label(
     pen: Any, font: Any, place: tuple[int, int], text: str, colour: tuple[int, ...], size: Sequence[int], top: float
 ) -> None:
-    """A text in its colour above ``place``, inside of the picture and below its title, which ends at ``top``."""
+    """Draw a text on a box of ``colour`` above ``place`` (x, y), inside the picture and below its title, which ends at ``top``."""
     left, _, right, bottom = _text_box(pen, font, text)
     width, height = right - left + 8, bottom + 6
     x = min(max(place[0] - width // 2, 0), max(size[0] - width, 0))

@@ -1,14 +1,14 @@
-"""The errors that users see. Each message is one sentence: the input, what was found, what was expected."""
+"""The package's errors. Each message is one sentence: the input, what was found, what was expected."""
 
 from __future__ import annotations
 
 
 class PoseNodeError(Exception):
-    """Base of all errors raised on purpose."""
+    """Base class of all errors that the package raises itself."""
 
 
 class InputError(PoseNodeError, ValueError):
-    """A cloud, image, camera, mask or pose given to us is not usable. ``code`` is stable, for counting."""
+    """A cloud, image, camera, mask or pose is invalid. ``code`` is stable, for counting."""
 
     def __init__(self, message: str, code: str = "bad_input") -> None:
         super().__init__(message)
@@ -24,7 +24,7 @@ class CardError(PoseNodeError, ValueError):
 
 
 class MeshError(PoseNodeError, ValueError):
-    """A mesh cannot be read or cannot be meant as given (units, size, emptiness)."""
+    """A mesh cannot be read, is empty, or has an implausible unit or size."""
 
 
 class ModelError(PoseNodeError, RuntimeError):

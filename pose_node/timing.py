@@ -1,4 +1,4 @@
-"""Time: how long each stage of the chain takes, and when a clock was set."""
+"""Stage times, and the tolerance for stamps that go back."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-CLOCK_SET_NS = 1_000_000_000  # a clock that goes back farther was set, or the recording was restarted; less is disorder
+CLOCK_SET_NS = (
+    1_000_000_000  # stamps that go back further mean a clock that was set, or a restarted recording; less is disorder
+)
 
 
 @contextmanager

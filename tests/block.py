@@ -19,7 +19,8 @@ from pose_node.geometry.symmetry import Symmetry, rotation_grid
 from pose_node.measurement.cloud import Cloud
 from pose_node.measurement.sampling import CENTRES, POINTS, farthest_points
 from pose_node.network.input import Prepared
-from pose_node.objects.card import MESH_FILE, SURFACE_FILE, ObjectCard, Surface, load_card, save_card, save_surface
+from pose_node.objects.card import MESH_FILE, ObjectCard, load_card, save_card
+from pose_node.objects.surface import SURFACE_FILE, Surface, save_surface
 
 # n . x <= d, metres: a block with three different edges and two corners cut off at odd angles, so no motion keeps it.
 _NORMALS = np.array(

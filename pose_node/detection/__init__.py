@@ -1,1 +1,1 @@
-"""Where in the cloud an object may be: segments, pieces of surface, and which objects fit them."""
+"""Where objects may be in a cloud: segments, and the objects to look for in each."""

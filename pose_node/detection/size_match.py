@@ -16,7 +16,8 @@ from scipy.spatial import cKDTree
 from pose_node.arrays import Array, Indices
 from pose_node.geometry.normals import noise_radius
 from pose_node.measurement.sampling import even_subset
-from pose_node.objects.card import ObjectCard, Surface
+from pose_node.objects.card import ObjectCard
+from pose_node.objects.surface import Surface
 
 _MAX_PIECES = 4  # of one object
 _MAX_UNIONS = 400  # of the same number of pieces

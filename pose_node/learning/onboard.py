@@ -22,18 +22,10 @@ from pose_node.learning.picture import draw_onboarding
 from pose_node.learning.similarity import Similarity, find_similarity
 from pose_node.learning.similarity_text import confusion_texts, symmetry_texts
 from pose_node.learning.surface import sample_surface
-from pose_node.objects.card import (
-    CARD_FILE,
-    MESH_FILE,
-    SURFACE_FILE,
-    ObjectCard,
-    check_name,
-    load_card,
-    parse_symmetry,
-    save_card,
-    save_surface,
-)
+from pose_node.objects.card import CARD_FILE, MESH_FILE, ObjectCard, load_card, save_card
+from pose_node.objects.card_values import check_name, parse_symmetry
 from pose_node.objects.mesh_file import read_ply
+from pose_node.objects.surface import SURFACE_FILE, save_surface
 
 PICTURE_FILE, README_FILE = "onboarding.png", "README.md"
 _WRITTEN_HERE = {CARD_FILE, MESH_FILE, SURFACE_FILE, PICTURE_FILE, README_FILE}

@@ -15,7 +15,7 @@ from pose_node.arrays import Array
 from pose_node.geometry.se3 import apply, exp_so3, invert, log_so3, transform
 from pose_node.learning.mesh import Mesh
 from pose_node.learning.render import raycasting_scene
-from pose_node.objects.card import Surface
+from pose_node.objects.surface import Surface
 
 STRICT_REL = 0.02  # a symmetry moves 98 % of the surface by less than this share of the diameter
 STRICT_MM = 2.5  # or by less than this, the accuracy of scanned meshes of small objects, and never by more than 2.5 %

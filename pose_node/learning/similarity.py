@@ -17,7 +17,7 @@ from pose_node.geometry.symmetry import Axis, Symmetry, nearest_symmetric, rotat
 from pose_node.learning.mesh import Mesh
 from pose_node.learning.self_overlap import INVISIBLE_MEAN_M, INVISIBLE_P99_M, Motion, SelfOverlap
 from pose_node.learning.symmetry_search import MIN_STEP_RAD, axes_of_revolution, search_symmetry
-from pose_node.objects.card import Surface
+from pose_node.objects.surface import Surface
 
 MIN_OVERLAP = 0.6  # a confusion leaves this share of the surface in place
 MIN_VIEW_OVERLAP = 0.75  # or this share of the visible surface, in the best tenth of the views

@@ -12,7 +12,7 @@ from pose_node.arrays import Array
 from pose_node.errors import MeshError
 from pose_node.learning.mesh import Mesh
 from pose_node.learning.render import raycasting_scene
-from pose_node.objects.card import Surface
+from pose_node.objects.surface import Surface
 
 CANDIDATES = 40_000
 SAMPLES = 8192

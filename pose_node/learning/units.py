@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from pose_node.errors import MeshError
-from pose_node.objects.card import DIAMETER_RANGE_M
+from pose_node.objects.card_values import DIAMETER_RANGE_M
 
 UNITS_IN_M = {"m": 1.0, "mm": 0.001, "cm": 0.01, "in": 0.0254}
 _LOW_M, _HIGH_M = DIAMETER_RANGE_M

@@ -1,1 +1,1 @@
-"""What was measured, and how far it can be trusted: clouds, samples of them, the rays around a place."""
+"""Measurements: clouds, samples of segments, and the rays around them."""

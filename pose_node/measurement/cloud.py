@@ -1,4 +1,4 @@
-"""A depth image with its intrinsics, or bare points, as a Cloud. The one door for measured points."""
+"""Measured points: a depth image with its intrinsics, or bare points, as a Cloud. Checked here and nowhere else."""
 
 from __future__ import annotations
 
@@ -13,24 +13,25 @@ from pose_node.arrays import Array, Indices
 from pose_node.errors import InputError
 
 _LARGEST_16 = int(np.iinfo(np.uint16).max)
-_LARGEST_16_M = 1e-3 * _LARGEST_16  # the same as millimetres that somebody made metres of
-# Beyond any depth camera or indoor lidar: such values are millimetres taken for metres, or no readings.
+_LARGEST_16_M = 1e-3 * _LARGEST_16  # the same, as millimetres converted to metres
+# Beyond the range of depth cameras and indoor lidars: such values are millimetres taken for metres, or no readings.
 _FARTHEST_M = 100.0
-# Closer than any depth camera measures. Of a scene within 10 m, metres that were taken for millimetres are all below.
+# Closer than any depth camera measures; a scene within 10 m whose metres were divided by 1000 is all below.
 _NEAREST_M = 0.01
-_FEWEST = 100  # readings that tell what a scene is; an object of fewer is refused for that
+_MIN_READINGS = 100  # with fewer the unit cannot be judged
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Cloud:
-    """Measured points and the place that they were seen from.
+    """Measured points and the viewpoint that they were seen from.
 
     points_m:     [N, 3] float64, finite, in the order of the source.
-    viewpoint_m:  [3] the sensor's centre in the same frame: a rigid motion moves both.
+    viewpoint_m:  [3] the sensor's position in the same frame.
     source_index: [N] row (bare clouds) or flat pixel (depth images) that each point came from.
     shape:        shape of the source: (rows,) or (height, width).
-    K:            [3, 3] intrinsics when the cloud comes from a depth image, else None.
-    stamp_ns:     the measurement's own time; frame_id: the frame's name, for messages alone.
+    K:            [3, 3] intrinsics in pixels when the cloud comes from a pinhole depth image, else None.
+    stamp_ns:     time of the measurement.
+    frame_id:     name of the points' frame, used in messages only.
     """
 
     points_m: Array
@@ -45,10 +46,10 @@ class Cloud:
     def from_depth(cls, depth_m: Array, K: Array, stamp_ns: int = 0, frame_id: str = "") -> Cloud:
         """Back-project a depth image.
 
-        depth_m: [H, W] metres along the optical axis; 0, negative, NaN, inf, beyond 100 m and 65.535 (the largest count, in metres) mean no reading
-                 (REP 117, REP 118).
+        depth_m: [H, W] metres along the optical axis. No reading (REP 117, REP 118): 0, negative, NaN, inf, beyond 100 m, and
+                 65.535 (the largest 16-bit count in metres).
         K:       [3, 3] pinhole intrinsics in pixels; a pixel's centre lies at integer (u, v).
-        Raises InputError when a shape, the intrinsics or the units cannot be meant.
+        Raises InputError when a shape, the intrinsics or the units are invalid.
         """
         K = checked_intrinsics(K)
         z, index, shape = _readings(depth_m)
@@ -60,11 +61,12 @@ class Cloud:
 
     @classmethod
     def from_rays(cls, depth_m: Array, rays: Array, stamp_ns: int = 0, frame_id: str = "") -> Cloud:
-        """Back-project a depth image of a camera that is no pinhole.
+        """Back-project a depth image of a camera that is not a pinhole.
 
         depth_m: [H, W] as for ``from_depth``.
-        rays:    [H, W, 2] where each pixel's ray meets the plane z = 1; NaN where the lens model has none.
-        The cloud carries no K: its pixels form no pinhole image.
+        rays:    [H, W, 2] where each pixel's ray meets the plane z = 1; NaN where the lens model has no ray.
+        The cloud has no K, since its pixels are not a pinhole image.
+        Raises InputError when a shape or the units are invalid.
         """
         z, index, shape = _readings(depth_m)
         if np.shape(rays) != (*shape, 2):
@@ -83,11 +85,11 @@ class Cloud:
         stamp_ns: int = 0,
         frame_id: str = "",
     ) -> Cloud:
-        """Take bare points [N, 3] in metres seen from ``viewpoint_m`` [3]; rows that are not finite are dropped.
+        """Take bare points [N, 3] in metres seen from ``viewpoint_m`` [3].
 
-        A row that lies at the viewpoint itself is no reading either: drivers write it where there was none. Nor is one
+        No reading, and dropped: rows that are not finite, at the viewpoint itself (drivers write them where there is none), or
         beyond 100 m.
-        Raises InputError when a shape or the units cannot be meant.
+        Raises InputError when a shape or the units are invalid.
         """
         points = np.asarray(points_m, dtype=np.float64)
         if points.ndim != 2 or points.shape[1] != 3:
@@ -108,9 +110,9 @@ class Cloud:
 
 
 def are_readings(counts: NDArray[Any]) -> NDArray[np.bool_]:
-    """Which integer depth counts are readings: neither 0 nor the largest of their type, which also stands for nothing seen.
+    """Which integer depth counts are readings: neither 0 nor the largest of their type, which means no reading too.
 
-    Wider types whose values all fit into 16 bits hold a 16-bit image, as some readers of PNG return it.
+    A wider type whose values all fit into 16 bits is a 16-bit image, as some PNG readers return it.
     """
     widened = counts.dtype.itemsize > 2 and counts.max(initial=0) <= _LARGEST_16
     largest = _LARGEST_16 if widened else np.iinfo(counts.dtype).max
@@ -118,7 +120,7 @@ def are_readings(counts: NDArray[Any]) -> NDArray[np.bool_]:
 
 
 def checked_intrinsics(K: Array) -> Array:
-    """K as float64 [3, 3], or InputError that says what is wrong with it."""
+    """K as float64 [3, 3]; raises InputError, with code no_intrinsics for focal lengths that are not positive."""
     K = np.asarray(K, dtype=np.float64)
     if K.shape != (3, 3):
         raise InputError(f"camera matrix K: found shape {K.shape}, expected (3, 3).")
@@ -151,10 +153,11 @@ def _readings(depth_m: Array) -> tuple[Array, Indices, tuple[int, int]]:
 
 
 def _check_metres(ranges_m: Array, what: str) -> None:
-    # Counting is quicker than the median, and says the same.
+    """Raises InputError, code not_metres, where most ranges [N] are larger or smaller than any sensor's."""
+    # Counting decides the same as the median, and is faster.
     if 2 * np.count_nonzero(ranges_m > _FARTHEST_M) > len(ranges_m):
         found, doubt = f"{float(np.median(ranges_m)):.0f} m", "was it millimetres?"
-    elif len(ranges_m) >= _FEWEST and 2 * np.count_nonzero(ranges_m < _NEAREST_M) > len(ranges_m):
+    elif len(ranges_m) >= _MIN_READINGS and 2 * np.count_nonzero(ranges_m < _NEAREST_M) > len(ranges_m):
         found = f"{float(np.median(ranges_m)):.2g} m, nearer than any depth camera sees"
         doubt = "was the scale in metres a count, or applied twice?"
     else:

@@ -1,12 +1,12 @@
-"""Image files as users and data sets have them: depth in metres, masks as booleans. The one reader of both.
+"""Reads image files of users and data sets, for all commands: depth in metres, masks as booleans.
 
-What counts as background in a mask file is decided here, for every command:
+What is background in a mask file:
 
-- grey, colour, 1-bit, 16-bit: 0 in all channels; of a format that loses precision (JPEG), less than half of the largest value.
-- a palette: index 0, whatever colour it shows; only where black has another index, as in palettes that a program made of a
-  mask's colours, it is the one of the two that has more of the image's border.
-- alpha is never object by itself: where it is the same everywhere, it is ignored. Where it varies, the image is a cut-out and
-  its transparent pixels are background, and so are the black ones of an opaque part that holds black and one other colour alone.
+- grey, colour, 1-bit, 16-bit: 0 in all channels; in a lossy format (JPEG), less than half of the largest value.
+- palette: index 0, whatever its colour. Where black has another index, as in palettes that programs make of a mask's colours:
+  of the two indices the one that covers more of the image's border.
+- alpha: ignored where it is constant. Where it varies, transparent pixels are background; so are black ones, if the opaque part
+  has no colours but black and one other.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def read_depth(path: Path, scale_mm: float, scale_floats: bool = False) -> Array
 
 
 def read_mask(path: Path, shape: tuple[int, ...]) -> NDArray[np.bool_]:
-    """A mask [H, W] of ``shape``, the depth image's: what is not background (see above); it may be empty.
+    """A mask [H, W] of ``shape``, the depth image's: all that is not background (see above); it may be empty.
 
     Raises InputError when the file cannot be read, has another size, or has no background at all.
     """
@@ -75,11 +75,12 @@ def read_mask(path: Path, shape: tuple[int, ...]) -> NDArray[np.bool_]:
 
 
 def size(shape: Sequence[int]) -> str:
-    """(height, width) as people say it: '640 x 480'."""
+    """(height, width) as width x height: '640 x 480'."""
     return f"{shape[1]} x {shape[0]}" if len(shape) == 2 else "x".join(map(str, shape))
 
 
 def _object_pixels(image: Image) -> NDArray[np.bool_]:
+    """Which pixels [H, W] are not background."""
     alpha = _alpha(image)
     if image.mode in ("P", "PA"):
         # A PA image has its indices in its first band.
@@ -87,7 +88,7 @@ def _object_pixels(image: Image) -> NDArray[np.bool_]:
         if alpha is None:
             return indices != _background_index(indices, image)
     elif image.mode not in ("1", "L", "LA", "I", "I;16", "I;16L", "I;16B", "F", "RGB", "RGBA"):
-        image = image.convert("RGB")  # CMYK and the like, in which black is not 0
+        image = image.convert("RGB")  # CMYK and others in which black is not 0
     if alpha is None:
         values = np.asarray(image)
         values = values[..., : 1 if image.mode == "LA" else 3] if values.ndim == 3 else values
@@ -103,6 +104,7 @@ def _object_pixels(image: Image) -> NDArray[np.bool_]:
 
 
 def _background_index(indices: NDArray[Any], image: Image) -> int:
+    """The index of a palette image's background; indices: [H, W]."""
     colours = np.array(image.getpalette()).reshape(-1, 3)
     border = np.concatenate([indices[0], indices[-1], indices[:, 0], indices[:, -1]])
     black = np.flatnonzero(~colours.any(axis=1))
@@ -112,7 +114,7 @@ def _background_index(indices: NDArray[Any], image: Image) -> int:
 
 
 def _alpha(image: Image) -> NDArray[np.uint8] | None:
-    """The opacity [H, W] where it tells pixels apart, else None. A colour that the file declares transparent has none."""
+    """The opacity [H, W], 0 for a colour that the file declares transparent; None where it is the same everywhere."""
     declared = "transparency" in image.info and image.mode in ("P", "L", "RGB")
     if "A" not in image.getbands() and not declared:
         return None
@@ -121,11 +123,12 @@ def _alpha(image: Image) -> NDArray[np.uint8] | None:
 
 
 def _over_channels(values: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Whether a pixel [H, W] is True in any channel."""
     return values if values.ndim == 2 else values.any(axis=2)
 
 
 def _opened(path: Path, what: str) -> Any:
-    """The PIL image of a file, loaded; a context manager. Raises InputError with the code mask_unreadable or depth_unreadable."""
+    """The loaded PIL image of a file, as a context manager. Raises InputError, code mask_unreadable or depth_unreadable."""
     from PIL import Image, UnidentifiedImageError
 
     code = f"{what.split()[0]}_unreadable"

@@ -1,7 +1,6 @@
-"""The part of a depth image around an expected object, made ready for judging at a fraction of a ``Scene``'s cost.
+"""Views of a part of a depth image, around an expected object, at a fraction of the cost of a ``Scene``.
 
-An image's readings lie on a lattice already: it is the raster, and neighbours are beside each other. What a bare cloud needs
-searches for, is looked up here.
+An image's pixels already are a raster in which neighbours are adjacent, so that no search is needed, as in a bare cloud.
 """
 
 from __future__ import annotations
@@ -16,13 +15,13 @@ from pose_node.measurement.sampling import evenly_spaced
 from pose_node.measurement.view import BORDER_CELLS, Rays, View
 from pose_node.types import Segment
 
-_REACH = 2  # steps on the lattice to each side, within which a normal is fitted
-_APART = 2.0  # readings to each side of a normal's own
-_ENOUGH = 500  # pixels of an object: a finer image of it is thinned, for it says little more
+_REACH = 2  # steps on the pixel grid to each side, within which a normal is fitted
+_MIN_NEIGHBOURS = 2.0  # readings to each side that a normal needs
+_MAX_PIXELS = 500  # of an object; a finer image of it adds little and is thinned
 
 
 class Lattice:
-    """Which row of a depth image's cloud is at a pixel."""
+    """The rows of a depth image's cloud by pixel. K: [3, 3] its intrinsics."""
 
     def __init__(self, cloud: Cloud, K: Array) -> None:
         self.cloud, self.K = cloud, K
@@ -31,8 +30,8 @@ class Lattice:
         self._row = row.reshape(cloud.shape)
 
     def around(self, centre_m: Array, reach_m: float, diameter_m: float, points: int) -> Patch | None:
-        """The pixels that a sphere about ``centre_m`` [3] of radius ``reach_m`` touches, thinned where an object of
-        ``diameter_m`` has many; None where the sphere reaches the camera. points: those that are looked at closely.
+        """The pixels within a sphere about ``centre_m`` [3] of radius ``reach_m``, thinned where an object of ``diameter_m``
+        has many; None where the camera is in the sphere. points: size of the sample of a segment in the patch.
         """
         height, width = self.cloud.shape
         z = float(centre_m[2])
@@ -43,10 +42,10 @@ class Lattice:
         half = slant * reach_m / (z - reach_m) * max(self.K[0, 0], self.K[1, 1])
         u, v = (self.K @ (centre_m / z))[:2]
         filled = np.pi / 8.0 * (diameter_m / z * self.K[0, 0]) ** 2  # an object fills half of its circle
-        # Thinned no further than where a normal's neighbourhood holds readings enough.
-        most = noise_radius(z) / (_APART * z / self.K[0, 0])
-        stride = max(int(min(np.sqrt(filled / _ENOUGH), most)), 1)
-        # Always the same pixels of the image, wherever the object is expected.
+        # Thinning must leave each normal enough readings.
+        most = noise_radius(z) / (_MIN_NEIGHBOURS * z / self.K[0, 0])
+        stride = max(int(min(np.sqrt(filled / _MAX_PIXELS), most)), 1)
+        # The same grid of pixels wherever the object is expected.
         (top, left), (bottom, right) = (
             np.ceil(np.clip(corner, 0, (height, width)) / stride).astype(int) * stride
             for corner in ((v - half, u - half), (v + half + 1.0, u + half + 1.0))
@@ -58,17 +57,17 @@ class Lattice:
         )
 
     def _basis(self) -> Array:
-        """The intrinsics in units of a pixel's width: what turns points into a raster of tangents with the image's cells."""
+        """The intrinsics in units of a pixel's width, [3, 3]: as ``View.basis`` they make the pixels the raster's cells."""
         basis: Array = self.K / self.K[0, 0]
         basis[2] = (0.0, 0.0, 1.0)
         return basis
 
 
 class Patch:
-    """A lattice of readings. Its segments hold rows of ``points_m``."""
+    """A rectangle of pixels and its readings, ``points_m``; segments of it refer to rows of these."""
 
     def __init__(self, cloud: Cloud, row: Indices, low: Array, cell: float, basis: Array, points: int) -> None:
-        """row: [h, w] rows of the cloud, -1: no reading. low, cell, basis: as of ``View``."""
+        """row: [h, w] rows of the cloud, -1: no reading. low, cell, basis: as in ``View``. points: size of a segment's sample."""
         self.shape = (int(row.shape[0]), int(row.shape[1]))
         flat = row.ravel()
         self._cell = np.flatnonzero(flat >= 0)
@@ -122,7 +121,7 @@ class Patch:
             ray_inside=inside,
             ray_untrimmed=inside,
             ray_cell=self._cell,
-            # The border of a segment that nobody vouches for is a guess, and nobody asks for it.
+            # Only a mask's border is used.
             border=(binary_dilation(occupied, iterations=BORDER_CELLS) if trusted else occupied).ravel(),
             trusted=trusted,
             pitch=self._size,
@@ -132,7 +131,7 @@ class Patch:
     def _normals(self, sample: Indices, row_of: Indices, own: Array, radius_m: float) -> Array:
         """Normals [Q, 3] of the points ``sample`` [Q] from the segment's readings around them.
 
-        row_of: [cells] of a cell's reading. own: [h, w] where the segment's readings are.
+        row_of: [cells] rows of the cells' readings. own: [h, w] bool: the segment's cells. radius_m: of the neighbourhood.
         """
         height, width = self.shape
         points = self.points_m[sample]

@@ -1,1 +1,1 @@
-"""What the network says of a segment: its input, the ONNX session, and the poses read from its outputs."""
+"""An object's network: its input, the ONNX session, and hypotheses from its outputs."""

@@ -1,1 +1,1 @@
-"""What is known of an object before anything is measured: its card, its surface, where its folder lies."""
+"""What is known about an object before any measurement: its card, its surface, its folder."""

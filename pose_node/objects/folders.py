@@ -1,4 +1,4 @@
-"""Where object folders live, and which of them are meant. Shared by the node and the command line."""
+"""Finds object folders, for the node and the command line."""
 
 from __future__ import annotations
 
@@ -12,16 +12,15 @@ from pose_node.errors import ConfigError
 
 
 def models_folder(models: str | Path = "") -> Path:
-    """The folder of object folders: ``models`` if given, else ./models, else the installed share.
-
-    Raises ConfigError when it does not exist.
+    """The folder of object folders: ``models`` if given, else the first of ./models, the installed share and the checkout that
+    has objects. Raises ConfigError when there is none.
     """
     if models:
         folder = Path(models).expanduser()
         if not folder.is_dir():
             raise ConfigError(f"models: found no folder {folder}, expected a folder of object folders.")
         return folder
-    tried = list(_places())
+    tried = list(_default_folders())
     for folder in tried:
         if any(folder.glob("*/card.yaml")):
             return folder
@@ -29,7 +28,7 @@ def models_folder(models: str | Path = "") -> Path:
 
 
 def object_folders(models: str | Path = "", names: Sequence[str] = ()) -> list[Path]:
-    """The folders of the objects ``names``, in that order; all that are ready to run, by name, when none is named.
+    """The folders of the objects ``names``, in that order; without names all that have a network, by name.
 
     Raises ConfigError for a name without a folder, and when there is no object at all.
     """
@@ -49,7 +48,8 @@ def object_folders(models: str | Path = "", names: Sequence[str] = ()) -> list[P
     return ready
 
 
-def _places() -> Iterator[Path]:
+def _default_folders() -> Iterator[Path]:
+    """Where object folders are looked for when no folder is named."""
     yield Path("models")
     for prefix in filter(None, os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep)):
         yield Path(prefix) / "share" / "pose_node" / "models"

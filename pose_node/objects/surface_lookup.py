@@ -1,7 +1,7 @@
-"""From a measured point with its normal to the model surface it may lie on, by table: no search while refining.
+"""Looks up the model surface next to a measured point, by a table, so that refinement needs no search.
 
-The table lives in the object frame, so it turns with the object exactly. It has one layer for each of the six axis
-directions; a layer knows only samples that face its way, so the two sides of a thin wall (a bowl, a mug) never get mixed.
+The table is in the object frame, so it turns with the object exactly. It has one layer for each of the six axis directions,
+with only the samples that face that way, so that the two sides of a thin wall (a bowl, a mug) are never confused.
 """
 
 from __future__ import annotations
@@ -14,23 +14,26 @@ from scipy.ndimage import distance_transform_edt
 from scipy.spatial import cKDTree
 
 from pose_node.arrays import Array, Indices
-from pose_node.objects.card import Surface
+from pose_node.objects.surface import Surface
 
 Floats = NDArray[np.float32]
 
-_CELLS = 56
-_MARGIN_REL = 0.25
-_NEIGHBOURS = 12
-_BANDWIDTH = 0.7  # of the surface between samples, in spacings
+_CELLS = 56  # along the longest side of the table
+_MARGIN_REL = 0.25  # of the table around the samples, in diameters
+_NEIGHBOURS = 12  # samples that the smooth surface at a point depends on
+_BANDWIDTH = 0.7  # of the smooth surface, in spacings of the samples
 _DIRECTIONS = np.concatenate([np.eye(3), -np.eye(3)])
 
 
 @dataclass(slots=True, eq=False)
 class _Patch:
-    """The neighbours of one sample beside each of N places, coordinate by coordinate.
+    """K samples around each of N query points.
 
-    offset: [3, K, N] of the place from the neighbours. normal: [3, K, N] theirs. d2: [K, N] squared distances.
-    facing: [K, N] agreement of their normals with the place's. best: [N] the neighbour that is nearest and faces best.
+    offset: [3, K, N] from the samples to the query point.
+    normal: [3, K, N] of the samples.
+    d2:     [K, N] squared distances.
+    facing: [K, N] cosine between their normals and the query's.
+    best:   [N] the sample with the best combination of distance and normal.
     """
 
     offset: Floats
@@ -40,7 +43,7 @@ class _Patch:
     best: Indices
 
     def replace(self, rows: Indices, patch: _Patch) -> None:
-        """Put ``patch`` in place of ``rows``; ``best`` stays."""
+        """Replace the queries ``rows`` [M] by those of ``patch``; ``best`` is not changed."""
         self.offset[..., rows], self.normal[..., rows] = patch.offset, patch.normal
         self.d2[:, rows], self.facing[:, rows] = patch.d2, patch.facing
 
@@ -48,9 +51,10 @@ class _Patch:
 class SurfaceLookup:
     """Nearest surface samples of one object, and the smooth surface through them.
 
-    points_m, normals: [S, 3] the samples. spacing_m: median distance between neighbouring samples. neighbours: [S, K] each
-    sample and those around it on its side of the surface.
-    table_error_m: how much farther than the nearest sample the one that ``nearest`` names may lie.
+    points_m, normals: [S, 3] the samples, in the object frame.
+    spacing_m:         median distance between neighbouring samples.
+    neighbours:        [S, K] rows of each sample and of those around it on its side of the surface.
+    table_error_m:     bound on how much farther than the nearest sample the one that ``nearest`` returns is.
     """
 
     def __init__(self, surface: Surface, diameter_m: float) -> None:
@@ -61,31 +65,31 @@ class SurfaceLookup:
         coarse = np.median(tree.query(self.points_m[:256], k=2)[0][:, 1])
         self.spacing_m = float(coarse * np.sqrt(min(len(self.points_m), 2048) / len(self.points_m)))
         self.neighbours = self._same_sheet_neighbours()
-        # A row for each sample, [S, 2 * 3 * K]: its neighbours' places beside it, and their normals, coordinate by
-        # coordinate. Offsets are so short that in single precision they err by less than a nanometre.
-        places = self.points_m[self.neighbours] - self.points_m[:, None]
-        patches = np.stack([places, self.normals[self.neighbours]], axis=1)
-        self._patches = np.swapaxes(patches, -1, -2).reshape(len(places), -1).astype(np.float32)
+        # [S, 2 * 3 * K]: for each sample the offsets and the normals of its neighbours. In single precision these short offsets
+        # are exact to a nanometre.
+        offsets = self.points_m[self.neighbours] - self.points_m[:, None]
+        patches = np.stack([offsets, self.normals[self.neighbours]], axis=1)
+        self._patches = np.swapaxes(patches, -1, -2).reshape(len(offsets), -1).astype(np.float32)
         self._build_table()
         self.table_error_m = self._cell_m + self.spacing_m
 
     def nearest(self, x: Array, normal: Array) -> Indices:
-        """Samples near to ``x`` [..., 3] (object frame, metres) that face as ``normal`` [..., 3] does: indices [...].
+        """Rows [...] of samples near ``x`` [..., 3] (object frame, metres) that face like ``normal`` [..., 3].
 
-        Right to about a table cell; beyond the table's box its border answers.
+        Exact to about a table cell; outside of the table the cell nearest to ``x`` counts.
         """
         layer = np.abs(normal).argmax(axis=-1)
         layer = layer + 3 * (np.take_along_axis(normal, layer[..., None], axis=-1)[..., 0] < 0)
         return self._table[layer * int(np.prod(self._shape)) + self._cells(x)].astype(np.intp)
 
     def _cells(self, x: Array) -> Indices:
-        """Cells [...] of the table for places x [..., 3], those of its border for what lies beyond."""
+        """Cells [...] of the table for points x [..., 3]; outside of the table, the nearest ones."""
         cell = ((x - self._low) * (1.0 / self._cell_m)).astype(np.int64)
         np.clip(cell, 0, self._shape - 1, out=cell)
         return (cell[..., 0] * self._shape[1] + cell[..., 1]) * self._shape[2] + cell[..., 2]
 
     def distance_bound(self, x: Array) -> Array:
-        """Distance [N] in metres from ``x`` [N, 3] to the surface, at most ``table_error_m`` too large within the table's box."""
+        """Distance [N] in metres from ``x`` [N, 3] to the surface; within the table at most ``table_error_m`` too large."""
         cells, best = self._cells(x), np.full(len(x), np.inf)
         for layer in self._table.reshape(len(_DIRECTIONS), -1):
             off = x - self.points_m[layer[cells].astype(np.intp)]
@@ -95,10 +99,10 @@ class SurfaceLookup:
     def surface(self, x: Array, normal: Array, near: Indices | None = None) -> tuple[Array, Array, Array, Indices]:
         """Signed distance [N], its gradient [N, 3] and offset from the surface [N, 3] at ``x`` [N, 3].
 
-        The surface is the implicit moving-least-squares one through the samples that face as ``normal`` [N, 3] does, a
-        smooth function of ``x``: that is what gives refinement one fixed point instead of many. Beyond an edge the offset
-        has a part across the gradient. The last value, the nearest samples [N], saves work when given back as ``near``
-        for points that have moved a little.
+        The surface is the implicit moving-least-squares one (Kolluri, "Provably good moving least squares", 2005) through the
+        samples that face like ``normal`` [N, 3]. It is smooth in ``x``, so that refinement has one fixed point instead of
+        many. Beyond an edge the offset also has a component perpendicular to the gradient. The last value, the nearest samples
+        [N], saves time when passed as ``near`` for points that have moved a little.
         """
         if near is None:
             near = self._around(x, normal, self.nearest(x, normal)).best
@@ -116,8 +120,8 @@ class SurfaceLookup:
         return distance, gradient, np.einsum("kn,ikn->in", weight, patch.offset).T.astype(np.float64), near
 
     def _around(self, x: Array, normal: Array, near: Indices) -> _Patch:
-        """What lies around ``x`` [N, 3] among the neighbours of ``near`` [N]."""
-        # The places last: numpy is quick at long rows, not at many short ones.
+        """The neighbours of the samples ``near`` [N] around ``x`` [N, 3]; normal: [N, 3]."""
+        # Queries are the last axis, because numpy is faster on few long rows than on many short ones.
         sample, normals = np.ascontiguousarray(self._patches[near].T).reshape(2, 3, self.neighbours.shape[1], len(near))
         offset = (x - self.points_m[near]).T.astype(np.float32, order="C")[:, None] - sample
         d2 = _dot(offset, offset)
@@ -126,12 +130,13 @@ class SurfaceLookup:
         return _Patch(offset, normals, d2, facing, self.neighbours[near, merit])
 
     def _same_sheet_neighbours(self) -> Indices:
-        """[S, K]: each sample and its nearest ones, those facing another way put farther off by their difference."""
+        """[S, K]: each sample and its nearest ones, where a difference of normals counts as distance."""
         features = np.concatenate([self.points_m, 4.0 * self.spacing_m * self.normals], axis=1)
         k = min(_NEIGHBOURS, len(features))
         return cKDTree(features).query(features, k=k)[1].reshape(len(features), k)
 
     def _build_table(self) -> None:
+        """Fill each layer with the sample nearest to each cell, of those that face the layer's direction (all if none does)."""
         low, high = self.points_m.min(axis=0), self.points_m.max(axis=0)
         margin = _MARGIN_REL * self.diameter_m
         self._low = low - margin

@@ -18,7 +18,7 @@ from pose_node.arrays import Array
 from pose_node.geometry.se3 import apply
 from pose_node.measurement.sampling import evenly_spaced
 from pose_node.measurement.view import Rays, View
-from pose_node.objects.card import Surface
+from pose_node.objects.surface import Surface
 from pose_node.pose.error_model import noise_sigma
 
 _PLACES = 192  # of the outline that are searched

@@ -6,49 +6,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from detection.scenes import SHAPE, K, share, table_scene
 
 from pose_node.config import SegmentConfig
 from pose_node.detection.segmentation import segments
 from pose_node.geometry.se3 import apply, exp_so3, transform
 from pose_node.measurement.cloud import Cloud
-from pose_node.pose.error_model import noise_sigma
 
 CONFIG = SegmentConfig()
-K = np.array([[280.0, 0.0, 159.5], [0.0, 280.0, 119.5], [0.0, 0.0, 1.0]])
-SHAPE = (240, 320)
-
-
-def table_scene(boxes, wall=True):
-    """Depth image [m] of a tilted table with upright boxes (x, width, depth, height in metres), and a mask of each."""
-    v, u = np.indices(SHAPE, dtype=float)
-    rays = np.stack([(u - K[0, 2]) / K[0, 0], (v - K[1, 2]) / K[1, 1], np.ones(SHAPE)], axis=-1)
-    tilt = exp_so3(np.array([0.7, 0.0, 0.0]))
-    along = rays @ tilt  # table frame: y down is its normal, the table lies at y = 0.55
-    with np.errstate(divide="ignore", invalid="ignore"):
-        depth = np.where(along[..., 1] > 1e-6, 0.55 / along[..., 1], 5.0 if wall else np.nan)
-        masks = []
-        for x, width, deep, height in boxes:
-            low = np.array([x - width / 2, 0.55 - height, 0.55 - deep / 2])
-            high = np.array([x + width / 2, 0.55, 0.55 + deep / 2])
-            t = np.stack([low / along, high / along])
-            enter, leave = t.min(axis=0).max(axis=-1), t.max(axis=0).min(axis=-1)
-            mask = (enter < leave) & (enter > 0) & (enter < depth)
-            depth = np.where(mask, enter, depth)
-            masks.append(mask)
-    return depth, masks
-
-
-@pytest.fixture(scope="module")
-def cards(block):
-    return {"block": block.card}
-
-
-def share(cloud, segment, mask):
-    """Intersection over union of a segment and a mask."""
-    inside = np.zeros(len(cloud), bool)
-    inside[segment.indices] = True
-    truth = mask.ravel()[cloud.source_index]
-    return (inside & truth).sum() / (inside | truth).sum()
 
 
 def test_a_mask_is_a_segment(block, cards, pose):
@@ -56,25 +21,6 @@ def test_a_mask_is_a_segment(block, cards, pose):
     (segment,), rejected = segments(cloud, {"block": [mask]}, cards, CONFIG)
     assert (segment.source, segment.object_name, rejected) == ("mask", "block", [])
     assert np.array_equal(segment.indices, np.flatnonzero(mask.ravel()[cloud.source_index]))
-
-
-def test_background_in_a_mask_is_dropped(block, cards, pose):
-    cloud, mask = block.see(pose)
-    wide = np.zeros_like(mask)
-    rows, columns = np.nonzero(mask)
-    wide[rows.min() - 3 : rows.max() + 4, columns.min() - 3 : columns.max() + 4] = True  # the wall is 0.3 m behind
-    (segment,), _ = segments(cloud, {"block": [wide]}, cards, CONFIG)
-    assert share(cloud, segment, mask) > 0.99
-
-
-def test_parts_that_an_occluder_cut_off_stay(block, cards, pose):
-    cloud, mask = block.see(pose)
-    _, columns = np.nonzero(mask)
-    cut = mask.copy()
-    centre = int(np.median(columns))
-    cut[:, centre - 4 : centre + 5] = False
-    (segment,), _ = segments(cloud, {"block": [cut]}, cards, CONFIG)
-    assert share(cloud, segment, cut) > 0.99
 
 
 def test_masks_turn_with_the_cloud(block, cards, pose):
@@ -156,45 +102,12 @@ def test_nothing_but_a_plane(cards):
     assert segments(few, None, cards, CONFIG)[1][0].code == "no_segments"
 
 
-@pytest.mark.parametrize(
-    ("finer", "noise"), [(0.5, 1.0), (1.0, 1.0), (3.0, 1.0), (5.0, 0.0), (5.0, 0.1), (5.0, 1.0)], ids=str
-)
-@pytest.mark.parametrize("around_m", [0.0, 0.02, 0.1], ids=["alone", "with a rim", "with the wall"])
-def test_a_bare_cloud_of_any_density_is_segmented(block, cards, pose, finer, noise, around_m):
-    farther = transform(pose[:3, :3], np.array([0.02, -0.01, 1.1]))
-    cloud, mask = block.see(farther, 1.5, finer=finer)
-    sigma_m = noise * noise_sigma(1.1)
-    mine = mask.ravel()[cloud.source_index]
-    range_m = np.linalg.norm(cloud.points_m, axis=1, keepdims=True)
-    noisy = cloud.points_m * (1.0 + sigma_m * np.random.default_rng(0).normal(size=range_m.shape) / range_m)
-    low, high = cloud.points_m[mine, :2].min(axis=0) - around_m, cloud.points_m[mine, :2].max(axis=0) + around_m
-    kept = mine | ((cloud.points_m[:, :2] > low) & (cloud.points_m[:, :2] < high)).all(axis=1) & (around_m > 0.0)
-    found, rejected = segments(Cloud.from_points(noisy[kept]), None, cards, CONFIG)
-    assert not rejected
-    mine = np.flatnonzero(mine[kept])
-    shares = [len(np.intersect1d(s.indices, mine)) / len(np.union1d(s.indices, mine)) for s in found]
-    assert max(shares) > 0.9
-
-
 def test_a_cropped_cloud_is_tried_whole_without_specks(block, cards, pose):
     cloud, mask = block.see(pose, finer=3.0)
     points = cloud.points_m[mask.ravel()]
     flying = points[::200] * np.random.default_rng(0).uniform(1.1, 1.6, (len(points[::200]), 1))
     found, _ = segments(Cloud.from_points(np.concatenate([points, flying])), None, cards, CONFIG)
     assert max((s.indices < len(points)).sum() for s in found) > 0.97 * len(points)
-
-
-@pytest.mark.parametrize("remove_plane", [True, False])
-def test_an_objects_own_face_is_no_support(cards, remove_plane):
-    face = np.column_stack([np.random.default_rng(1).uniform(-0.05, 0.05, (2000, 2)), np.full(2000, 0.6)])
-    (segment,), _ = segments(Cloud.from_points(face), None, cards, replace(CONFIG, remove_plane=remove_plane))
-    assert len(segment.indices) == 2000
-
-
-def test_too_far_and_too_near_is_ignored(cards):
-    face = np.column_stack([np.random.default_rng(1).uniform(-0.05, 0.05, (2000, 2)), np.full(2000, 3.5)])
-    assert segments(Cloud.from_points(face), None, cards, CONFIG)[0] == []
-    assert segments(Cloud.from_points(face * [1, 1, 0.02]), None, cards, replace(CONFIG, near_m=0.2))[0] == []
 
 
 def test_only_the_best_pairs_are_kept(cards):
@@ -230,14 +143,3 @@ def test_a_tight_box_is_the_segment(block, cards, pose):
     cloud, mask = block.see(pose)
     found, _ = segments(cloud, None, cards, CONFIG, boxes={"block": [mask]})
     assert share(cloud, found[0], mask) > 0.9
-
-
-def test_large_images_are_thinned(cards):
-    depth, masks = table_scene([(0.0, 0.1, 0.07, 0.12)])
-    large = np.repeat(np.repeat(depth, 2, axis=0), 2, axis=1)
-    big_K = np.array([[560.0, 0, 319.5], [0, 560.0, 239.5], [0, 0, 1]])
-    cloud = Cloud.from_depth(large, big_K)
-    found, _ = segments(cloud, None, cards, CONFIG)
-    mask = np.repeat(np.repeat(masks[0], 2, axis=0), 2, axis=1)
-    inside = mask.ravel()[cloud.source_index][found[0].indices]
-    assert inside.mean() > 0.9

@@ -4,22 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from detection.sheets import SIDE, bent
 
 from pose_node.detection.neighbourhood import neighbourhood
 from pose_node.detection.surface_pieces import components, pieces
 from pose_node.geometry.se3 import apply, exp_so3, transform
 
-SIDE = 60
 GAP_M = 0.012
-
-
-def bent(angle_deg: float, turn_m: float = 0.0):
-    """Points [N, 3] of a sheet 12 cm long, bent across by an angle (positive: concave to the viewer), and their pixels."""
-    row, column = (a.ravel() for a in np.indices((SIDE, SIDE)))
-    along = (column - SIDE / 2) * 0.002
-    x = (row - SIDE / 2) * 0.002
-    depth = 0.6 - np.tan(np.deg2rad(angle_deg) / 2) * np.abs(along)
-    return np.stack([x, along, depth], axis=1), (row, column)
 
 
 def split(points, viewpoint=(0.0, 0.0, 0.0), pixels=None):
@@ -47,13 +38,6 @@ def test_the_inside_of_a_bowl_is_one_piece():
     x, y = (row - SIDE / 2) * 0.002, (column - SIDE / 2) * 0.002
     points = np.stack([x, y, 0.6 + np.sqrt(0.09**2 - np.minimum(x * x + y * y, 0.08**2))], axis=1)
     assert max(map(len, split(points, pixels=(row, column)))) > 0.9 * len(points)
-
-
-def test_normals_point_to_the_viewer_and_curvature_has_the_right_size():
-    points, pixels = bent(0.0)
-    around = neighbourhood(points, np.zeros(3), pixels)
-    assert np.allclose(around.normals, [0.0, 0.0, -1.0], atol=1e-6)
-    assert around.concavity.max() < 1e-6
 
 
 @pytest.mark.parametrize("image", [True, False])

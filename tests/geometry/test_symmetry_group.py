@@ -1,4 +1,4 @@
-"""Declared symmetries: completed to a group where that is finite and small, refused in a sentence where it is none."""
+"""Declared symmetries: completed to a group where that is finite and small, refused with a reason otherwise."""
 
 from __future__ import annotations
 
@@ -103,8 +103,8 @@ def moved(T, *offset):
         ([moved(np.eye(4), 0.1, 0, 0)], (), "less than 0.4 deg"),
         ([moved(turn(Z, np.pi), 0, 0, 0.05)], (), "repeating its motions shifts the object by 50 mm"),
         ([turn(Z, np.pi), turn(Axis(X.direction, CENTRE + np.array([0, 0.2, 0])), np.pi)], (), "shifts the object"),
-        ([turn(X, 0.5 * np.pi)], (Z,), "turns the axis elsewhere"),
-        ([moved(turn(Z, np.pi), 0.1, 0, 0)], (Z,), "moves the axis aside"),
+        ([turn(X, 0.5 * np.pi)], (Z,), "turns the axis to another direction"),
+        ([moved(turn(Z, np.pi), 0.1, 0, 0)], (Z,), "moves the axis sideways"),
         ([moved(turn(Z, np.pi), 0, 0, 0.1)], (Z,), "the axis is shifted by 100 mm"),
         ([turn(X, np.pi), moved(turn(X, np.pi), 0, 0, 0.1)], (Z,), "two motions that swap the ends"),
         ([], (Z, Axis(Z.direction, CENTRE + np.array([0.1, 0, 0]))), "parallel axes are 100 mm apart"),

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from pose_node.geometry.symmetry import Symmetry
-from pose_node.objects.card import MESH_FILE, SURFACE_FILE, ObjectCard, Surface, load_card, save_card, save_surface
+from pose_node.objects.card import MESH_FILE, ObjectCard, load_card, save_card
+from pose_node.objects.surface import SURFACE_FILE, Surface, save_surface
 
 
 @pytest.fixture

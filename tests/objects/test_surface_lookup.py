@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.spatial import cKDTree
 
-from pose_node.objects.card import Surface
+from pose_node.objects.surface import Surface
 from pose_node.objects.surface_lookup import SurfaceLookup
 
 

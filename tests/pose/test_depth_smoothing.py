@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.ndimage import uniform_filter
 
-from pose_node.objects.card import Surface
+from pose_node.objects.surface import Surface
 from pose_node.objects.surface_lookup import SurfaceLookup
 from pose_node.pose.depth_smoothing import DepthSmoothing
 

@@ -17,7 +17,8 @@ from pose_node.evaluation import metrics
 from pose_node.evaluation.runs.depth_rendering import render_depth
 from pose_node.geometry import symmetry
 from pose_node.geometry.symmetry import Axis, Symmetry
-from pose_node.objects.card import ObjectCard, check_diameter
+from pose_node.objects.card import ObjectCard
+from pose_node.objects.card_values import check_diameter
 from pose_node.objects.mesh_file import read_ply
 
 Reference = Literal["set", "depth", "card"]
