@@ -12,7 +12,7 @@ from pose_node.config import SegmentConfig
 from pose_node.detection.segmentation import segments
 from pose_node.geometry.se3 import transform
 from pose_node.measurement.cloud import Cloud
-from pose_node.pose.covariance import noise_sigma
+from pose_node.pose.error_model import noise_sigma
 
 CONFIG = SegmentConfig()
 
