@@ -24,7 +24,7 @@ from pose_node.objects.card import load_card
 Row = dict[str, Any]
 _CHAIN = ("geometry", "objects", "measurement", "network", "detection", "pose")  # rooms
 _CHAIN_FILES = ("config", "types", "pipeline")
-_RENDERING = ("views", "render", "noise", "shapes", "mesh")
+_RENDERING = ("views", "view_settings", "scene", "segment_mask", "render", "noise", "shapes", "mesh_building", "mesh")
 
 
 def fingerprint(folders: Iterable[Path], config: Path | None, *settings: Any, code: Sequence[Path] = ()) -> str:
