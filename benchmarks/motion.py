@@ -44,7 +44,8 @@ from benchmarks.set_objects import networks_folder
 from pose_node.arrays import Array
 from pose_node.geometry import se3, symmetry
 from pose_node.learning.mesh import load_mesh
-from pose_node.learning.noise import Calibration, StructuredLight, mesh_error
+from pose_node.learning.noise import Calibration, StructuredLight
+from pose_node.learning.noise_effects import mesh_error
 from pose_node.learning.render import Instance, Plane, Renderer, Window, render
 from pose_node.measurement.cloud import Cloud
 from pose_node.objects.card import ObjectCard

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pose_node.arrays import Array
-from pose_node.learning import noise as noise_models
+from pose_node.learning import noise_effects
 from pose_node.learning.render import NOTHING, Shot
 from pose_node.learning.scene import OBJECT
 from pose_node.learning.view_settings import ViewSettings
@@ -83,7 +83,7 @@ def _ragged(mask: NDArray[np.bool_], error_px: float, rng: np.random.Generator) 
     # The mean of the mask in a box around a pixel changes linearly across a straight border: a fast signed distance.
     inside = _box_mean(mask.astype(np.float32), reach)
     bias = rng.normal() * error_px * 0.6
-    displacement = noise_models.field(mask.shape, 7.0, rng) * np.float32(error_px * 0.5) + np.float32(bias)
+    displacement = noise_effects.field(mask.shape, 7.0, rng) * np.float32(error_px * 0.5) + np.float32(bias)
     return inside + np.clip(displacement, -reach + 0.5, reach - 0.5) / np.float32(2 * reach + 1) > 0.5
 
 

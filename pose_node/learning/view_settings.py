@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from pose_node.arrays import Array
-from pose_node.learning import noise as noise_models
+from pose_node.learning.noise import Sensor, sensors
 
 XTION_K = np.array([[570.0, 0.0, 319.5], [0.0, 570.0, 239.5], [0.0, 0.0, 1.0]])
 
@@ -47,7 +47,7 @@ class ViewSettings:
     cut_share: float = 0.15
     cut: tuple[float, float] = (0.1, 0.4)
     mask_error_px: float = 2.0
-    sensors: tuple[noise_models.Sensor, ...] = field(default_factory=noise_models.sensors)
+    sensors: tuple[Sensor, ...] = field(default_factory=sensors)
     mesh_error_m: float = 0.0015
     margin: float = 0.25
 
@@ -63,6 +63,6 @@ BENCHMARK = ViewSettings(
     foreign_clutter=True,
     cut_share=0.0,
     mask_error_px=1.0,
-    sensors=noise_models.sensors(strength=1.0, variation=0.0),
+    sensors=sensors(strength=1.0, variation=0.0),
     mesh_error_m=0.001,
 )

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from pose_node.arrays import Array
 from pose_node.geometry import se3
-from pose_node.learning import noise as noise_models
+from pose_node.learning import noise_effects
 from pose_node.learning.render import (
     Instance,
     Shot,
@@ -164,7 +164,7 @@ class ViewSampler:
         rng = np.random.default_rng([scene.seed, 2])
         T = se3.invert(first.T_camera_object)
         points = rays[mine] * shot.depth_m[mine, None] @ T[:3, :3].T.astype(np.float32) + T[:3, 3].astype(np.float32)
-        shift = noise_models.mesh_error(points, self.scenes.diameter_m, self.settings.mesh_error_m * rng.random(), rng)
+        shift = noise_effects.mesh_error(points, self.scenes.diameter_m, self.settings.mesh_error_m * rng.random(), rng)
         depth = shot.depth_m.copy()
         depth[mine] += shift / np.maximum(shot.cosine[mine], np.float32(0.4))
         return depth
@@ -194,7 +194,7 @@ def _surface_under(depth: NDArray, shot: Shot, alone: Shot, pixels: NDArray) -> 
     near = shot.ids == OBJECT
     source = np.where(alone.ids == OBJECT, np.arange(depth.size, dtype=np.int32).reshape(depth.shape), np.int32(-1))
     for _ in range(2):
-        near = noise_models.dilate(near)
+        near = noise_effects.dilate(near)
         source = _filled(source)
     source = source.ravel()[pixels]
     model = np.where(source >= 0, alone.depth_m.ravel()[source], np.float32(0))
