@@ -70,8 +70,8 @@ def facts(pipeline: Pipeline, settings: Settings) -> dict[str, Any]:
         "threads": settings.pipeline.infer.threads,
         "input": node.input,
         "rectified": node.rectified,
-        "viewpoint_frame": node.viewpoint_frame or "none: the sensor is at the origin of each point cloud's frame",
-        "fixed_frame": node.fixed_frame or "none: poses are in the camera's frame, without tracking",
+        "viewpoint_frame": node.viewpoint_frame or "none: clouds are seen from the origin of their frame",
+        "fixed_frame": node.fixed_frame or "none: no tracking, poses are in the camera's frame",
     }
 
 

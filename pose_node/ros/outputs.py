@@ -40,7 +40,7 @@ class Outputs:
             self._add(f"~/{name}/pose", PoseStamped)
             self._add(f"~/{name}/pose_with_covariance", PoseWithCovarianceStamped)
 
-    def publish(self, header: Any, answer: Answer, fixed_frame: str) -> None:
+    def publish(self, header: Header, answer: Answer, fixed_frame: str) -> None:
         """Publish an answer under its measurement's header; all tracks stand in fixed_frame."""
         confirmed, ids, tracks = answer.confirmed, answer.ids, answer.tracks or ()
         unseen = [t for t in tracks if t.estimate is None and np.isfinite(t.T_fixed_object).all()]

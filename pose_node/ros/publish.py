@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from builtin_interfaces.msg import Duration
+from builtin_interfaces.msg import Duration, Time
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from geometry_msgs.msg import (
     Point,
@@ -53,17 +53,17 @@ def pose(T_camera_object: Array) -> Pose:
     return Pose(position=Point(x=x, y=y, z=z), orientation=Quaternion(x=qx, y=qy, z=qz, w=qw))
 
 
-def pose_array(header: Any, estimates: Sequence[Estimate]) -> PoseArray:
+def pose_array(header: Header, estimates: Sequence[Estimate]) -> PoseArray:
     """Estimates of all objects, best first."""
     return PoseArray(header=header, poses=[pose(estimate.T_camera_object) for estimate in estimates])
 
 
-def pose_stamped(header: Any, estimate: Estimate) -> PoseStamped:
+def pose_stamped(header: Header, estimate: Estimate) -> PoseStamped:
     """One estimate."""
     return PoseStamped(header=header, pose=pose(estimate.T_camera_object))
 
 
-def pose_with_covariance(header: Any, estimate: Estimate) -> PoseWithCovarianceStamped:
+def pose_with_covariance(header: Header, estimate: Estimate) -> PoseWithCovarianceStamped:
     """One estimate with its 6x6 covariance, row by row."""
     message = PoseWithCovarianceStamped(header=header)
     message.pose.pose = pose(estimate.T_camera_object)
@@ -71,7 +71,7 @@ def pose_with_covariance(header: Any, estimate: Estimate) -> PoseWithCovarianceS
     return message
 
 
-def tf_message(header: Any, child_frame: str, T_header_child: Array) -> Any:
+def tf_message(header: Header, child_frame: str, T_header_child: Array) -> Any:
     """One edge of the tree of frames, as a TFMessage. Needs tf2_msgs."""
     child = pose(T_header_child)
     at = child.position
@@ -81,7 +81,7 @@ def tf_message(header: Any, child_frame: str, T_header_child: Array) -> Any:
 
 
 def detections(
-    header: Any, estimates: Sequence[Estimate], boxes_m: Mapping[str, Array], ids: Sequence[str] = ()
+    header: Header, estimates: Sequence[Estimate], boxes_m: Mapping[str, Array], ids: Sequence[str] = ()
 ) -> Any:
     """Estimates with their boxes as a Detection3DArray, alternatives as further hypotheses. Needs vision_msgs.
 
@@ -109,7 +109,7 @@ def detections(
 
 
 def markers(
-    header: Any,
+    header: Header,
     estimates: Sequence[Estimate],
     meshes: Mapping[str, str],
     ids: Sequence[str] = (),
@@ -137,7 +137,7 @@ def markers(
 
 
 def _mesh_and_text(
-    header: Any, ns: str, number: int, mesh: str, at: Pose, colour: ColorRGBA, text: str
+    header: Header, ns: str, number: int, mesh: str, at: Pose, colour: ColorRGBA, text: str
 ) -> tuple[Marker, Marker]:
     shared = {"header": header, "ns": ns, "lifetime": _MARKER_LIFETIME}
     return (
@@ -156,7 +156,7 @@ def _mesh_and_text(
     )
 
 
-def diagnostics(stamp: Any, name: str, level: bytes, summary: str, values: Mapping[str, Any]) -> DiagnosticArray:
+def diagnostics(stamp: Time, name: str, level: bytes, summary: str, values: Mapping[str, Any]) -> DiagnosticArray:
     """One status with its key-value pairs; floats with three decimal places."""
     pairs = [KeyValue(key=key, value=f"{v:.3f}" if isinstance(v, float) else str(v)) for key, v in values.items()]
     status = DiagnosticStatus(level=level, name=name, message=summary, hardware_id="pose_node", values=pairs)
