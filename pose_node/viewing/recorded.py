@@ -12,7 +12,7 @@ import numpy as np
 
 from pose_node.errors import InputError
 from pose_node.evaluation.records import Refusal
-from pose_node.evaluation.runs.bag_run import follow, open_bag
+from pose_node.evaluation.runs.bag_run import open_bag, track_frame
 from pose_node.evaluation.runs.progress import progress
 from pose_node.viewing.canvas import Canvas, Shown, meshes_of, open_viewer
 
@@ -49,7 +49,7 @@ def view_bag(
         try:
             if frame.refused is not None:
                 raise InputError(frame.refused.reason, frame.refused.code)
-            step = follow(pipeline, frame, bag.camera_is_fixed)
+            step = track_frame(pipeline, frame, bag.camera_is_fixed)
         except InputError as error:
             canvas.say(frame.stamp_ns, f"frame refused: {error}", "WARN")
             counts[error.code] += 1

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from pose_node.evaluation.figures.consistency import consistency_summary, sightings
+from pose_node.evaluation.figures.consistency import consistency_summary
+from pose_node.evaluation.figures.sightings import sightings
 from pose_node.evaluation.figures.summarise import summarise
 from pose_node.evaluation.figures.track_figures import track_figures
 from pose_node.evaluation.records import Errors, EstimateRecord, FrameRecord, LabelRecord, TrackRecord

@@ -1,1 +1,1 @@
-"""What a run's records add up to: recall, curves, intervals, tracks."""
+"""Figures of a run from its records: recall, curves, consistency, tracks, and their intervals."""

@@ -1,4 +1,4 @@
-"""What the charts of a report show, worked out from the records of a run: numbers only."""
+"""The numbers of a report's charts, from the records of a run."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ CORRECT_MSSD_REL = (
 
 @dataclass(frozen=True, eq=False)
 class Curve:
-    """``share`` [N] at each of ``at`` [N], with the interval ``low``, ``high`` [N] (NaN where there is none)."""
+    """``share`` [N] over ``at`` [N], with the interval ``low``, ``high`` [N] (NaN without one)."""
 
     at: np.ndarray
     share: np.ndarray
@@ -28,9 +28,9 @@ class Curve:
 
 @dataclass(frozen=True, eq=False)
 class ScoredEstimates:
-    """Estimates of labelled frames as a robot meets them: ``score`` [N], ``correct`` [N] bool, ``placement`` [N].
+    """The estimates of labelled frames: ``score`` [N], ``correct`` [N] bool, ``placement`` [N].
 
-    One that belongs to no label is a false alarm, and not correct; where labels do not say what is one, it is left out.
+    One that matches no label is a false alarm and not correct; where labels are incomplete it is left out.
     """
 
     score: np.ndarray
@@ -39,12 +39,12 @@ class ScoredEstimates:
 
 
 def placement(label: LabelRecord) -> tuple[str, ...]:
-    """What its neighbouring frames share: one instance standing in one scene."""
+    """The key that neighbouring frames share: one instance in one scene."""
     return (label.scene, label.object_name, str(label.instance))
 
 
 def errors(labels: Sequence[LabelRecord], name: str) -> np.ndarray:
-    """An error [N] of ``records.Errors`` for each label; infinite where there is no estimate, or none that can be measured.
+    """An error [N] of ``records.Errors`` for each label; infinite without an estimate, or where the error is undefined.
 
     ``vsd`` gives [N, T], a column for each tau.
     """
@@ -56,8 +56,8 @@ def errors(labels: Sequence[LabelRecord], name: str) -> np.ndarray:
     return np.array([np.inf if v is None else v for v in values], float)
 
 
-def has(labels: Sequence[LabelRecord], name: str) -> bool:
-    """Whether anybody worked this error out in the run."""
+def has_error(labels: Sequence[LabelRecord], name: str) -> bool:
+    """Whether any label has this error."""
     return any(getattr(label.errors, name) is not None for label in labels)
 
 
@@ -71,7 +71,7 @@ def recall(labels: Sequence[LabelRecord], name: str, limit: float, steps: int = 
 
 
 def scored_estimates(run: Run) -> ScoredEstimates:
-    """Every estimate of the frames that have labels, with whether it is within ``CORRECT_MSSD_REL`` of its label."""
+    """Every estimate of the frames that have labels. Correct: its MSSD is below ``CORRECT_MSSD_REL`` of the diameter."""
     labels = {(x.scene, x.frame, x.estimate): x for x in run.labels if x.estimate is not None}
     score, correct, places = [], [], []
     for frame in run.frames:
@@ -90,7 +90,7 @@ def scored_estimates(run: Run) -> ScoredEstimates:
 class Reliability:
     """Scores in bins: ``edges`` [B + 1], mean ``score`` and share ``correct`` [B] with interval, ``count`` [B].
 
-    gap: the mean distance between the two over all estimates, known as the expected calibration error (Naeini et al.,
+    gap: the mean absolute difference of the two over all estimates, the expected calibration error (Naeini et al.,
     "Obtaining well calibrated probabilities using Bayesian binning", 2015); NaN without estimates. gap_interval: its own.
     """
 
@@ -104,47 +104,47 @@ class Reliability:
     gap_interval: tuple[float, float]
 
 
-def reliability(seen: ScoredEstimates, bins: int = 10) -> Reliability:
-    """How often estimates of a score are correct: a score that is a probability lies on the diagonal."""
+def reliability(scored: ScoredEstimates, bins: int = 10) -> Reliability:
+    """The share of correct estimates by score. Scores that are probabilities lie on the diagonal."""
     edges = np.linspace(0.0, 1.0, bins + 1)
-    which = np.clip((seen.score * bins).astype(int), 0, bins - 1)
+    which = np.clip((scored.score * bins).astype(int), 0, bins - 1)
     mean, share, low, high = (np.full(bins, np.nan) for _ in range(4))
     count = np.bincount(which, minlength=bins)
     for b in np.flatnonzero(count):
         inside = which == b
-        mean[b], share[b] = seen.score[inside].mean(), seen.correct[inside].mean()
-        places = [p for p, i in zip(seen.placement, inside) if i]
-        low[b], high[b] = mean_interval(seen.correct[inside].astype(float), places)
-    pairs = np.stack([seen.score, seen.correct], axis=1)
-    spread = statistic_interval(pairs, seen.placement, lambda v: _gap(v, bins))
+        mean[b], share[b] = scored.score[inside].mean(), scored.correct[inside].mean()
+        places = [p for p, i in zip(scored.placement, inside) if i]
+        low[b], high[b] = mean_interval(scored.correct[inside].astype(float), places)
+    pairs = np.stack([scored.score, scored.correct], axis=1)
+    spread = statistic_interval(pairs, scored.placement, lambda v: _gap(v, bins))
     return Reliability(edges, mean, share, low, high, count, _gap(pairs, bins), spread)
 
 
 def _gap(pairs: np.ndarray, bins: int) -> float:
-    """Mean distance between score and share correct, weighted by how many of pairs [N, 2] (score, correct) each bin holds."""
+    """The expected calibration error of pairs [N, 2] (score, correct)."""
     which = np.clip((pairs[:, 0] * bins).astype(int), 0, bins - 1)
     score, correct = (np.bincount(which, weights=pairs[:, k], minlength=bins) for k in (0, 1))
     return float(np.abs(score - correct).sum() / len(pairs)) if len(pairs) else float("nan")
 
 
-def precision_recall(seen: ScoredEstimates, labels: int, steps: int = 50) -> tuple[Curve, Curve]:
-    """(precision, recall) if only estimates of at least each score 0 .. 1 were used; precision is NaN where none is left.
+def precision_recall(scored: ScoredEstimates, labels: int, steps: int = 50) -> tuple[Curve, Curve]:
+    """(precision, recall) over a threshold 0 .. 1 on the score. Precision is NaN where no estimate is left.
 
-    ``labels`` is how many instances there were to be found; recall carries no interval here.
+    labels: number of instances. Recall has no interval here.
     """
     at = np.linspace(0.0, 1.0, steps + 1)
-    used = seen.score[:, None] >= at
-    hits = np.where(used, seen.correct[:, None], np.nan).astype(float)
+    used = scored.score[:, None] >= at
+    hits = np.where(used, scored.correct[:, None], np.nan).astype(float)
     with np.errstate(invalid="ignore"):
-        precision = np.where(used.any(axis=0), (used & seen.correct[:, None]).sum(axis=0) / used.sum(axis=0), np.nan)
-    low, high = mean_interval(hits, seen.placement)
-    found = (used & seen.correct[:, None]).sum(axis=0) / max(labels, 1)
+        precision = np.where(used.any(axis=0), (used & scored.correct[:, None]).sum(axis=0) / used.sum(axis=0), np.nan)
+    low, high = mean_interval(hits, scored.placement)
+    found = (used & scored.correct[:, None]).sum(axis=0) / max(labels, 1)
     none = np.full(len(at), np.nan)
     return Curve(at, precision, low, high), Curve(at, found, none, none)
 
 
 def histogram(values: np.ndarray, low: float, high: float, bins: int = 24) -> tuple[np.ndarray, np.ndarray]:
-    """(edges [B + 1], counts [B]) over logarithmic bins; finite values beyond the ends count in the end bins."""
+    """(edges [B + 1], counts [B]) over logarithmic bins; finite values outside count in the first and last bin."""
     edges = np.geomspace(low, high, bins + 1)
     finite = values[np.isfinite(values)].clip(low, high * (1 - 1e-9))
     return edges, np.histogram(finite, edges)[0]

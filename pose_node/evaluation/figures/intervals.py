@@ -1,6 +1,9 @@
-"""Bootstrap intervals of means, by placement: neighbouring frames see the same object in the same place, so whole placements
-are drawn, not frames (Efron and Tibshirani, "An introduction to the bootstrap", 1993; Field and Welsh, "Bootstrapping
-clustered data", 2007)."""
+"""Bootstrap intervals by clusters. Neighbouring frames show the same object in the same place, so placements are resampled as
+a whole, not frames (Efron and Tibshirani, "An introduction to the bootstrap", 1993; Field and Welsh, "Bootstrapping clustered
+data", 2007).
+
+Written by hand: ``scipy.stats.bootstrap`` resamples samples, not clusters, and draws other resamples of a seed, so that all
+published intervals would change."""
 
 from __future__ import annotations
 
@@ -11,16 +14,16 @@ from numpy.typing import ArrayLike
 
 RESAMPLES = 2000
 CONFIDENCE = 0.95
-MIN_CLUSTERS = 3  # placements below which drawing them again says nothing
-_STRETCHES = 10  # pieces of a recording that stand for independent ones
+MIN_CLUSTERS = 3  # with fewer clusters there is no interval
+_PARTS = 10  # of a recording with few scenes, taken as independent
 
 
 def mean_interval(
     values: ArrayLike, clusters: Sequence[Hashable], seed: int = 0, resamples: int = RESAMPLES
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The central ``CONFIDENCE`` of the means [...] over resampled clusters, of values [N, ...]; NaN below ``MIN_CLUSTERS`` clusters.
+    """The central ``CONFIDENCE`` interval of the mean [...] of values [N, ...]; NaN with fewer than ``MIN_CLUSTERS`` clusters.
 
-    NaN among the values is a measurement that is not there: it counts in no mean, and a draw without any is left out.
+    NaN values are missing and count in no mean; resamples without any value are left out.
     """
     values = np.asarray(values, float)
     which, count = _numbered(clusters)
@@ -36,9 +39,9 @@ def mean_interval(
     with np.errstate(invalid="ignore", divide="ignore"):
         means = (draws @ sums) / (draws @ counts)
     tail = 50.0 * (1.0 - CONFIDENCE)
-    have = np.isfinite(means).any(axis=0)
+    defined = np.isfinite(means).any(axis=0)
     low, high = np.full(flat.shape[1], np.nan), np.full(flat.shape[1], np.nan)
-    low[have], high[have] = np.nanpercentile(means[:, have], (tail, 100.0 - tail), axis=0)
+    low[defined], high[defined] = np.nanpercentile(means[:, defined], (tail, 100.0 - tail), axis=0)
     return low.reshape(shape), high.reshape(shape)
 
 
@@ -49,7 +52,7 @@ def statistic_interval(
     seed: int = 0,
     resamples: int = 500,
 ) -> tuple[float, float]:
-    """The same for any ``statistic`` of values [N, ...], such as a quantile; (NaN, NaN) below ``MIN_CLUSTERS`` clusters."""
+    """The same for any ``statistic`` of values [N, ...], such as a quantile."""
     values = np.asarray(values, float)
     which, count = _numbered(clusters)
     if count < MIN_CLUSTERS:
@@ -63,11 +66,11 @@ def statistic_interval(
 
 
 def resampling_units(scenes: Sequence[str]) -> list[Hashable]:
-    """What to resample frames by, given the scene of each in order: the scenes, or tenths of the recording where there are
-    fewer than ``MIN_CLUSTERS`` scenes to draw from."""
+    """The clusters of frames, given the scene of each in order: scenes, or tenths of the recording if there are fewer than
+    ``MIN_CLUSTERS`` scenes."""
     if len(set(scenes)) >= MIN_CLUSTERS:
         return list(scenes)
-    return [(scene, _STRETCHES * i // len(scenes)) for i, scene in enumerate(scenes)]
+    return [(scene, _PARTS * i // len(scenes)) for i, scene in enumerate(scenes)]
 
 
 def _numbered(clusters: Sequence[Hashable]) -> tuple[np.ndarray, int]:

@@ -1,6 +1,6 @@
-"""Two runs over the same recording, label by label and frame by frame: the difference, and the interval of the difference.
+"""Differences between two runs over the same recording, by label and by frame, with their intervals.
 
-What makes a placement hard is hard for both runs, so differences of pairs spread far less than the runs themselves.
+A difficult placement is difficult for both runs, so paired differences vary much less than the figures themselves.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from pose_node.evaluation.figures.summarise import label_values
 from pose_node.evaluation.records import FrameRecord, LabelRecord, SightingRecord
 from pose_node.evaluation.run_folder import Run
 
-_SAME_POSE = 1e-6  # metres and direction cosines by which one label may differ between two files
+_SAME_POSE = 1e-6  # metres and direction cosines: tolerance between the poses of a label in two files
 
 
 @dataclass(frozen=True)
 class Difference:
-    """One figure of two runs over the ``pairs`` that they share: ``b - a`` lies in [``low``, ``high``], NaN where unknown."""
+    """One figure of two runs over the ``pairs`` that they share: ``b - a`` lies in [``low``, ``high``], NaN without an interval."""
 
     a: float
     b: float
@@ -34,7 +34,7 @@ class Difference:
 
 @dataclass(frozen=True, eq=False)
 class Pairs:
-    """What two runs share. labels_a[i] and labels_b[i] are one label, frames_a[i] and frames_b[i] one frame; the rest is counted."""
+    """The common labels and frames of two runs, in equal order, and the number of the others."""
 
     labels_a: tuple[LabelRecord, ...]
     labels_b: tuple[LabelRecord, ...]
@@ -45,15 +45,15 @@ class Pairs:
 
 
 def pair(a: Run, b: Run) -> Pairs:
-    """Put labels and frames of two runs together.
+    """Pair the labels and frames of two runs.
 
-    Raises InputError when only one has labels, when they share no frame or no label, when a shared label has two poses, or
-    when errors were measured with different models.
+    Raises InputError when only one has labels, when they have no common frame or label, when a common label has two poses, or
+    when errors were computed with different models.
     """
     if bool(a.labels) != bool(b.labels):
         with_labels = a.folder if a.labels else b.folder
         raise InputError(
-            f"compare: found labels in {with_labels} alone, expected both runs with labels or both without."
+            f"compare: found labels in {with_labels} only, expected both runs with labels or both without."
         )
     if a.labels and a.info.reference != b.info.reference:
         raise InputError(
@@ -83,7 +83,7 @@ def pair(a: Run, b: Run) -> Pairs:
 
 
 def label_differences(a: Run, b: Run, pairs: Pairs, object_name: str | None = None) -> dict[str, Difference]:
-    """Every figure of labels, of one object or of all; medians are of the labels that both runs have an estimate for."""
+    """Every figure of labels, of one object or of all; medians over the labels with an estimate in both runs."""
     both = [(x, y) for x, y in zip(pairs.labels_a, pairs.labels_b) if object_name in (None, x.object_name)]
     if not both:
         return {}
@@ -97,19 +97,19 @@ def label_differences(a: Run, b: Run, pairs: Pairs, object_name: str | None = No
         if known.any():
             where = [p for p, k in zip(places, known) if k]
             found[key] = _statistic_difference(values[known], where, np.median)
-    # Named as in the summary: BOP's names are for the set's own models and symmetries alone.
+    # As in the summary: BOP's names are only for the set's own models and symmetries.
     return found if a.info.reference == "set" else {f"own_{key}": difference for key, difference in found.items()}
 
 
 def frame_differences(pairs: Pairs) -> dict[str, Difference]:
     """Mean seconds of each stage (``stage_NAME_s``) and of the whole (``time_s``), and refusals a frame (``rejected_CODE``)."""
-    where = resampling_units([frame.scene for frame in pairs.frames_a])
+    clusters = resampling_units([frame.scene for frame in pairs.frames_a])
     frames = (*pairs.frames_a, *pairs.frames_b)
     stages = list(dict.fromkeys(stage for frame in frames for stage in frame.stage_s))
     codes = sorted({code for frame in frames for code in frame.rejected})
 
     def each(of: Callable[[FrameRecord], float]) -> Difference:
-        return mean_difference([of(f) for f in pairs.frames_a], [of(f) for f in pairs.frames_b], where)
+        return mean_difference([of(f) for f in pairs.frames_a], [of(f) for f in pairs.frames_b], clusters)
 
     return {
         **{f"stage_{s}_s": each(lambda f, s=s: f.stage_s.get(s, 0.0)) for s in stages},
@@ -119,22 +119,22 @@ def frame_differences(pairs: Pairs) -> dict[str, Difference]:
 
 
 def consistency_differences(a: Run, b: Run, pairs: Pairs, object_name: str) -> dict[str, Difference]:
-    """Without labels: in how many frames an object is found, the best score where both runs find it, and the figures of
-    sightings (spread, jitter and so on) over the frames for which both runs have them."""
-    where = resampling_units([frame.scene for frame in pairs.frames_a])
+    """Without labels: the share of frames with the object, its best score where both runs have it, and the figures of
+    sightings (spread, jitter and so on) over the frames where both runs have them."""
+    clusters = resampling_units([frame.scene for frame in pairs.frames_a])
     best = np.array([[_best(f, object_name), _best(g, object_name)] for f, g in zip(pairs.frames_a, pairs.frames_b)])
     found = np.isfinite(best)
     both = found.all(axis=1)
-    differences = {"found": mean_difference(found[:, 0], found[:, 1], where)}
+    differences = {"found": mean_difference(found[:, 0], found[:, 1], clusters)}
     if both.any():
-        places = [w for w, k in zip(where, both) if k]
+        places = [w for w, k in zip(clusters, both) if k]
         differences["score"] = mean_difference(best[both, 0], best[both, 1], places)
     of_a, of_b = (_by_frame(run.sightings, object_name) for run in (a, b))
     for key in CONSISTENCY:
         values = np.array([[of.get((f.scene, f.frame, key), np.nan) for of in (of_a, of_b)] for f in pairs.frames_a])
         known = np.isfinite(values).all(axis=1)
         if known.any():
-            places = [w for w, k in zip(where, known) if k]
+            places = [w for w, k in zip(clusters, known) if k]
             differences[key] = mean_difference(values[known, 0], values[known, 1], places)
     return differences
 

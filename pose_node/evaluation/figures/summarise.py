@@ -1,14 +1,14 @@
-"""The figures of a run: of all labels, of each object and of each scene, each with its bootstrap interval by placement.
+"""The summary of a run with labels: figures of all labels, of each object and of each scene, with intervals by placement.
 
 Average recall (AR) is BOP's: for VSD, MSSD and MSPD the mean recall over their thresholds, ``ar`` the mean of the three
-(Hodan et al., "BOP Challenge 2020 on 6D object localization"). Figures bear these names only where models and symmetries
-are the data set's own; with our own cards, or up to what depth cannot tell, the same are called ``own_ar``, and so on: they
-compare with nobody's, and a run has the ones or the others.
+(Hodan et al., "BOP Challenge 2020 on 6D object localization"). Figures have these names only if models and symmetries
+are the data set's own. With our own cards, or with symmetries that depth cannot resolve, they are called ``own_ar`` and so on,
+as they cannot be compared with published ones.
 """
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,8 @@ import numpy as np
 from pose_node.arrays import Array
 from pose_node.evaluation.figures.consistency import consistency_meaning
 from pose_node.evaluation.figures.curves import errors, placement
-from pose_node.evaluation.figures.intervals import CONFIDENCE, MIN_CLUSTERS, RESAMPLES, mean_interval, resampling_units
+from pose_node.evaluation.figures.figure import mean_figure, median_figure
+from pose_node.evaluation.figures.intervals import resampling_units
 from pose_node.evaluation.records import FrameRecord, LabelRecord
 from pose_node.evaluation.run_folder import RunInfo
 
@@ -37,9 +38,9 @@ FIGURES = {
     "answered": "share of labels with an estimate",
     "rotation_deg": "median rotation error up to symmetry of the labels with an estimate, degrees",
     "translation_mm": "median error of the object's centre of the labels with an estimate, millimetres",
-    "false_alarms": "estimates a frame that belong to no label of their object: farther than half a diameter from each, or "
-    "one too many",
-    "time_s": "mean seconds a frame",
+    "false_alarms": "estimates per frame that match no label of their object: farther than half a diameter from each, or "
+    "more than there are labels",
+    "time_s": "mean seconds per frame",
 }
 
 
@@ -47,37 +48,43 @@ def summarise(
     info: RunInfo, frames: Sequence[FrameRecord], labels: Sequence[LabelRecord], seed: int = 0
 ) -> dict[str, Any]:
     """{"all": entry, "objects": {name: entry}, "scenes": {name: entry}} with entry = {"labels": n, "figures": {key: figure}}
-    and figure = {"value", "low", "high"}; low and high are None where fewer than three placements tell nothing of the spread.
+    and figure = {"value", "low", "high"}; low and high are None with fewer than three placements.
     """
     objects = {name: [label for label in labels if label.object_name == name] for name in info.objects}
     scenes = {
         name: [label for label in labels if label.scene == name] for name in dict.fromkeys(f.scene for f in frames)
     }
 
-    def entry(mine: Sequence[LabelRecord], seen: Sequence[FrameRecord], name: str | None = None) -> dict[str, Any]:
-        figures = _of_labels(info, mine, seed)
-        where = [frame.scene for frame in seen]
-        told = [frame for frame in seen if frame.unmatched is not None]
-        if info.counts_false_alarms and told:
+    def entry(
+        of_labels: Sequence[LabelRecord], of_frames: Sequence[FrameRecord], name: str | None = None
+    ) -> dict[str, Any]:
+        figures = _of_labels(info, of_labels, seed)
+        scene_of = [frame.scene for frame in of_frames]
+        complete = [frame for frame in of_frames if frame.unmatched is not None]
+        if info.counts_false_alarms and complete:
             counts = [
-                sum(name in (None, frame.estimates[i].object_name) for i in frame.unmatched or ()) for frame in told
+                sum(name in (None, frame.estimates[i].object_name) for i in frame.unmatched or ()) for frame in complete
             ]
-            figures["false_alarms"] = mean_figure(np.array(counts, float), [frame.scene for frame in told], seed)
-        if seen and name is None:
-            figures["time_s"] = mean_figure(np.array([frame.time_s for frame in seen]), resampling_units(where), seed)
-        return {"labels": len(mine), "figures": figures}
+            figures["false_alarms"] = mean_figure(np.array(counts, float), [frame.scene for frame in complete], seed)
+        if of_frames and name is None:
+            figures["time_s"] = mean_figure(
+                np.array([frame.time_s for frame in of_frames]), resampling_units(scene_of), seed
+            )
+        return {"labels": len(of_labels), "figures": figures}
 
     return {
         "all": entry(labels, frames),
-        "objects": {name: entry(mine, frames, name) for name, mine in objects.items()},
-        "scenes": {name: entry(mine, [f for f in frames if f.scene == name]) for name, mine in scenes.items()},
+        "objects": {name: entry(labels_of, frames, name) for name, labels_of in objects.items()},
+        "scenes": {
+            name: entry(labels_of, [f for f in frames if f.scene == name]) for name, labels_of in scenes.items()
+        },
     }
 
 
 def label_values(info: RunInfo, labels: Sequence[LabelRecord]) -> dict[str, Array]:
-    """What each label [N] adds to the figures that are means over labels, so that two runs can be compared label by label."""
+    """The contribution of each label [N] to the figures that are means over labels."""
     means: dict[str, Array] = {}
-    measured = [label for label in labels if label.recall]  # in a frame that could not be used, nothing is found
+    measured = [label for label in labels if label.recall]  # the others are of refused frames
     kinds = [kind for kind in ("vsd", "mssd", "mspd") if all(kind in label.recall for label in measured)]
     recalls = {kind: np.array([label.recall.get(kind, 0.0) for label in labels]) for kind in kinds}
     if len(recalls) == 3:
@@ -104,35 +111,9 @@ def _of_labels(info: RunInfo, labels: Sequence[LabelRecord], seed: int) -> dict[
     return figures if info.reference == "set" else {f"own_{key}": figure for key, figure in figures.items()}
 
 
-def mean_figure(values: Array, clusters: Sequence[Hashable], seed: int) -> dict[str, float | None]:
-    low, high = mean_interval(values, clusters, seed)
-    return _figure(float(values.mean()), float(low), float(high))
-
-
-def median_figure(values: Array, clusters: Sequence[Hashable], seed: int) -> dict[str, float | None]:
-    """The median of the finite values [N], and the spread of the medians over resampled clusters."""
-    finite = np.isfinite(values)
-    groups: dict[Hashable, list[float]] = {}
-    for value, cluster in zip(values[finite], np.array([repr(c) for c in clusters])[finite]):
-        groups.setdefault(cluster, []).append(float(value))
-    parts = [np.array(group) for group in groups.values()]
-    low = high = float("nan")
-    if len(parts) >= MIN_CLUSTERS:
-        draws = np.random.default_rng(seed).integers(len(parts), size=(RESAMPLES, len(parts)))
-        medians = [np.median(np.concatenate([parts[i] for i in draw])) for draw in draws]
-        tail = 50.0 * (1.0 - CONFIDENCE)
-        low, high = np.percentile(medians, (tail, 100.0 - tail))
-    return _figure(float(np.median(values[finite])), float(low), float(high))
-
-
-def _figure(value: float, low: float, high: float) -> dict[str, float | None]:
-    known = np.isfinite(low) and np.isfinite(high)
-    return {"value": value, "low": low if known else None, "high": high if known else None}
-
-
 def figure_meaning(key: str) -> str:
-    """What a figure is, for a reader; raises KeyError for a figure that no run has."""
+    """A figure's definition in words; raises KeyError for an unknown figure."""
     if key.startswith("own_"):
         plain = key.removeprefix("own_")
-        return FIGURES[plain].replace("of BOP", "as BOP's, but of our own models or symmetries", 1)
+        return FIGURES[plain].replace("of BOP", "as BOP's, but with our own models or symmetries", 1)
     return FIGURES[key] if key in FIGURES else consistency_meaning(key)

@@ -1,4 +1,4 @@
-"""The figures of a run's tracks in its summary: how often they are lost, and how steady they are."""
+"""The figures of a run's tracks in its summary: losses, flips and spread."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ from typing import Any
 
 import numpy as np
 
-from pose_node.evaluation.figures.summarise import mean_figure, median_figure
+from pose_node.evaluation.figures.figure import mean_figure, median_figure
 from pose_node.evaluation.figures.tracks import track_paths
 from pose_node.evaluation.records import FrameRecord
 
 _TRACKED = {
-    "track_losses": "mean times that a track was lost, of those that were ever confirmed",
-    "track_flips": "mean times that a confirmed track turned by more than 30 degrees from one frame to the next",
-    "track_farthest_mm": "farthest that any confirmed frame of any track was from its track's median, millimetres",
-    "track_farthest_deg": "farthest that any confirmed frame of any track was turned from its track's middle turn, degrees",
-    "track_spread_mm": "median over tracks of how far 95 % of the confirmed frames stay within of the track's median, millimetres",
-    "track_spread_deg": "median over tracks of how far 95 % of the confirmed frames stay within of its middle turn, degrees",
+    "track_losses": "mean number of losses per confirmed track",
+    "track_flips": "mean number of rotations by more than 30 degrees from one frame to the next, per confirmed track",
+    "track_farthest_mm": "largest distance of any confirmed pose from its track's median, millimetres",
+    "track_farthest_deg": "largest angle of any confirmed pose from its track's median orientation, degrees",
+    "track_spread_mm": "95th percentile of the distance of confirmed poses from the track's median, median over tracks, millimetres",
+    "track_spread_deg": "95th percentile of the angle of confirmed poses from the track's median orientation, median over tracks, degrees",
 }
 
 
 def track_figures(frames: Sequence[FrameRecord], seed: int = 0) -> dict[str, Any]:
-    """{key: figure} as in ``summarise``, with intervals over tracks; empty where none was confirmed."""
+    """{key: figure} as in ``summarise``, with intervals over tracks; empty without a confirmed track."""
     paths = [path for path in track_paths(frames) if path.confirmed.any()]
     spreads = np.array([path.spread() for path in paths]).reshape(-1, 2)
     names = [path.name for path in paths]
@@ -33,7 +33,7 @@ def track_figures(frames: Sequence[FrameRecord], seed: int = 0) -> dict[str, Any
     if np.isfinite(spreads).any():
         figures["track_spread_mm"] = median_figure(spreads[:, 0], names, seed)
         figures["track_spread_deg"] = median_figure(spreads[:, 1], names, seed)
-        # A largest value has no interval that drawing tracks again could tell.
+        # The bootstrap gives no interval of a maximum.
         farthest = np.nanmax([path.farthest() for path in paths], axis=0)
         for key, value in zip(("track_farthest_mm", "track_farthest_deg"), farthest):
             figures[key] = {"value": float(value), "low": None, "high": None}
@@ -41,5 +41,5 @@ def track_figures(frames: Sequence[FrameRecord], seed: int = 0) -> dict[str, Any
 
 
 def track_meaning(key: str) -> str:
-    """What a figure is, for a reader; raises KeyError for another."""
+    """A figure's definition in words; raises KeyError for an unknown figure."""
     return _TRACKED[key]

@@ -1,4 +1,4 @@
-"""Each track of a run over its frames: how long it was seen, how often it was lost, how steady it is and says it is."""
+"""Each track of a run over its frames: observed time, losses, spread, and stated uncertainty."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from functools import cached_property
 import numpy as np
 
 from pose_node.arrays import Array
-from pose_node.evaluation.figures.consistency import FLIP_RAD
 from pose_node.evaluation.figures.median_pose import twists_from_median
+from pose_node.evaluation.figures.sightings import FLIP_RAD
 from pose_node.evaluation.records import FrameRecord, TrackRecord
 from pose_node.geometry import se3
 
@@ -22,10 +22,10 @@ _UNITS = np.array([1000.0] * 3 + [np.degrees(1.0)] * 3)  # from metres and radia
 
 @dataclass(frozen=True, eq=False)
 class TrackPath:
-    """One track over the N frames that hold it.
+    """One track over the N frames in which it exists.
 
-    name: object and identity, with the scene where there are several. seconds: [N] since the scene's first frame; until: [N]
-    when the frame after each began, be the track in it or not.
+    name: object and number, with the scene if there are several. seconds: [N] since the scene's first frame; until: [N] the
+    time of the next frame, with or without the track.
     """
 
     name: str
@@ -45,31 +45,31 @@ class TrackPath:
 
     @property
     def seen_s(self) -> tuple[float, float]:
-        """Seconds of the first and the last frame that showed it; NaN where none did."""
+        """Seconds of the first and the last frame in which it was observed; NaN if never."""
         seen = [s for s, record in zip(self.seconds, self.records) if record.seen]
         return (float(seen[0]), float(seen[-1])) if seen else (float("nan"), float("nan"))
 
     @property
     def losses(self) -> np.ndarray:
-        """Which of its frames [K] were the first of a time of being lost."""
+        """Indices [K] of the frames in which it became lost."""
         lost = self.states == "lost"
         return np.flatnonzero(lost & ~np.append(False, lost[:-1]))
 
     @property
     def returns(self) -> np.ndarray:
-        """Which of its frames [K] found it again."""
+        """Indices [K] of the frames in which it was found again."""
         lost = self.states == "lost"
         return np.flatnonzero(~lost & np.append(False, lost[:-1]))
 
     @property
     def notes(self) -> list[tuple[float, str]]:
-        """(seconds, what changed beyond motion) in order."""
+        """(seconds, note) of the frames with a note, in order."""
         return [(float(s), record.note) for s, record in zip(self.seconds, self.records) if record.note]
 
     @cached_property
-    def off(self) -> Array:
-        """[N, 6] millimetres and degrees along the fixed frame's axes from the middle of the confirmed frames, or of all where
-        none is. Poses are the track's own: of those that symmetry makes equal, the one nearest to the pose before."""
+    def deviation(self) -> Array:
+        """[N, 6] millimetres and degrees along the fixed frame's axes from the median of the confirmed poses, or of all if
+        none is confirmed. Poses equal by symmetry: the track has the one nearest to its pose before."""
         poses = np.stack([record.T_fixed_object for record in self.records])
         return _UNITS * twists_from_median(poses, poses[self.confirmed] if self.confirmed.any() else None)
 
@@ -81,40 +81,41 @@ class TrackPath:
 
     @property
     def flips(self) -> int:
-        """How often it turned by more than ``FLIP_RAD`` from one confirmed frame to the next, times of being lost between."""
+        """How often it rotated by more than ``FLIP_RAD`` between consecutive confirmed frames, also across a loss."""
         R = np.stack([record.T_fixed_object[:3, :3] for record in self.records])[self.confirmed]
         return int((se3.angle(np.swapaxes(R[:-1], -1, -2) @ R[1:]) > FLIP_RAD).sum())
 
     def farthest(self) -> tuple[float, float]:
-        """The largest distance of a confirmed frame from the middle, millimetres, and the largest turn, degrees; NaN with less
-        than two of them."""
-        off = self.off[self.confirmed]
-        if len(off) < 2:
+        """The largest deviation of a confirmed pose from the median, millimetres and degrees; NaN with fewer than two."""
+        deviation = self.deviation[self.confirmed]
+        if len(deviation) < 2:
             return float("nan"), float("nan")
-        return float(np.linalg.norm(off[:, :3], axis=1).max()), float(np.linalg.norm(off[:, 3:], axis=1).max())
+        return float(np.linalg.norm(deviation[:, :3], axis=1).max()), float(
+            np.linalg.norm(deviation[:, 3:], axis=1).max()
+        )
 
     def spread(self) -> tuple[float, float]:
-        """95th percentile over the confirmed frames of the distance from the middle, millimetres, and of the turn, degrees; NaN
-        with less than two of them."""
-        off = self.off[self.confirmed]
-        if len(off) < 2:
+        """95th percentile of the deviation of confirmed poses from the median, millimetres and degrees; NaN with fewer than
+        two."""
+        deviation = self.deviation[self.confirmed]
+        if len(deviation) < 2:
             return float("nan"), float("nan")
-        place, turn = np.linalg.norm(off[:, :3], axis=1), np.linalg.norm(off[:, 3:], axis=1)
-        return float(np.percentile(place, SPREAD_PERCENTILE)), float(np.percentile(turn, SPREAD_PERCENTILE))
+        distance, angle = np.linalg.norm(deviation[:, :3], axis=1), np.linalg.norm(deviation[:, 3:], axis=1)
+        return float(np.percentile(distance, SPREAD_PERCENTILE)), float(np.percentile(angle, SPREAD_PERCENTILE))
 
     def stated(self) -> tuple[Array, Array]:
-        """Stated standard deviations along the best and the worst known direction, each [2], of the position in millimetres and
-        of the turn in degrees: medians over the confirmed frames, NaN without any."""
+        """Stated standard deviations in the most and least certain direction, each [2], of the position in millimetres and of
+        the rotation in degrees: medians over the confirmed frames, NaN without any."""
         if not self.confirmed.any():
             return np.full(2, np.nan), np.full(2, np.nan)
         covariances = np.stack([record.covariance for record in self.records])[self.confirmed]
         blocks = (covariances[:, :3, :3], covariances[:, 3:, 3:])
-        place, turn = (np.median(np.sqrt(np.maximum(np.linalg.eigvalsh(b), 0.0)), axis=0)[[0, 2]] for b in blocks)
-        return _UNITS[0] * place, _UNITS[3] * turn
+        distance, angle = (np.median(np.sqrt(np.maximum(np.linalg.eigvalsh(b), 0.0)), axis=0)[[0, 2]] for b in blocks)
+        return _UNITS[0] * distance, _UNITS[3] * angle
 
 
 def track_paths(frames: Sequence[FrameRecord]) -> list[TrackPath]:
-    """The tracks of all frames, scene by scene in the order in which they began; none of a run without tracks."""
+    """The tracks of all frames, by scene, in the order of their first frames; none in a run without tracks."""
     scenes: dict[str, list[FrameRecord]] = defaultdict(list)
     for frame in frames:
         scenes[frame.scene].append(frame)
@@ -122,20 +123,20 @@ def track_paths(frames: Sequence[FrameRecord]) -> list[TrackPath]:
     for scene, mine in scenes.items():
         stamps = np.array([frame.stamp_ns for frame in mine])
         seconds = (stamps - stamps.min()) * 1e-9
-        # The last frame lasts as long as frames do, so that it can be seen.
+        # The last frame lasts as long as the median one, so that charts show it.
         until = np.append(seconds[1:], seconds[-1] + (np.median(np.diff(seconds)) if len(seconds) > 1 else 1.0))
         found: dict[int, list[tuple[int, TrackRecord]]] = defaultdict(list)
         for number, frame in enumerate(mine):
             for track in frame.tracks:
                 found[track.track_id].append((number, track))
-        for identity, held in sorted(found.items()):
-            rows, records = zip(*held)
-            name = f"{records[0].object_name} {identity}" + (f", {scene}" if len(scenes) > 1 else "")
+        for track_id, appearances in sorted(found.items()):
+            rows, records = zip(*appearances)
+            name = f"{records[0].object_name} {track_id}" + (f", {scene}" if len(scenes) > 1 else "")
             paths.append(TrackPath(name, seconds[[*rows]], until[[*rows]], records))
     return paths
 
 
 def most_confirmed(paths: Sequence[TrackPath], most: int) -> list[TrackPath]:
-    """The ``most`` tracks that were confirmed in the most frames, in the order in which they stand in ``paths``."""
+    """The ``most`` tracks with the most confirmed frames, in the order of ``paths``."""
     ranked = sorted(range(len(paths)), key=lambda i: -int(paths[i].confirmed.sum()))
     return [paths[i] for i in sorted(ranked[:most])]

@@ -39,7 +39,7 @@ def recall_charts(labels: Sequence[LabelRecord]) -> list[str]:
     apart = objects if 1 < len(objects) < COLOURS else []
     charts = []
     for name, limit, what, note in _RECALL:
-        if not curves.has(labels, name):
+        if not curves.has_error(labels, name):
             continue
         chart = Chart(Scale(0.0, limit), _SHARE, what, "labels found")
         for number, one in enumerate(apart, start=1):
@@ -57,7 +57,7 @@ def error_charts(labels: Sequence[LabelRecord]) -> list[str]:
     """How large the errors are, on a logarithmic axis."""
     charts = []
     for name, low, high, what in _ERRORS:
-        if not curves.has(labels, name):
+        if not curves.has_error(labels, name):
             continue
         values = curves.errors(labels, name)
         edges, counts = curves.histogram(values, low, high)

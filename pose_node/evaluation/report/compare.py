@@ -123,7 +123,7 @@ def _recall_charts(pairs: Pairs) -> list[str]:
         ("add_s_rel", 0.2, "ADD(-S) / diameter"),
         ("mspd_px", 50.0, "MSPD, pixels"),
     ):
-        if not (curves.has(pairs.labels_a, name) and curves.has(pairs.labels_b, name)):
+        if not (curves.has_error(pairs.labels_a, name) and curves.has_error(pairs.labels_b, name)):
             continue
         chart = Chart(Scale(0.0, limit), Scale(0.0, 1.0), what, "labels found")
         for labels, colour in ((pairs.labels_a, _COLOUR_A), (pairs.labels_b, _COLOUR_B)):

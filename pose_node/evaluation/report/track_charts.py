@@ -38,7 +38,7 @@ def _of_one(path: TrackPath, time: Scale) -> list[str]:
 def _axes_figure(path: TrackPath, time: Scale, what: str, part: slice, unit: str, unknown: float) -> str:
     """``part`` of the way from the middle along each axis, with its band; sigmas of ``unknown`` or more set no scale."""
     held = path.states != "lost"
-    off, sigma = path.off[:, part], path.sigma[:, part]
+    off, sigma = path.deviation[:, part], path.sigma[:, part]
     typical = np.median(sigma[held], axis=0)
     known = typical[typical < unknown]
     far = float(np.percentile(np.abs(off[held]), 98)) + SIGMAS * float(known.max(initial=0.0))

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from pose_node.evaluation.figures.consistency import FLIP_RAD
+from pose_node.evaluation.figures.sightings import FLIP_RAD
 from pose_node.evaluation.figures.tracks import SPREAD_PERCENTILE, TrackPath
 from pose_node.evaluation.report import page
 from pose_node.evaluation.report.track_charts import MOST, SIGMAS, track_charts

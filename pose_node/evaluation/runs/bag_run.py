@@ -1,4 +1,4 @@
-"""One recording through the pipeline: frames in, a run folder with poses and figures out."""
+"""Evaluate a recording: run the pipeline over its frames and write a run folder."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from pose_node.evaluation.figures.summarise import summarise
 from pose_node.evaluation.figures.track_figures import track_figures
 from pose_node.evaluation.records import FrameRecord, LabelRecord, TrackRecord, refusals
 from pose_node.evaluation.run_folder import RunInfo, RunWriter
+from pose_node.evaluation.runs.label_matching import match_labels, unmatched_estimates
 from pose_node.evaluation.runs.portable_pipeline import PortablePipeline
 from pose_node.evaluation.runs.poses_mcap import write_poses
 from pose_node.evaluation.runs.progress import progress
 from pose_node.evaluation.runs.reference_model import ReferenceModel, reference_of_card
 from pose_node.evaluation.runs.results_csv import ResultsCsv
-from pose_node.evaluation.runs.set_run import match_labels, unmatched_estimates
 from pose_node.evaluation.runs.workers import workers
 from pose_node.evaluation.sources.bag_frame import BagFrame, RawFrame
 from pose_node.evaluation.sources.bags import BagFrames
@@ -57,20 +57,20 @@ def evaluate_bag(
 ) -> dict[str, Any]:
     """Run the pipeline over a recording and write ``out``; returns the summary.
 
-    names: the objects to look for, by default all in the models folder. topics, labels, fixed_frame, realtime,
-    depth_scale_mm: as ``BagFrames``. seed: of the bootstrap. track: follow objects from frame to frame, as the node does with a fixed frame; the
-    estimates of a frame are then the tracks that it shows. jobs, ray: as ``workers``; all but times is the same for any.
-    labels_complete: as ``RunInfo.labels_complete``. Where the recording
-    holds labels, they are scored by the cards' own models and symmetries. Raises InputError, CardError, ConfigError, ModelError
-    or WorkerError for what cannot be used; what a recording has lost is no error but a note in ``run.json``.
+    names: objects to look for, by default all in the models folder. topics, labels, fixed_frame, realtime, depth_scale_mm,
+    viewpoint_frame: as of ``BagFrames``. seed: of the bootstrap. track: track objects from frame to frame, as the node does
+    with a fixed frame; a frame's estimates are then its observed tracks. jobs, ray: as of ``workers``; results do not depend
+    on them. labels_complete: as ``RunInfo.labels_complete``.
+    Labels in the recording are scored with the models and symmetries of our cards. Losses of a damaged recording are notes in
+    ``run.json``. Raises InputError, CardError, ConfigError, ModelError or WorkerError.
     """
     if realtime and (ray is not None or jobs not in (None, 1)):
         raise InputError(
-            "--realtime: found --jobs or --ray beside it, expected neither: what is dropped depends on the time of one worker."
+            "--realtime: found --jobs or --ray with it, expected neither: dropped frames depend on the speed of one worker."
         )
     if track and (ray is not None or jobs not in (None, 1)):
         raise InputError(
-            "--track: found --jobs or --ray beside it, expected neither: each frame follows from the one before."
+            "--track: found --jobs or --ray with it, expected neither: a track depends on all frames before."
         )
     bag, pipeline = open_bag(
         path, models, config, names, topics, labels, fixed_frame, realtime, depth_scale_mm, viewpoint_frame
@@ -81,7 +81,7 @@ def evaluate_bag(
         kind="bag",
         objects={n: {"diameter_m": c.diameter_m, "bop_id": c.bop_id} for n, c in pipeline.cards.items()},
         crops="mask" if bag.topics.mask else "none",
-        config={**asdict(pipeline.config), "bag": _as_read(bag)},
+        config={**asdict(pipeline.config), "bag": _bag_settings(bag)},
         version=__version__,
         provider=pipeline.provider,
         reference="card" if bag.label_topics else "",
@@ -91,10 +91,10 @@ def evaluate_bag(
     frames: list[FrameRecord] = []
     found: list[LabelRecord] = []
     labelled = {name for name, _ in bag.label_topics.values()}
-    truths = {name: reference_of_card(card) for name, card in pipeline.cards.items() if name in labelled}
+    references = {name: reference_of_card(card) for name, card in pipeline.cards.items() if name in labelled}
     scenes: dict[str, int] = {}
-    step = partial(_step, still=bag.camera_is_fixed) if track else _estimate
-    work = workers(partial(_work, step, PortablePipeline(pipeline), truths, labels_complete), jobs, ray)
+    step = partial(_step, camera_is_fixed=bag.camera_is_fixed) if track else _estimate
+    work = workers(partial(_work, step, PortablePipeline(pipeline), references, labels_complete), jobs, ray)
     with work as ordered, RunWriter(out, info) as writer, ResultsCsv(out, {n: i for i, n in ids.items()}) as csv:
         for record, matched in ordered(progress(bag.raw(), len(bag), stream)):
             writer.frame(record)
@@ -129,7 +129,7 @@ def open_bag(
     depth_scale_mm: float | None = None,
     viewpoint_frame: str | None = None,
 ) -> tuple[BagFrames, Pipeline]:
-    """A recording, and the pipeline for the objects that are looked for in it; arguments and errors as of ``evaluate_bag``."""
+    """A recording and the pipeline for its objects; arguments and errors as of ``evaluate_bag``."""
     folders = object_folders(models, names)
     ids = _by_bop_id(map(load_card, folders))
     names = [f.name for f in folders]
@@ -137,33 +137,33 @@ def open_bag(
     return bag, Pipeline.load(folders, config)
 
 
-def _as_read(bag: BagFrames) -> dict[str, Any]:
-    """What of a recording was read, and how."""
+def _bag_settings(bag: BagFrames) -> dict[str, Any]:
+    """The topics and frames that were used."""
     frames = {"fixed_frame": bag.fixed_frame, "viewpoint_frame": bag.viewpoint_frame}
     return {**asdict(bag.topics), **frames, "depth_scale_mm": bag.depth_scale_mm}
 
 
 def _by_bop_id(cards: Iterable[ObjectCard]) -> dict[int, str]:
-    """{BOP id: object name} of those that have one."""
+    """{BOP id: object name} of the cards that have an id."""
     return {card.bop_id: card.name for card in cards if card.bop_id is not None}
 
 
-Outcome = tuple[Result, tuple[TrackRecord, ...]]
+_Call = tuple[Result, tuple[TrackRecord, ...]]
 
 
 def _work(
-    call: Callable[[Pipeline, BagFrame], Outcome],
+    call: Callable[[Pipeline, BagFrame], _Call],
     portable: PortablePipeline,
-    truths: Mapping[str, ReferenceModel],
+    references: Mapping[str, ReferenceModel],
     labels_complete: bool,
     raw: RawFrame,
 ) -> tuple[FrameRecord, list[LabelRecord]]:
     frame = raw.convert()
-    return _labelled(frame, _record(portable.pipeline, frame, call), truths, labels_complete)
+    return _with_labels(frame, _record(portable.pipeline, frame, call), references, labels_complete)
 
 
-def _record(pipeline: Pipeline, frame: BagFrame, call: Callable[[Pipeline, BagFrame], Outcome]) -> FrameRecord:
-    """One call, as the node makes it: a frame that cannot be used is one with its reason and without a pose."""
+def _record(pipeline: Pipeline, frame: BagFrame, call: Callable[[Pipeline, BagFrame], _Call]) -> FrameRecord:
+    """One call of the pipeline, as in the node. A frame that cannot be used gives a record with the reason and no estimates."""
     start = time.perf_counter()
     tracks: tuple[TrackRecord, ...] = ()
     if frame.cloud is None:
@@ -180,35 +180,37 @@ def _record(pipeline: Pipeline, frame: BagFrame, call: Callable[[Pipeline, BagFr
     return replace(record, tracks=tracks)
 
 
-def _estimate(pipeline: Pipeline, frame: BagFrame) -> Outcome:
+def _estimate(pipeline: Pipeline, frame: BagFrame) -> _Call:
     return pipeline.estimate(frame.cloud, masks=frame.masks), ()
 
 
-def follow(pipeline: Pipeline, frame: BagFrame, still: bool) -> Step:
-    """The frame, which has a cloud, after those before it. still: nothing moves the camera's frame, so it is the fixed one.
+def track_frame(pipeline: Pipeline, frame: BagFrame, camera_is_fixed: bool) -> Step:
+    """Track through one frame that has a cloud. camera_is_fixed: the camera's frame is the fixed frame.
 
-    Raises InputError as ``Pipeline.step`` does, and with code tf_missing where the camera's pose is not known.
+    Raises InputError as ``Pipeline.step`` does, and with code tf_missing where the camera's pose is unknown.
     """
-    T_fixed_camera = np.eye(4) if still else frame.T_fixed_camera
+    T_fixed_camera = np.eye(4) if camera_is_fixed else frame.T_fixed_camera
     if T_fixed_camera is None:
         raise InputError("tf: found no pose of the camera at the measurement's stamp, expected one.", "tf_missing")
     return pipeline.step(frame.cloud, T_fixed_camera, frame.masks)
 
 
-def _step(pipeline: Pipeline, frame: BagFrame, still: bool) -> Outcome:
-    step = follow(pipeline, frame, still)
+def _step(pipeline: Pipeline, frame: BagFrame, camera_is_fixed: bool) -> _Call:
+    step = track_frame(pipeline, frame, camera_is_fixed)
     estimates = tuple(estimate for _, estimate in shown(step.tracks, step.T_fixed_camera))
     return replace(step.result, estimates=estimates), tuple(TrackRecord.of(track) for track in step.tracks)
 
 
-def _labelled(
-    frame: BagFrame, record: FrameRecord, truths: Mapping[str, ReferenceModel], labels_complete: bool
+def _with_labels(
+    frame: BagFrame, record: FrameRecord, references: Mapping[str, ReferenceModel], labels_complete: bool
 ) -> tuple[FrameRecord, list[LabelRecord]]:
-    """The record with what its labels say of it, and the recording's own labels of the frame; in one that could not be used,
-    none is found. A frame without any label says nothing: labels may be rarer than frames."""
-    numbers = {name: i for i, name in enumerate(truths)}
+    """The record with its unmatched estimates, and the frame's labels with their matches.
+
+    A frame without any label has no unmatched estimates: there may be fewer labels than frames.
+    """
+    numbers = {name: i for i, name in enumerate(references)}
     labels = tuple(Label(numbers[name], instance, T) for name, instance, T in frame.labels)
-    by_number = {numbers[name]: truth for name, truth in truths.items()}
+    by_number = {numbers[name]: truth for name, truth in references.items()}
     if labels_complete and labels and frame.cloud is not None:
         record = replace(record, unmatched=unmatched_estimates(labels, record, by_number))
     depth_m = None if frame.cloud is None else depth_image(frame.cloud)
@@ -217,8 +219,8 @@ def _labelled(
 
 
 def _without_labels(info: RunInfo, labelled: Collection[str]) -> list[str]:
-    """What a reader of a run with labels has to know of objects that have none."""
+    """A note for the objects without labels in a recording with labels."""
     without = [name for name in info.objects if name not in labelled]
     if not labelled or not without or not info.labels_complete:
         return []
-    return [f"{', '.join(without)}: found no labels, so each estimate of them counts as a false alarm."]
+    return [f"{', '.join(without)}: found no labels, so each of their estimates counts as a false alarm."]

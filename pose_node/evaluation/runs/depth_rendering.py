@@ -1,6 +1,7 @@
-"""A depth image of a mesh at a pose, by scan conversion in numpy: what VSD compares.
+"""The depth image of a mesh at a pose, by scan conversion in numpy, for VSD.
 
-A pixel's centre lies at integer (u, v), and 1 / z is linear in the image, so depth is exact at each centre.
+A pixel's centre is at integer (u, v), and 1 / z is linear in the image, so depth is exact at each centre. It is written by
+hand as the evaluation needs neither a GPU nor a ray tracer: open3d's is part of the learning side, others need OpenGL.
 """
 
 from __future__ import annotations
@@ -12,14 +13,14 @@ import numpy as np
 from pose_node.arrays import Array
 from pose_node.geometry import se3
 
-_CHUNK = 4_000_000  # candidate pixels held at once
+_CHUNK = 4_000_000  # candidate pixels in memory
 _NEAR_M = 1e-3
 
 
 def render_depth(vertices_m: Array, faces: Any, T_camera_object: Array, K: Array, shape: tuple[int, int]) -> Array:
-    """Depth [H, W] in metres along the optical axis, 0 where the mesh is not.
+    """Depth [H, W] in metres along the optical axis, 0 outside the mesh.
 
-    vertices_m [V, 3], faces [F, 3]. Faces count from both sides; those that reach behind the camera are left out.
+    vertices_m [V, 3], faces [F, 3]. Both sides of a face are drawn; faces that reach behind the camera are not.
     """
     at = se3.apply(T_camera_object, vertices_m)
     corners = at[faces][(at[faces][:, :, 2] > _NEAR_M).all(axis=1)]  # [F', 3, 3]

@@ -1,4 +1,4 @@
-"""A pipeline that travels: pickled, it is its cards, networks and settings, so that a worker needs no folder of ours."""
+"""A pipeline that can be pickled, with its cards, network files and settings, so that a worker needs none of our files."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pose_node.pipeline import Pipeline
 
 
 class PortablePipeline:
-    """Holds a ``pipeline``; its copy in another process holds one that was made there from the same bytes."""
+    """Has a ``pipeline``; unpickling loads it again from the same bytes."""
 
     def __init__(self, pipeline: Pipeline) -> None:
         self.pipeline = pipeline
@@ -23,11 +23,11 @@ class PortablePipeline:
     def __reduce__(self) -> tuple[Any, ...]:
         cards = self.pipeline.cards.values()
         files = [card.folder / str((card.network or {})["file"]) for card in cards]
-        return _unpacked, ([(card, file.read_bytes()) for card, file in zip(cards, files)], self.pipeline.config)
+        return _load, ([(card, file.read_bytes()) for card, file in zip(cards, files)], self.pipeline.config)
 
 
-def _unpacked(objects: Sequence[tuple[ObjectCard, bytes]], config: PipelineConfig) -> PortablePipeline:
-    """Raises ModelError as ``Network`` does; nothing stays on the disk."""
+def _load(objects: Sequence[tuple[ObjectCard, bytes]], config: PipelineConfig) -> PortablePipeline:
+    """Load the networks from temporary files; raises ModelError as ``Network`` does."""
     networks = []
     with TemporaryDirectory(prefix="pose_node_") as place:
         for card, content in objects:

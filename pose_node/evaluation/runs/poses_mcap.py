@@ -1,8 +1,8 @@
-"""Estimates as an mcap file of standard messages: what the node publishes, on the topics on which it does.
+"""Estimates as an mcap file with the messages and topics of the node.
 
-/pose_node/poses and /pose_node/detections with all instances, /pose_node/<object>/pose and pose_with_covariance with the best of
-each, /pose_node/markers, where boxes stand for the meshes, which are files of one machine, and /tf of the camera where its motion is
-known: Foxglove (with config/foxglove.json) and RViz show it as it is.
+/pose_node/poses and /pose_node/detections with all instances, /pose_node/<object>/pose and pose_with_covariance with the best
+one of each object, /pose_node/markers with boxes instead of meshes, which are files of one machine, and /tf of the camera where
+its motion is known. Foxglove (with config/foxglove.json) and RViz display it.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ from pose_node.evaluation.runs.ros_messages import STORE, make
 from pose_node.geometry import se3
 from pose_node.types import detection_id, scored_poses
 
-_BETWEEN_NS = 1_000_000_000  # from the end of a scene to the next one, where their clocks overlap
+_SCENE_GAP_NS = 1_000_000_000  # from the end of a scene to the next one, where their clocks overlap
 _MARKER = "visualization_msgs/msg/Marker"
 _CUBE, _TEXT, _DELETE_ALL = 1, 9, 3  # its constants
-_LETTERS_M = 0.03
+_TEXT_HEIGHT_M = 0.03
 
 
 def write_poses(
@@ -40,13 +40,13 @@ def write_poses(
     """Write ``poses.mcap`` into a run folder and return its path; an earlier one is replaced.
 
     boxes_m: object name -> [2, 3] corners of its box in the object frame, ``Surface.box_m``. camera_frame: the frame of the
-    measurements; fixed_frame: that of ``T_fixed_camera``, both without the slash that ROS 1 wrote in front. Messages are logged at
-    their stamps, in their order; a scene whose clock was set back is logged a second after the end of the one before, so that a
-    player shows one after the other. Raises InputError when the file cannot be written.
+    measurements; fixed_frame: that of ``T_fixed_camera``, both without the leading slash of ROS 1. Messages are logged at their
+    stamps; a scene that begins before the end of the one before is logged a second after that end, so that a player shows
+    them one after the other. Raises InputError when the file cannot be written.
     """
     target = folder / POSES_FILE
     try:
-        with TemporaryDirectory(dir=folder) as place:  # rosbags writes a folder with the file and its metadata in it
+        with TemporaryDirectory(dir=folder) as place:  # rosbags writes a folder with the file and its metadata
             bag = Path(place) / "poses"
             with Writer(bag, version=9, storage_plugin=StoragePlugin.MCAP) as writer:
                 _Topics(writer, boxes_m, camera_frame.lstrip("/"), (fixed_frame or "").lstrip("/")).write(frames)
@@ -57,7 +57,7 @@ def write_poses(
 
 
 class _Topics:
-    """The topics of one file, each opened when its first message comes."""
+    """The topics of one file, each added with its first message."""
 
     def __init__(self, writer: Writer, boxes_m: Mapping[str, Array], camera_frame: str, fixed_frame: str) -> None:
         self._writer, self._camera_frame, self._fixed_frame = writer, camera_frame, fixed_frame
@@ -68,8 +68,8 @@ class _Topics:
         for logged_ns, frame in _in_order(frames):
             header = ros_messages.header(frame.stamp_ns, self._camera_frame)
             names = _ids(frame)
-            steady = [e for e, name in zip(frame.estimates, names) if "/" not in name]
-            poses = [ros_messages.pose(e.T_camera_object) for e in steady]
+            confirmed = [e for e, name in zip(frame.estimates, names) if "/" not in name]
+            poses = [ros_messages.pose(e.T_camera_object) for e in confirmed]
             self._send("poses", logged_ns, make("geometry_msgs/msg/PoseArray", header=header, poses=poses))
             found, markers = [], [make(_MARKER, header=header, action=_DELETE_ALL, pose=ros_messages.pose(np.eye(4)))]
             for i, (estimate, name) in enumerate(zip(frame.estimates, names)):
@@ -80,13 +80,13 @@ class _Topics:
             self._send("detections", logged_ns, detections)
             self._send("markers", logged_ns, make("visualization_msgs/msg/MarkerArray", markers=markers))
             best: dict[str, EstimateRecord] = {}
-            for estimate in steady:
+            for estimate in confirmed:
                 best.setdefault(estimate.object_name, estimate)
             for name, estimate in best.items():
-                T, told = estimate.T_camera_object, "geometry_msgs/msg/Pose"
-                self._send(f"{name}/pose", logged_ns, make(f"{told}Stamped", header=header, pose=ros_messages.pose(T)))
+                T, kind = estimate.T_camera_object, "geometry_msgs/msg/Pose"
+                self._send(f"{name}/pose", logged_ns, make(f"{kind}Stamped", header=header, pose=ros_messages.pose(T)))
                 pose = ros_messages.pose_with_covariance(T, estimate.covariance)
-                message = make(f"{told}WithCovarianceStamped", header=header, pose=pose)
+                message = make(f"{kind}WithCovarianceStamped", header=header, pose=pose)
                 self._send(f"{name}/pose_with_covariance", logged_ns, message)
             if self._fixed_frame and frame.T_fixed_camera is not None:
                 edge = ros_messages.moved(frame.stamp_ns, self._fixed_frame, self._camera_frame, frame.T_fixed_camera)
@@ -114,11 +114,11 @@ def _detection(header: Any, estimate: EstimateRecord, name: str, T_object_box: A
 def _markers(
     header: Any, number: int, estimate: EstimateRecord, name: str, T_object_box: Array, size_m: Array
 ) -> list[Any]:
-    """The box, greener as the score grows, and its name and score on it."""
+    """The box, greener with a higher score, and a text with name and score."""
     pose = ros_messages.pose(estimate.T_camera_object @ T_object_box)
     green, white = {"r": 1.0 - estimate.score, "g": 0.8, "b": 0.2, "a": 0.5}, {"r": 1.0, "g": 1.0, "b": 1.0, "a": 1.0}
     text = f"{name or estimate.object_name} {estimate.score:.2f}"
-    looks = ((_CUBE, size_m, green, ""), (_TEXT, (0.0, 0.0, _LETTERS_M), white, text))
+    looks = ((_CUBE, size_m, green, ""), (_TEXT, (0.0, 0.0, _TEXT_HEIGHT_M), white, text))
     return [
         make(
             _MARKER,
@@ -136,12 +136,12 @@ def _markers(
 
 
 def _box(corners_m: Array) -> tuple[Array, Array]:
-    """T_object_box [4, 4] at the middle of two corners [2, 3], and the edges' lengths [3]."""
+    """T_object_box [4, 4] at the centre of two corners [2, 3], and the lengths of the edges [3]."""
     return se3.transform(np.eye(3), corners_m.mean(axis=0)), corners_m[1] - corners_m[0]
 
 
 def _ids(frame: FrameRecord) -> list[str]:
-    """Of the tracks of the estimates, in their order (``stream.shown``); empty texts where nothing is tracked."""
+    """Detection ids of the estimates' tracks, in their order (``stream.shown``); empty where nothing is tracked."""
     seen = [track for track in frame.tracks if track.seen]
     if len(seen) != len(frame.estimates) or any(track.score is None for track in seen):
         return [""] * len(frame.estimates)
@@ -149,7 +149,7 @@ def _ids(frame: FrameRecord) -> list[str]:
 
 
 def _in_order(frames: Iterable[FrameRecord]) -> Iterator[tuple[int, FrameRecord]]:
-    """(when it is logged, frame): scene after scene, each by its stamps."""
+    """(time of logging, frame): scene after scene, each by its stamps."""
     scenes: dict[str, list[FrameRecord]] = {}
     for frame in frames:
         scenes.setdefault(frame.scene, []).append(frame)
@@ -157,7 +157,7 @@ def _in_order(frames: Iterable[FrameRecord]) -> Iterator[tuple[int, FrameRecord]
     for scene in scenes.values():
         scene.sort(key=lambda frame: frame.stamp_ns)
         begin_ns = scene[0].stamp_ns
-        late_ns = 0 if end_ns is None else max(end_ns + _BETWEEN_NS - begin_ns, 0)
+        late_ns = 0 if end_ns is None else max(end_ns + _SCENE_GAP_NS - begin_ns, 0)
         for frame in scene:
             yield frame.stamp_ns + late_ns, frame
         end_ns = scene[-1].stamp_ns + late_ns

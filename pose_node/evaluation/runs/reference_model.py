@@ -1,4 +1,4 @@
-"""What an estimate of an object is measured with: its surface, diameter and symmetries, the data set's own where it has them."""
+"""The model that errors are computed with: surface, diameter and symmetries, of the data set or of our own card."""
 
 from __future__ import annotations
 
@@ -27,12 +27,11 @@ Symmetries = Literal["declared", "depth"]
 
 @dataclass(frozen=True, eq=False)
 class ReferenceModel:
-    """A model to measure with.
+    """A model of an object for errors.
 
-    vertices_m [V, 3], faces [F, 3], centre_m [3]: object frame. symmetries: [K, 4, 4], continuous ones cut into steps as
-    BOP does; symmetry: the same with axes left whole, for angles. declared: whether ADD(-S) means ADD-S for it. reference: as
-    ``RunInfo.reference``.
-    vsd_delta_m: how far behind the measurement a surface still counts as seen.
+    vertices_m [V, 3], faces [F, 3], centre_m [3]: object frame. symmetries: [K, 4, 4], continuous ones discretised as BOP
+    does; symmetry: the same with continuous axes, for angles. declared: whether ADD(-S) is ADD-S. reference: as
+    ``RunInfo.reference``. vsd_delta_m: tolerance of VSD's visibility behind the measurement.
     """
 
     name: str
@@ -49,11 +48,11 @@ class ReferenceModel:
 
     @cached_property
     def hull_m(self) -> Array:
-        """Corners [H, 3] of the convex hull, enough for MSSD."""
+        """Corners [H, 3] of the convex hull, which determine MSSD."""
         return metrics.hull_points(self.vertices_m)
 
     def depth(self, T_camera_object: Array, K: Array, shape: tuple[int, int]) -> Array:
-        """Depth [H, W] of the model at a pose, in metres, 0 where it is not."""
+        """Depth [H, W] of the model at a pose, in metres, 0 outside."""
         return render_depth(self.vertices_m, self.faces, T_camera_object, K, shape)
 
 
@@ -64,7 +63,7 @@ def read_models_info(folder: Path) -> dict[int, dict[str, Any]]:
         values = json.loads(path.read_text(encoding="utf-8"))
         return {int(key): dict(entry, diameter=float(entry["diameter"])) for key, entry in values.items()}
     except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}), expected BOP's facts on the models.") from None
+        raise InputError(f"{path}: cannot be read ({error.strerror}), expected BOP's models_info.json.") from None
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise InputError(
             f"{path}: found {type(error).__name__}: {error}, expected {{id: {{diameter, ...}}}}."
@@ -79,24 +78,24 @@ def reference_of_set(
     symmetries: Symmetries = "declared",
     vsd_delta_m: float = metrics.VSD_DELTA_M,
 ) -> ReferenceModel:
-    """The model of a BOP set (millimetres), with its declared symmetries or also those that a depth sensor cannot tell
-    (``symmetries_depth``, ``symmetries_depth_continuous``, where the set lists some).
+    """The model of a BOP set (millimetres), with its declared symmetries or also those that depth cannot resolve
+    (``symmetries_depth``, ``symmetries_depth_continuous``, where the set lists them).
 
-    Raises MeshError, CardError or InputError where its files cannot be meant.
+    Raises MeshError, CardError or InputError where its files are invalid.
     """
     vertices, faces = read_ply(mesh)
     vertices /= 1000.0
     suffix = "_depth" if symmetries == "depth" else ""
     try:
         motions = metrics.bop_symmetries(info, suffix)
-        whole = metrics.bop_symmetries({k: v for k, v in info.items() if not k.endswith("_continuous")}, suffix)
-        lines = (suffix and info.get("symmetries_depth_continuous")) or info.get("symmetries_continuous", ())
+        discrete = metrics.bop_symmetries({k: v for k, v in info.items() if not k.endswith("_continuous")}, suffix)
+        continuous = (suffix and info.get("symmetries_depth_continuous")) or info.get("symmetries_continuous", ())
         axes = tuple(
             Axis(np.array(a["axis"], float) / np.linalg.norm(a["axis"]), np.array(a["offset"], float) / 1000.0)
-            for a in lines
+            for a in continuous
         )
     except (ValueError, TypeError, KeyError) as error:
-        raise InputError(f"models_info.json: the symmetries of object {bop_id} do not read ({error}).") from None
+        raise InputError(f"models_info.json: the symmetries of object {bop_id} are invalid ({error}).") from None
     return ReferenceModel(
         name,
         bop_id,
@@ -105,7 +104,7 @@ def reference_of_set(
         vertices,
         faces,
         motions,
-        Symmetry(whole, axes),
+        Symmetry(discrete, axes),
         len(metrics.bop_symmetries(info)) > 1,
         "depth" if suffix else "set",
         vsd_delta_m,
@@ -113,7 +112,7 @@ def reference_of_set(
 
 
 def reference_of_card(card: ObjectCard) -> ReferenceModel:
-    """Our own model of an object, where the set brings none; raises MeshError."""
+    """The model of our own card, for sets without models; raises MeshError."""
     vertices, faces = read_ply(card.mesh_path)
     steps = int(np.ceil(np.pi / metrics.MAX_SYMMETRY_STEP)) if len(card.symmetry.axes) == 1 else 36
     motions = symmetry.symmetry_motions(card.symmetry, steps)

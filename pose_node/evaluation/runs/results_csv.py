@@ -23,15 +23,15 @@ class ResultsCsv:
         self._file.write("scene_id,im_id,obj_id,score,R,t,time\n")
 
     def frame(self, record: FrameRecord) -> None:
-        """A line for each estimate. Scenes and frames without a number (range scans) have no place in this format."""
+        """A line per estimate. The format has no scenes and frames without a number, such as range scans."""
         if not (record.scene.isdigit() and record.frame.isdigit()):
             return
         for e in record.estimates:
             if e.object_name in self.ids:
                 R = " ".join(repr(float(v)) for v in e.T_camera_object[:3, :3].ravel())
                 t = " ".join(repr(float(1000.0 * v)) for v in e.T_camera_object[:3, 3])
-                place = f"{int(record.scene)},{int(record.frame)},{self.ids[e.object_name]}"
-                self._file.write(f"{place},{float(e.score)!r},{R},{t},{record.time_s!r}\n")
+                key = f"{int(record.scene)},{int(record.frame)},{self.ids[e.object_name]}"
+                self._file.write(f"{key},{float(e.score)!r},{R},{t},{record.time_s!r}\n")
         self._file.flush()
 
     def __enter__(self) -> ResultsCsv:

@@ -1,4 +1,4 @@
-"""Messages of recordings that we write, from our own types: the field's ROS messages without ROS, as rosbags knows them."""
+"""ROS messages for the recordings that we write, made without ROS by rosbags' type store."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from scipy.spatial.transform import Rotation
 from pose_node.arrays import Array
 
 STORE = get_typestore(Stores.LATEST)
-for _file in sorted(Path(__file__).parents[2].glob("ros/interfaces/vision_msgs/*.msg")):  # which rosbags does not know
+for _file in sorted(Path(__file__).parents[2].glob("ros/interfaces/vision_msgs/*.msg")):  # rosbags has no vision_msgs
     STORE.register(get_types_from_msg(_file.read_text(encoding="utf-8"), f"vision_msgs/msg/{_file.stem}"))
 
 
 def make(name: str, /, **fields: Any) -> Any:
-    """A message, say of ``geometry_msgs/msg/Pose``; what is not told is zero or empty."""
+    """A message of a type such as ``geometry_msgs/msg/Pose``; fields that are not given are zero or empty."""
     defaults = {field: _zero(*kind) for field, kind in STORE.fielddefs[name][1] if field not in fields}
     return STORE.types[name](**defaults, **fields)
 
@@ -39,7 +39,7 @@ def xyz(name: str, values: Array) -> Any:
 
 
 def quaternion(T: Array) -> Any:
-    """The Quaternion of a pose [4, 4], as the node makes it, to the last bit."""
+    """The Quaternion of a pose [4, 4], equal to the node's to the byte."""
     found = Rotation.from_matrix(T[:3, :3]).as_quat()
     return make("geometry_msgs/msg/Quaternion", **dict(zip("xyzw", map(float, found / np.linalg.norm(found)))))
 

@@ -1,4 +1,4 @@
-"""One labelled data set through the pipeline: frames in, a run folder out."""
+"""Evaluate a data set: run the pipeline over its frames and write a run folder."""
 
 from __future__ import annotations
 
@@ -12,14 +12,13 @@ from typing import Any, TextIO
 import numpy as np
 
 from pose_node import __version__
-from pose_node.arrays import Array
 from pose_node.errors import InputError
 from pose_node.evaluation import metrics
 from pose_node.evaluation.figures.consistency import summarise_consistency
 from pose_node.evaluation.figures.summarise import summarise
 from pose_node.evaluation.records import FrameRecord, LabelRecord, refusals
 from pose_node.evaluation.run_folder import RunInfo, RunWriter
-from pose_node.evaluation.runs.label_matching import match, unmatched
+from pose_node.evaluation.runs.label_matching import match_labels, unmatched_estimates
 from pose_node.evaluation.runs.portable_pipeline import PortablePipeline
 from pose_node.evaluation.runs.progress import progress
 from pose_node.evaluation.runs.reference_model import (
@@ -31,19 +30,22 @@ from pose_node.evaluation.runs.reference_model import (
 )
 from pose_node.evaluation.runs.results_csv import ResultsCsv
 from pose_node.evaluation.runs.workers import workers
-from pose_node.evaluation.sources.bop import BopFolder, Crops, find_scenes, models_folder
+from pose_node.evaluation.sources.bop import BopFolder, Crops
+from pose_node.evaluation.sources.bop_files import find_scenes, models_folder
 from pose_node.evaluation.sources.scans import GROUND_TRUTH, Scans
-from pose_node.evaluation.sources.source import Frame, Label, Source
+from pose_node.evaluation.sources.source import Frame, Source
 from pose_node.objects.card import ObjectCard, load_card
 from pose_node.objects.folders import object_folders
 from pose_node.pipeline import Pipeline
 from pose_node.types import Rejected, Result
 
-_ALIKE = 0.1  # a card and a model of the set whose diameters differ by more than this share are not the same object
+_SAME_DIAMETER_REL = (
+    0.1  # relative difference of diameters above which a card and the set's model are different objects
+)
 
 
 def holds_set(folder: Path) -> bool:
-    """Whether there is a data set in a folder: BOP's scenes, labelled or not, or range scans."""
+    """Whether a folder is a data set: BOP scenes, with or without labels, or range scans."""
     return (folder / GROUND_TRUTH).is_file() or bool(find_scenes(folder))
 
 
@@ -68,28 +70,27 @@ def evaluate_folder(
 ) -> dict[str, Any]:
     """Run the pipeline over a data set and write ``out``; returns the summary.
 
-    A set that keeps its ground truth to itself is run without masks, and summarised as a recording without labels is. A frame
-    that cannot be read is refused with its reason.
+    A set without ground truth is run without masks and summarised as a recording without labels. A frame that cannot be read
+    is refused with the reason.
 
-    names: the objects to look for, by default all trained ones that the set has labels of. symmetries: those that the set
-    declares, or "depth": also those that it lists as what depth cannot tell. seed: of the bootstrap. jobs, ray: as ``workers``;
-    all but times is the same for any. labels_complete: as ``RunInfo.labels_complete``.
-    Raises InputError, CardError, ConfigError, ModelError or WorkerError for what cannot be used; what was done until then is
-    kept.
+    names: objects to look for, by default all with a network and labels in the set. symmetries: "declared" by the set, or
+    "depth": also those that it lists as not observable by depth. seed: of the bootstrap. jobs, ray: as of ``workers``; results
+    do not depend on them. labels_complete: as ``RunInfo.labels_complete``.
+    Raises InputError, CardError, ConfigError, ModelError or WorkerError; the frames done before are kept.
     """
     source = open_source(folder, crops)
     cards, others, notes = _cards(source, folder, models, names)
     if not source.has_truth:
         crops = "none"
-    truths = {i: _truth(card, i, folder, symmetries) for i, card in cards.items()}
-    kinds = sorted({truth.reference for truth in truths.values()})
+    references = {i: _reference(card, i, folder, symmetries) for i, card in cards.items()}
+    kinds = sorted({model.reference for model in references.values()})
     if len(kinds) > 1:
-        raise InputError(f"{folder}: found models of only some objects, expected those of all or of none.")
+        raise InputError(f"{folder}: found models of only some objects, expected models of all or of none.")
     pipeline = Pipeline.load([card.folder for card in (*cards.values(), *others)], config)
     info = RunInfo(
         source=str(folder),
         kind="bop",
-        objects={t.name: {"diameter_m": t.diameter_m, "bop_id": t.bop_id} for t in truths.values()},
+        objects={t.name: {"diameter_m": t.diameter_m, "bop_id": t.bop_id} for t in references.values()},
         crops=crops,
         config=asdict(pipeline.config),
         version=__version__,
@@ -99,10 +100,10 @@ def evaluate_folder(
         labels_complete=labels_complete and source.has_truth,
     )
     frames, labels = [], []
-    ids = {t.name: i for i, t in truths.items()}
-    work = workers(partial(_work, PortablePipeline(pipeline), truths, crops, info.labels_complete), jobs, ray)
+    ids = {t.name: i for i, t in references.items()}
+    work = workers(partial(_work, PortablePipeline(pipeline), references, crops, info.labels_complete), jobs, ray)
     with work as ordered, RunWriter(out, info) as writer, ResultsCsv(out, ids) as csv:
-        for record, matched in ordered(_wanted(progress(source.frames(), len(source), stream), truths, crops)):
+        for record, matched in ordered(_wanted(progress(source.frames(), len(source), stream), references, crops)):
             writer.frame(record)
             csv.frame(record)
             frames.append(record)
@@ -118,122 +119,72 @@ def evaluate_folder(
     return summary
 
 
-def _wanted(frames: Iterable[Frame], truths: Mapping[int, ReferenceModel], crops: Crops) -> Iterator[Frame]:
-    """Frames with the labels of what is looked for alone, where there is a crop to look into."""
+def _wanted(frames: Iterable[Frame], references: Mapping[int, ReferenceModel], crops: Crops) -> Iterator[Frame]:
+    """Frames with the labels of the objects looked for; with crops only frames that have such labels."""
     for frame in frames:
-        mine = tuple(label for label in frame.labels if label.bop_id in truths)
+        mine = tuple(label for label in frame.labels if label.bop_id in references)
         if mine or crops == "none":
             yield replace(frame, labels=mine)
 
 
 def _work(
-    portable: PortablePipeline, truths: Mapping[int, ReferenceModel], crops: Crops, labels_complete: bool, frame: Frame
+    portable: PortablePipeline,
+    references: Mapping[int, ReferenceModel],
+    crops: Crops,
+    labels_complete: bool,
+    frame: Frame,
 ) -> tuple[FrameRecord, list[LabelRecord]]:
-    record = _frame(portable.pipeline, frame, truths, crops)
+    record = _frame(portable.pipeline, frame, references, crops)
     if labels_complete and frame.cloud is not None:
-        record = replace(record, unmatched=unmatched_estimates((*frame.labels, *frame.uncounted), record, truths))
-    return record, match_labels(frame, record, truths)
+        record = replace(record, unmatched=unmatched_estimates((*frame.labels, *frame.uncounted), record, references))
+    return record, match_labels(frame, record, references)
 
 
-def _frame(pipeline: Pipeline, frame: Frame, truths: Mapping[int, ReferenceModel], crops: Crops) -> FrameRecord:
-    """One call of the pipeline, as the node makes it: all crops of a frame at once."""
+def _frame(pipeline: Pipeline, frame: Frame, references: Mapping[int, ReferenceModel], crops: Crops) -> FrameRecord:
+    """One call of the pipeline, as in the node: with all crops of a frame."""
     if frame.cloud is None:
         result = Result((), () if frame.refused is None else (frame.refused,))
         return FrameRecord.of(frame.scene, frame.frame, 0, frame.T_fixed_camera, result, 0.0)
-    marked: dict[str, list[Any]] = {}
+    masks: dict[str, list[Any]] = {}
     empty: list[Rejected] = []
     if crops != "none":
         for label in frame.labels:
-            # A scan holds nothing but its object.
+            # A scan shows its object alone.
             mask = np.ones(frame.cloud.shape, dtype=bool) if label.mask is None else label.mask
-            name = truths[label.bop_id].name
+            name = references[label.bop_id].name
             if mask.any():
-                marked.setdefault(name, []).append(mask if crops == "mask" else _box(mask))
+                masks.setdefault(name, []).append(mask if crops == "mask" else _box(mask))
             else:
                 empty.append(Rejected("mask_empty", f"{name}: the mask of label {label.instance} is empty.", name))
     start = time.perf_counter()
     if crops == "box":
-        result = pipeline.estimate(frame.cloud, boxes=marked)
+        result = pipeline.estimate(frame.cloud, boxes=masks)
     else:
-        result = pipeline.estimate(frame.cloud, masks=marked if crops == "mask" else None)
+        result = pipeline.estimate(frame.cloud, masks=masks if crops == "mask" else None)
     seconds = time.perf_counter() - start
     result = replace(result, rejected=(*result.rejected, *empty))
     return FrameRecord.of(frame.scene, frame.frame, frame.cloud.stamp_ns, frame.T_fixed_camera, result, seconds)
 
 
-def match_labels(frame: Frame, record: FrameRecord, truths: Mapping[int, ReferenceModel]) -> list[LabelRecord]:
-    """A record for each label of a frame, with the estimate of ``record`` that belongs to it; in one that could not be used,
-    none is found."""
-    out = []
-    if frame.cloud is None:
-        return [
-            LabelRecord(frame.scene, frame.frame, truths[x.bop_id].name, x.instance, x.T_camera_object, x.visible_share)
-            for x in frame.labels
-        ]
-    for bop_id in dict.fromkeys(label.bop_id for label in frame.labels):
-        truth, mine = truths[bop_id], [label for label in frame.labels if label.bop_id == bop_id]
-        rows = [i for i, e in enumerate(record.estimates) if e.object_name == truth.name]
-        estimates = [(record.estimates[i].T_camera_object, record.estimates[i].score) for i in rows]
-        poses = [label.T_camera_object for label in mine]
-        for label, found in zip(mine, match(truth, estimates, poses, frame.cloud, frame.depth_m)):
-            row = None if found.estimate is None else rows[found.estimate]
-            out.append(
-                LabelRecord(
-                    frame.scene,
-                    frame.frame,
-                    truth.name,
-                    label.instance,
-                    label.T_camera_object,
-                    label.visible_share,
-                    row,
-                    None if row is None else record.estimates[row].score,
-                    found.errors,
-                    found.recall,
-                )
-            )
-    return out
-
-
-def unmatched_estimates(
-    labels: Iterable[Label], record: FrameRecord, truths: Mapping[int, ReferenceModel]
-) -> tuple[int, ...]:
-    """Which estimates of ``record`` belong to none of the frame's ``labels``; those of objects without a truth belong to none."""
-    poses: dict[int, list[Array]] = {}
-    for label in labels:
-        poses.setdefault(label.bop_id, []).append(label.T_camera_object)
-    ids = {truth.name: bop_id for bop_id, truth in truths.items()}
-    out: list[int] = []
-    for name in dict.fromkeys(e.object_name for e in record.estimates):
-        rows = [i for i, e in enumerate(record.estimates) if e.object_name == name]
-        mine = poses.get(ids[name], []) if name in ids else []
-        left = rows
-        if mine:
-            found = [record.estimates[i].T_camera_object for i in rows]
-            left = [rows[i] for i in unmatched(truths[ids[name]], found, mine)]
-        out += left
-    return tuple(sorted(out))
-
-
 def _cards(
     source: Source, folder: Path, models: str | Path, names: Sequence[str]
 ) -> tuple[dict[int, ObjectCard], list[ObjectCard], list[str]]:
-    """{the set's object id: our card}, cards that were asked for and that the set has no label of (they can only raise false
-    alarms), and notes on what is left out.
+    """{the set's object id: our card}, further requested cards without labels in the set (for false alarms), and notes.
 
-    Ids are matched by the set's names where it has some: another set's object 5 is not ours. Else by the cards' ``bop_id``.
+    Objects are matched by the set's names where it has names, as ids differ between sets; else by the cards' ``bop_id``.
     """
     cards = [load_card(path) for path in object_folders(models, names)]
     ids = {name: i for i, name in source.names.items()}
     place = models_folder(folder)
     known = read_models_info(place) if place else {}
-    anything = not (source.has_truth or source.labelled)
+    any_object = not (source.has_truth or source.labelled)
     found: dict[int, ObjectCard] = {}
     notes = []
     for card in cards:
         i = ids.get(card.name) if ids else card.bop_id
-        if i is None or (i not in source.labelled and not anything):
+        if i is None or (i not in source.labelled and not any_object):
             continue
-        if i in known and abs(1000.0 * card.diameter_m / known[i]["diameter"] - 1.0) > _ALIKE:
+        if i in known and abs(1000.0 * card.diameter_m / known[i]["diameter"] - 1.0) > _SAME_DIAMETER_REL:
             notes.append(
                 f"object {i}: the set's model has a diameter of {known[i]['diameter']:.1f} mm and the card of {card.name} "
                 f"{1000.0 * card.diameter_m:.1f} mm, so they are not the same object."
@@ -243,19 +194,19 @@ def _cards(
     for i, count in sorted(source.labelled.items()):
         if i not in found:
             notes.append(
-                f"{source.names.get(i, f'object {i}')}: {f'{count} labels ' if source.has_truth else ''}left out: it is none of "
-                "the objects looked for."
+                f"{source.names.get(i, f'object {i}')}: {f'{count} labels ' if source.has_truth else ''}left out: it is not "
+                "one of the objects looked for."
             )
     others = [card for card in cards if card.name in names and card not in found.values()]
     if not found and not others:
-        have = ", ".join(source.names.get(i, str(i)) for i in sorted(source.labelled)) or "none"
+        available = ", ".join(source.names.get(i, str(i)) for i in sorted(source.labelled)) or "none"
         raise InputError(
-            f"{folder}: found {'labels' if source.has_truth else 'targets'} of {have}, expected one of the objects {', '.join(c.name for c in cards)}."
+            f"{folder}: found {'labels' if source.has_truth else 'targets'} of {available}, expected one of the objects {', '.join(c.name for c in cards)}."
         )
     return found, others, notes
 
 
-def _truth(card: ObjectCard, bop_id: int, folder: Path, symmetries: Symmetries) -> ReferenceModel:
+def _reference(card: ObjectCard, bop_id: int, folder: Path, symmetries: Symmetries) -> ReferenceModel:
     place = models_folder(folder)
     info = read_models_info(place) if place else {}
     if place and bop_id in info:
@@ -266,7 +217,7 @@ def _truth(card: ObjectCard, bop_id: int, folder: Path, symmetries: Symmetries) 
 
 
 def _box(mask: Any) -> Any:
-    """The mask's bounding box, filled. A bare cloud has no image to draw a box in: its mask stays."""
+    """The mask's bounding box, filled; the mask of a cloud without an image as it is."""
     if mask.ndim != 2:
         return mask
     rows, columns = np.nonzero(mask.any(axis=1))[0], np.nonzero(mask.any(axis=0))[0]

@@ -16,7 +16,7 @@ import numpy as np
 
 from pose_node.arrays import Array
 from pose_node.errors import InputError, PoseNodeError
-from pose_node.evaluation.sources.bop import read_names
+from pose_node.evaluation.sources.bop_files import read_names
 from pose_node.evaluation.sources.source import Frame, Label
 from pose_node.geometry import se3
 from pose_node.measurement.cloud import Cloud

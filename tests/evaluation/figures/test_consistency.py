@@ -7,7 +7,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from pose_node.evaluation.figures.consistency import consistency_meaning, consistency_summary, instances, sightings
+from pose_node.evaluation.figures.consistency import consistency_meaning, consistency_summary
+from pose_node.evaluation.figures.sightings import instances, sightings
 from pose_node.evaluation.records import EstimateRecord, FrameRecord
 from pose_node.geometry import se3
 from pose_node.geometry.symmetry import Axis, Symmetry

@@ -55,7 +55,7 @@ def test_what_was_not_confirmed_does_not_move_the_middle():
     (path,) = track_paths(
         [frame(n, [at(*how)]) for n, how in enumerate([(9, "tentative"), (9, "tentative"), (1, "confirmed")])]
     )
-    assert path.off[:, 0] == pytest.approx([8.0, 8.0, 0.0])
+    assert path.deviation[:, 0] == pytest.approx([8.0, 8.0, 0.0])
 
 
 def test_a_frame_without_the_track_ends_it_there(paths):

@@ -114,7 +114,7 @@ def test_the_terminal_shows_what_the_page_shows(tmp_path):
 
 def test_runs_that_do_not_belong_together_are_refused(tmp_path):
     a = write_labelled(tmp_path / "a")
-    with pytest.raises(InputError, match=r"labels in .*a alone"):
+    with pytest.raises(InputError, match=r"labels in .*a only"):
         compare(a, write_unlabelled(tmp_path / "b"))
     with pytest.raises(InputError, match="models of the set and of the card"):
         compare(a, write_labelled(tmp_path / "c", reference="card"))

@@ -177,7 +177,9 @@ def test_floats_that_are_no_metres_are_said_and_a_depth_scale_mends_them(models,
     out, words = tmp_path / "run", ("--objects", OBJECT, "--models", models)
     assert evaluate(bag, *words, "--out", out) == 3
     said = capsys.readouterr().out
-    assert f"refused: 3 times not_metres: depth image: {told}" in said and "; --depth-scale says what" in said
+    assert (
+        f"refused: 3 times not_metres: depth image: {told}" in said and "; --depth-scale sets the millimetres" in said
+    )
     assert told in (out / "run.json").read_text() and told in html.unescape((out / "report.html").read_text())
     assert evaluate(bag, *words, "--out", out, "--depth-scale", 1000.0 / scale) == 3
     run = read_run(out)

@@ -162,7 +162,7 @@ def test_labels_that_nobody_can_look_for_are_named(folder, tmp_path, knowing):
     write_scene(folder / "scenes" / "000003", {1: [pose(0.0)]}, object_id=7)
     evaluate_folder(folder, tmp_path / "run")
     assert read_run(tmp_path / "run").info.notes == (
-        "object 7: 1 labels left out: it is none of the objects looked for.",
+        "object 7: 1 labels left out: it is not one of the objects looked for.",
     )
 
 
@@ -223,7 +223,7 @@ def test_a_set_without_ground_truth_is_run_on_its_targets(folder, tmp_path, know
     assert knowing.asked == [(None, None)] and summary["all"]["labels"] == 0
     assert summary["all"]["figures"]["found"]["value"] == 1.0
     done = read_run(tmp_path / "run")
-    assert (done.info.crops, done.info.reference) == ("none", "") and "nothing can be scored" in done.info.notes[0]
+    assert (done.info.crops, done.info.reference) == ("none", "") and "there is no score" in done.info.notes[0]
     (row,) = csv.DictReader((tmp_path / "run" / "results.csv").open())
     assert (row["scene_id"], row["im_id"], row["obj_id"]) == ("2", "11", "1")
     write_report(tmp_path / "run")

@@ -11,7 +11,8 @@ from bop_writing import CORNERS_M, SHAPE, K, pose, write_models, write_scene
 from PIL import Image
 
 from pose_node.errors import InputError
-from pose_node.evaluation.sources.bop import BopFolder, models_folder, plain_name
+from pose_node.evaluation.sources.bop import BopFolder
+from pose_node.evaluation.sources.bop_files import models_folder, plain_name
 
 
 @pytest.fixture
@@ -106,7 +107,7 @@ def test_a_frame_with_an_image_that_does_not_read_is_refused_alone(folder, name,
     ("change", "words"),
     [
         (lambda v: v.pop("3"), "scene_camera.json: found no frame 3"),
-        (lambda v: v["3"].pop("cam_K"), "no readable cam_K"),
+        (lambda v: v["3"].pop("cam_K"), "no valid cam_K"),
         (lambda v: v["3"].update(depth_scale=1000.0), "median range"),
         (lambda v: v["3"].update(depth_scale=0.0001), "m, nearer than any depth camera sees"),
         (lambda v: v["3"].update(cam_R_w2c=[0] * 9), "not a rotation"),
@@ -127,7 +128,7 @@ def test_a_set_without_masks_says_what_works(folder):
     without_masks(folder)
     for crops in ("mask", "box"):
         with pytest.raises(
-            InputError, match=r"found no folder mask_visib, .* pass --crops none to look .* without one\.$"
+            InputError, match=r"found no folder mask_visib, .* pass --crops none to look .* without masks\.$"
         ):
             BopFolder(folder, crops)
     assert [x.mask for frame in BopFolder(folder, "none").frames() for x in frame.labels] == [None] * 3
@@ -198,7 +199,7 @@ def test_without_ground_truth_the_targets_are_the_frames(folder, with_objects):
     assert not source.has_truth and source.labelled == {1: 2 if with_objects else 0}
     (frame,) = source.frames()
     assert frame.frame == "000011" and frame.cloud is not None and frame.labels == ()
-    assert "found no scene_gt.json, so nothing can be scored" in source.notes[0]
+    assert "found no scene_gt.json, so there is no score" in source.notes[0]
 
 
 def test_without_ground_truth_and_targets_every_frame_is_one(folder):
@@ -212,7 +213,7 @@ def test_a_scene_without_labels_among_others_is_left_out_and_named(folder):
     write_scene(folder / "test" / "000007", {1: [pose(0.0)]})
     (folder / "test" / "000007" / "scene_gt.json").unlink()
     source = BopFolder(folder)
-    assert len(source) == 2 and source.notes == ["000007: found no scene_gt.json, so it is left out."]
+    assert len(source) == 2 and source.notes == ["000007: found no scene_gt.json; left out."]
 
 
 def test_a_set_without_depth_says_so(folder):
