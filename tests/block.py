@@ -1,4 +1,4 @@
-"""A part that needs no renderer and no training: a convex block, its card, its depth images, and a network that knows."""
+"""A test object without renderer or training: a convex block, its card, its depth images, and an ideal network."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def density_at(R: Array, sharpness: float = 3.0) -> Array:
 def write_onnx(
     path: Path, change: dict[str, tuple[int, ...] | None] | None = None, inputs: tuple[str, ...] | None = None
 ):
-    """A network of the right contract that answers zeros; ``change`` gives outputs another shape, or leaves them out."""
+    """Writes a network with the right inputs and outputs, all zeros; ``change`` gives outputs another shape, or removes them."""
     onnx = pytest.importorskip("onnx", reason="writes the little networks of these tests")
     from pose_node.network.session import INPUTS
 
@@ -128,16 +128,16 @@ def _surface() -> Surface:
         points.append(p)
         normals.append(np.tile(n, (len(p), 1)))
     points, normals = np.concatenate(points), np.concatenate(normals)
-    middle = points.mean(axis=0)
-    order = np.argsort(np.sum((points - middle) ** 2, axis=1), kind="stable")
+    centroid = points.mean(axis=0)
+    order = np.argsort(np.sum((points - centroid) ** 2, axis=1), kind="stable")
     points, normals = points[order], normals[order]
-    first = farthest_points((points - middle) / 0.17, 2048)
+    first = farthest_points((points - centroid) / 0.17, 2048)
     rest = rng.permutation(np.setdiff1d(np.arange(len(points)), first))[: 8192 - 2048]
     rows = np.concatenate([first, rest])
     k = np.arange(642) + 0.5
     z, turn = 1.0 - 2.0 * k / 642, k * np.pi * (3.0 - 5.0**0.5)
     directions = np.column_stack([np.sqrt(1 - z * z) * np.cos(turn), np.sqrt(1 - z * z) * np.sin(turn), z])
-    viewpoints = middle + 5.0 * 0.17 * directions
+    viewpoints = centroid + 5.0 * 0.17 * directions
     towards = viewpoints[:, None] - points[first][None]
     visible = np.einsum("vsi,si->vs", towards, normals[first]) > 0
     return Surface(points[rows], normals[rows], directions, visible)

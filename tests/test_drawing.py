@@ -1,4 +1,4 @@
-"""The picture: each model where its pose says, over the depth."""
+"""Drawings: each model at its pose, over the depth."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def coloured(picture) -> np.ndarray:
     return pixels.max(axis=2) - pixels.min(axis=2) > 60
 
 
-def test_a_ball_is_drawn_where_it_is_and_without_holes():
+def test_a_ball_is_drawn_at_its_pose_without_holes():
     depth = np.full((120, 160), 2.0, np.float32)
     depth[:10] = np.nan
     inside = coloured(drawing.draw(depth, K, [ball("", 0.2, 1.0)]))
@@ -44,7 +44,7 @@ def test_the_nearer_ball_hides_the_farther_one_in_any_order():
     assert second.argmax() == 1  # the second is green
 
 
-def test_what_stands_behind_the_measurement_is_faint():
+def test_occluded_models_are_drawn_faintly():
     free, hidden = np.full((120, 160), 2.0, np.float32), np.full((120, 160), 0.5, np.float32)
 
     def strength(depth):

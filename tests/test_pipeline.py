@@ -124,7 +124,7 @@ def test_a_motion_of_points_and_viewpoint_moves_the_pose(block, pose, organised,
         assert_moved(moved, still, M, block.card.diameter_m)
 
 
-def test_an_expected_pose_helps_where_the_network_is_lost(block, pose):
+def test_an_expected_pose_helps_where_the_network_fails(block, pose):
     cloud, mask = block.see(pose)
     pipeline = Pipeline.load([block.card.folder])  # this network answers zeros
     segment = Segment(np.flatnonzero(mask.ravel()[cloud.source_index]), "mask", "block")
@@ -149,7 +149,7 @@ def test_a_wrong_expected_pose_does_no_harm(block, pose):
 
 
 def refused(result):
-    """Nothing found, and a reason for each thing that was looked at."""
+    """The codes of a result without estimates; each refusal has a reason."""
     assert result.estimates == ()
     for r in result.rejected:
         assert r.code
@@ -159,14 +159,14 @@ def refused(result):
 
 
 @pytest.mark.parametrize("count", [0, 1, 5, 40])
-def test_a_cloud_of_hardly_any_points(block, pose, count):
+def test_a_cloud_of_too_few_points_is_refused(block, pose, count):
     cloud = Cloud.from_points(np.random.default_rng(0).normal(size=(count, 3)) * 0.01 + (0.0, 0.0, 0.6))
     pipeline = pipeline_for(block, pose)
     refused(pipeline.estimate(cloud))
     assert refused(pipeline.estimate(cloud, {"block": [np.ones(count, bool)]})) == {"too_few_points"}
 
 
-def test_a_mask_of_nothing_and_one_of_a_few_pixels(block, pose):
+def test_masks_of_too_few_pixels_are_refused(block, pose):
     cloud, mask = block.see(pose)
     few = np.zeros_like(mask)
     few[58:64, 78:85] = True
@@ -175,21 +175,28 @@ def test_a_mask_of_nothing_and_one_of_a_few_pixels(block, pose):
     assert len(result.rejected) == 2
 
 
-def test_a_depth_image_without_readings(block, pose):
+def test_a_depth_image_without_readings_is_refused(block, pose):
     cloud = Cloud.from_depth(np.zeros((48, 64), np.float32), np.array([[60.0, 0, 32], [0, 60, 24], [0, 0, 1]]))
     refused(pipeline_for(block, pose).estimate(cloud))
 
 
-def test_a_wall_alone(block, pose):
+def test_a_wall_alone_is_refused(block, pose):
     cloud, mask = block.see(pose)
     wall = Cloud.from_depth(np.full(mask.shape, 0.9), cloud.K)
     pipeline = pipeline_for(block, pose, noise=0.3)
     assert refused(pipeline.estimate(wall))
-    # A mask is the user's word, and a face of the block may lie flush with a wall: possible, but poorly explained.
+    # A mask is trusted, and a face of the block may lie in the plane of a wall: possible, but poorly explained.
     assert all(e.score < 0.65 for e in pipeline.estimate(wall, {"block": [mask]}).estimates)
 
 
-def test_the_bar_for_the_score_is_kept(block, pose):
+def test_masks_of_other_objects_are_no_request(block, pose):
+    cloud, mask = block.see(pose)
+    result = pipeline_for(block, pose).estimate(cloud, {"block": [mask]}, objects=[])
+    assert [r.reason for r in result.rejected] == ["no mask matches the requested objects."]
+    assert refused(result) == {"not_wanted"} and not result.stage_s
+
+
+def test_estimates_below_the_least_score_are_refused(block, pose):
     cloud, mask = block.see(pose)
     strict = PipelineConfig(judge=JudgeConfig(min_score=1.0))
     result = pipeline_for(block, pose, config=strict).estimate(cloud, {"block": [mask]})
@@ -200,26 +207,26 @@ def test_the_bar_for_the_score_is_kept(block, pose):
 # ----------------------------------------------------------------------------------------------------- what is refused
 
 
-def test_a_mask_of_an_unknown_object(block, pose):
+def test_a_mask_of_an_unknown_object_is_an_error(block, pose):
     cloud, mask = block.see(pose)
     with pytest.raises(InputError, match=r"found object 'blok', expected one of block"):
         pipeline_for(block, pose).estimate(cloud, {"blok": [mask]})
 
 
-def test_a_mask_of_another_shape(block, pose):
+def test_a_mask_of_another_shape_is_an_error(block, pose):
     cloud, mask = block.see(pose)
     with pytest.raises(InputError, match="expected"):
         pipeline_for(block, pose).estimate(cloud, {"block": [mask[:, :-1]]})
 
 
-def test_loading_nothing_and_the_same_twice(block):
+def test_loading_no_object_or_one_twice_is_an_error(block):
     with pytest.raises(InputError, match="at least one"):
         Pipeline.load([])
     with pytest.raises(InputError, match="each named once"):
         Pipeline.load([block.card.folder, block.card.folder])
 
 
-def test_loading_what_is_not_there_or_not_ready(block, tmp_path):
+def test_missing_files_are_errors(block, tmp_path):
     with pytest.raises(CardError):
         Pipeline.load([tmp_path / "nothing"])
     with pytest.raises(ConfigError):
@@ -231,7 +238,7 @@ def test_loading_what_is_not_there_or_not_ready(block, tmp_path):
         Pipeline.load([copy])
 
 
-def test_loading_takes_settings_as_a_file_too(block, tmp_path):
+def test_settings_may_be_a_file(block, tmp_path):
     (tmp_path / "pose.yaml").write_text("infer: {min_points: 100}\n")
     pipeline = Pipeline.load([str(block.card.folder)], str(tmp_path / "pose.yaml"))
     assert pipeline.config == PipelineConfig(infer=InferConfig(min_points=100))
@@ -249,7 +256,7 @@ SCENES = {
     "gelatin_box": "000000",
     "mug": "000000",
 }
-AMBIGUOUS = {"mug"}  # its handle is hidden in its scene: no method tells its turn there
+AMBIGUOUS = {"mug"}  # its handle is hidden in its scene, so its turn is unobservable
 
 
 @pytest.fixture(scope="module")
@@ -277,7 +284,7 @@ def frame_of(name, number):
 
 
 def mean_miss(card, T, truth):
-    """Mean distance of the surface from where it truly is, up to symmetry, in diameters."""
+    """Mean distance of the surface points from their true positions, up to symmetry, in diameters."""
     near = nearest_symmetric(T, truth, card.symmetry)
     points = card.surface.points_m[:1000]
     return np.linalg.norm(apply(T, points) - apply(near, points), axis=1).mean() / card.diameter_m
@@ -340,8 +347,8 @@ def test_a_shipped_network_does_not_see_its_object_in_a_bare_wall(shipped, name)
     assert refused(shipped(name).estimate(wall)), "with a reason"
 
 
-def test_a_pipeline_that_nobody_uses_leaves_nothing_behind(block, pose):
-    """A node that is cleaned up and configured again and again must not keep the objects of before."""
+def test_a_deleted_pipeline_frees_its_objects(block, pose):
+    """A node that is configured again and again must not accumulate objects."""
     cloud, _ = block.see(pose)
     pipeline = pipeline_for(block, pose)
     pipeline.estimate(cloud)
@@ -353,7 +360,7 @@ def test_a_pipeline_that_nobody_uses_leaves_nothing_behind(block, pose):
 
 @pytest.mark.parametrize(("scene", "name"), [("000000", "gelatin_box"), ("000002", "mustard_bottle")])
 def test_one_percent_of_infinities_moves_no_object(scene, name):
-    """Infinities are no readings, and the holes that they leave move a pose by less than the sensor's own noise does."""
+    """Infinities are no readings; the holes that they leave move a pose by less than the sensor's noise."""
     if name not in TRAINED:
         pytest.skip(f"models/{name} has no pose.onnx")
     pipeline = Pipeline.load([MODELS / name])

@@ -55,10 +55,26 @@ def size_matches(
     noise_m = noise_m[noise_m < _MAX_NOISE_REL * widest]
     if not pieces:
         return []
-    moments = _moments(points_m, pieces)
-    names = list(cards)
+    unions = _unions(_moments(points_m, pieces), _neighbours(points_m, pieces, gap_m), cards)
+    out = []
+    for union, cost in unions.items():
+        noise = noise_m[sorted(union)].min()
+        fitting = [
+            (float(c) + _NOISE_COST * noise / cards[name].diameter_m + _UNION_COST * (len(union) - 1), name)
+            for c, name in zip(cost, cards)
+            if c < _MAX_COST and noise < _MAX_NOISE_REL * cards[name].diameter_m
+        ]
+        if fitting:
+            out.append(SizeMatch(np.sort(np.concatenate([pieces[i] for i in sorted(union)])), tuple(sorted(fitting))))
+    return sorted(out, key=lambda c: (c.objects[0], -len(c.rows)))
+
+
+def _unions(moments: Array, near: Sequence[set[int]], cards: Mapping[str, ObjectCard]) -> dict[frozenset[int], Array]:
+    """Unions of neighbouring pieces that are not larger than an object, with their costs [objects], see ``_costs``.
+
+    moments: [P, 4, 4] of the pieces; near: their neighbours. They grow piece by piece from unions that are not too large.
+    """
     costs = _costs(_spreads(moments), cards)
-    near = _neighbours(points_m, pieces, gap_m)
     alone = np.isfinite(costs).any(axis=1)
     unions = {frozenset([i]): costs[i] for i in np.flatnonzero(alone)}
     level = list(unions)
@@ -70,17 +86,7 @@ def size_matches(
         costs = _costs(_spreads(np.stack([moments[sorted(u)].sum(axis=0) for u in level])), cards)
         unions.update((u, c) for u, c in zip(level, costs) if np.isfinite(c).any())
         level = [u for u, c in zip(level, costs) if np.isfinite(c).any()]
-    out = []
-    for union, cost in unions.items():
-        noise = noise_m[sorted(union)].min()
-        fitting = [
-            (float(c) + _NOISE_COST * noise / cards[name].diameter_m + _UNION_COST * (len(union) - 1), name)
-            for c, name in zip(cost, names)
-            if c < _MAX_COST and noise < _MAX_NOISE_REL * cards[name].diameter_m
-        ]
-        if fitting:
-            out.append(SizeMatch(np.sort(np.concatenate([pieces[i] for i in sorted(union)])), tuple(sorted(fitting))))
-    return sorted(out, key=lambda c: (c.objects[0], -len(c.rows)))
+    return unions
 
 
 def _moments(points_m: Array, pieces: Sequence[Indices]) -> Array:
@@ -115,7 +121,7 @@ _log_views_of: WeakKeyDictionary[ObjectCard, Array] = WeakKeyDictionary()
 
 
 def _log_views(card: ObjectCard) -> Array:
-    """Logarithms [V, 3] of the spreads of what a camera sees of the object from each of its view directions; computed once."""
+    """Logarithms [V, 3] of the spreads of the object's visible surface from each of its view directions; computed once."""
     known = _log_views_of.get(card)
     if known is None:
         known = _log_views_of[card] = _view_spreads(card.surface)

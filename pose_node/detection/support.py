@@ -1,4 +1,4 @@
-"""The surfaces that objects stand on: planes that are wider than any object."""
+"""The supporting surfaces, on which objects stand: planes that are wider than any object."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def supports(
 ) -> NDArray[np.bool_]:
     """Which points [N] belong to a support: a connected piece of a plane that is wider than any object.
 
-    All points near a plane would be too many: the lower edge of whatever stands on it, the bottom of a bowl.
+    All points near a plane would be too many: the lower edges of objects on it, the bottom of a bowl.
     gap_m: [N] see ``tolerances.gap``.
     """
     support = np.zeros(len(around.points_m), dtype=bool)

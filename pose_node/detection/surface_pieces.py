@@ -18,7 +18,7 @@ from pose_node.detection.neighbourhood import MIN_POINTS, Neighbourhood
 _CREASE = 0.2  # concavity of a point on a crease
 _GROWTH_ROUNDS = 4  # in which crease points join their neighbours' pieces
 _MIN_BORDER = 0.55  # mean concavity of the border between two pieces of different things
-_BORDER_PRIOR = 20  # links with a concavity of one that are added to every border: a short border says little
+_BORDER_PRIOR = 20  # links with a concavity of one that are added to every border: a short border is weak evidence
 
 
 def pieces(around: Neighbourhood, support: NDArray[np.bool_], gap_m: Array) -> tuple[list[Indices], NDArray[np.bool_]]:

@@ -1,7 +1,7 @@
 """Real spherical harmonics up to degree 4 as polynomials, and functions on SO(3) built from them.
 
 Component order is m = -l..l, so degree 1 is (y, z, x): the basis of escnn's irreps of SO(3), D_l(R) Y_l(u) = Y_l(R u)
-(a test holds the two together). The polynomials use only ``*``, ``+`` and ``-``: numpy arrays and torch tensors both fit.
+(a test compares the two). The polynomials use only ``*``, ``+`` and ``-``: numpy arrays and torch tensors both fit.
 
 A band-limited function on SO(3) is written f(R) = sum_l sum_j <c_lj, Y_l(R u_j)> with fixed directions u_j in the object
 frame: for 2l + 1 directions in general position the Y_l(u_j) span degree l, so this is the full Wigner expansion
@@ -78,11 +78,11 @@ def rotation_basis(R: Array) -> Array:
     """Values [..., COEFFICIENTS] at R [..., 3, 3] of the functions whose weighted sum is f, ordered (l, j, m)."""
     turned = np.einsum("...ij,nj->n...i", R, anchor_directions())
     rows = solid_harmonics(turned[..., 0], turned[..., 1], turned[..., 2], MAX_DEGREE)
-    parts = []
+    degrees = []
     for degree, row in enumerate(rows):
         stacked = np.stack(row, axis=-1)[: 2 * degree + 1]  # [j, ..., m]
-        parts.append(np.moveaxis(stacked, 0, -2).reshape(*R.shape[:-2], -1))
-    return np.concatenate(parts, axis=-1)
+        degrees.append(np.moveaxis(stacked, 0, -2).reshape(*R.shape[:-2], -1))
+    return np.concatenate(degrees, axis=-1)
 
 
 def derivatives(coefficients: Array) -> Array:

@@ -25,7 +25,7 @@ from pose_node.measurement.cloud import are_readings
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-_LOSSY = ("JPEG", "MPO", "JPEG2000", "WEBP", "AVIF")  # Pillow's names: 0 does not stay 0 beside an edge
+_LOSSY = ("JPEG", "MPO", "JPEG2000", "WEBP", "AVIF")  # Pillow's names: 0 becomes another value next to an edge
 
 
 def read_depth(path: Path, scale_mm: float, scale_floats: bool = False) -> Array:

@@ -141,9 +141,9 @@ class Patch:
         step = max(int(round(radius_m / (_REACH + 0.5) / lateral_m)), 1)
         reach_m = min(radius_m, (_REACH + 0.5) * step * lateral_m)
         row, column = np.divmod(self._cell[sample], width)
-        beside = step * np.arange(-_REACH, _REACH + 1)
-        r = np.clip(row[:, None] + beside, 0, height - 1)
-        c = np.clip(column[:, None] + beside, 0, width - 1)
+        offsets = step * np.arange(-_REACH, _REACH + 1)
+        r = np.clip(row[:, None] + offsets, 0, height - 1)
+        c = np.clip(column[:, None] + offsets, 0, width - 1)
         cell = (r[:, :, None] * width + c[:, None]).reshape(len(sample), -1)
         offset = np.ascontiguousarray(self.points_m.T)[:, row_of[cell]] - points.T[..., None]
         near2 = (offset * offset).sum(axis=0) / (reach_m * reach_m)

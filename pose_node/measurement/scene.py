@@ -23,7 +23,7 @@ _OFF_SUPPORT_POINTS = 800  # of a cluster, that poses are checked against for su
 _BLOCK = 16384  # points of the cloud processed at once
 _RAYS_PER_CELL_SIDE = 2.0
 _CELLS_PER_DIAMETER = 128  # finer cells than this add nothing
-_MAX_CELLS = 400  # a side; bounds memory when the sensor stands inside the scene
+_MAX_CELLS = 400  # a side; limits memory when points lie all around the sensor
 _AROUND_REL = 1e-6  # of the diameter: a centroid nearer to the viewpoint than this has no direction
 _MARGIN_REL = 0.4  # the raster extends so many diameters beyond the segment
 
@@ -187,7 +187,7 @@ def _pitch(points: Array, basis: Array) -> float:
 def _least(value: Array, cell: Indices, cells: int, points: Array) -> Indices:
     """For each cell the entry of least ``value`` [N], -1 where there is none; ties are broken by coordinates.
 
-    Each pass writes every entry that beats its cell, and the last one written stays: a few passes settle all cells.
+    Each pass writes every entry below its cell's, and the last one written remains: a few passes settle all cells.
     """
     best = np.full(cells, np.inf)
     left = np.arange(len(value))

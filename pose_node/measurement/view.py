@@ -18,7 +18,7 @@ from pose_node.types import Segment
 
 BORDER_CELLS = 2  # a mask's border may be wrong by this many cells
 _HOLE_PITCHES = 0.8  # a direction with no ray nearer than this is a hole
-_SPARE_CELLS = 5  # margin that the search tree covers around what is asked for, so that later queries need no new tree
+_SPARE_CELLS = 5  # margin of the search tree around the queries, so that later ones need no new tree
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -38,7 +38,7 @@ class View:
                        follows the object's outline more closely.
     ray_cell:          [R] the raster's cell of each.
     border:            [cells] bool: within ``BORDER_CELLS`` of the segment.
-    trusted:           the segment comes from a mask, so that it holds little but the object.
+    trusted:           the segment comes from a mask, so that nearly all of it is the object.
     pitch:             distance between neighbouring rays, as a tangent.
     off_support_m:     [C, 3] sample of the segment without its points next to the support, where it was found by its
                        surface ("cluster"); [0, 3] otherwise.
@@ -78,7 +78,7 @@ class View:
 class Rays:
     """Finds the measured ray nearest to any direction of one view.
 
-    The search tree holds only the rays near the segment and near what was asked before, and grows on demand.
+    The search tree has only the rays near the segment and near earlier queries, and grows on demand.
     """
 
     def __init__(self, view: View) -> None:
@@ -89,16 +89,16 @@ class Rays:
 
     def nearest(self, points_m: Array) -> tuple[Indices, NDArray[np.bool_]]:
         """Rows [...] of the rays nearest to points [..., 3] (relative to the viewpoint), and bool [...] where there is none (a hole)."""
-        asked = tangents(points_m.reshape(-1, 3), self._view.basis)
-        self._cover(asked)
-        distance, place = self._tree.query(asked, distance_upper_bound=_HOLE_PITCHES * self._view.pitch)
-        row = np.append(self._rows, 0)[place]  # cKDTree gives one beyond the last for a hole
+        query = tangents(points_m.reshape(-1, 3), self._view.basis)
+        self._cover(query)
+        distance, found = self._tree.query(query, distance_upper_bound=_HOLE_PITCHES * self._view.pitch)
+        row = np.append(self._rows, 0)[found]  # cKDTree gives one beyond the last for a hole
         return row.reshape(points_m.shape[:-1]), np.isinf(distance).reshape(points_m.shape[:-1])
 
-    def _cover(self, asked: Array) -> None:
+    def _cover(self, query: Array) -> None:
         """Extend the search tree to the cells around the tangents [N, 2]: rays of other cells are too far to be nearest."""
         view = self._view
-        place = np.floor((asked - view.low) / view.cell).astype(np.int64)
+        place = np.floor((query - view.low) / view.cell).astype(np.int64)
         column, row = np.clip(place, 0, np.array(view.shape[::-1]) - 1).T[..., None] + np.arange(-1, 2)
         wanted = np.zeros((view.shape[0] + 2, view.shape[1] + 2), dtype=bool)
         wanted[row[:, :, None] + 1, column[:, None] + 1] = True

@@ -33,13 +33,13 @@ def test_halves_that_lie_apart_are_not(block, pose):
     assert all(len(c.rows) < len(points) for c in found(block, points, [np.flatnonzero(left), np.flatnonzero(~left)]))
 
 
-def test_what_is_larger_than_every_view_is_none(block, pose):
+def test_pieces_larger_than_every_view_do_not_match(block, pose):
     points = seen(block, pose)
     centre = points.mean(axis=0)
     assert found(block, centre + 1.5 * (points - centre), [np.arange(len(points))]) == []
 
 
-def test_what_is_too_far_off_to_tell_is_none(block, pose):
+def test_pieces_too_far_away_do_not_match(block, pose):
     points = seen(block, pose)
     assert found(block, points + np.array([0.0, 0.0, 5.0]), [np.arange(len(points))]) == []
 
@@ -54,5 +54,5 @@ def test_a_motion_changes_nothing(block, pose):
     assert np.allclose([c.objects[0][0] for c in still], [c.objects[0][0] for c in moved])
 
 
-def test_no_pieces_no_candidates(block):
+def test_without_pieces_there_is_no_match(block):
     assert found(block, np.zeros((0, 3)), []) == []

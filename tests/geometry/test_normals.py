@@ -1,4 +1,4 @@
-"""Normals of measured points: right on a plane, towards the viewpoint, turning with the cloud, blind to the order."""
+"""Normals of measured points: exact on a plane, towards the viewpoint, equivariant, independent of the order."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Poses up to symmetry: closed forms against brute force, and what a group must obey."""
+"""Poses up to symmetry: closed forms against brute force, and the rules of a group."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ def test_an_axis_that_misses_the_origin_moves_it():
     assert translation_error(np.eye(4), T, ROUND) == pytest.approx(0.0, abs=1e-12)
 
 
-def test_a_tilt_is_what_is_left_of_a_round_object():
+def test_the_error_of_a_round_object_is_its_tilt():
     tilt = turn(ACROSS, np.radians(7.0)) @ turn(AXIS, 1.234)
     assert np.degrees(rotation_error(np.eye(4), tilt, ROUND)) == pytest.approx(7.0)
     over = turn(ACROSS, np.pi) @ turn(AXIS, 0.4)  # every turn is equally near: no crash, the pose is an equal one
@@ -124,7 +124,7 @@ def test_a_tilt_is_what_is_left_of_a_round_object():
     assert np.degrees(rotation_error(np.eye(4), over, ROUND_BOTH_ENDS)) == pytest.approx(0.0, abs=1e-6)
 
 
-def test_no_symmetry_leaves_the_pose_alone(rng):
+def test_without_symmetry_the_pose_is_unchanged(rng):
     A, B = poses(rng, 5), poses(rng, 5)
     assert np.array_equal(nearest_symmetric(A, B, NONE), B)
 

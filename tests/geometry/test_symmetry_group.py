@@ -67,7 +67,7 @@ def test_polyhedral_groups_grow_from_two_motions(name, count):
     assert len(discrete) == count
 
 
-def test_a_group_stays_as_it_is():
+def test_a_group_is_not_changed():
     group = turn(Z, np.arange(6) * np.pi / 3)
     assert completed(group, (), "part")[0] is group
     rounded = np.round(group, 8)
@@ -112,7 +112,7 @@ def moved(T, *offset):
         ([moved(np.eye(4), 0.1, 0, 0)], (X, Z), "the centre of all turns is shifted by 100 mm"),
     ],
 )
-def test_what_is_no_group_is_refused(motions, axes, words):
+def test_motions_of_no_group_are_refused(motions, axes, words):
     with pytest.raises(CardError) as caught:
         completed(with_identity(*motions), axes, "part.yaml")
     message = str(caught.value)

@@ -1,4 +1,4 @@
-"""What ``estimate`` and ``step`` are given: each thing that is invalid is one sentence, and leaves the tracks as they were."""
+"""Arguments of ``estimate`` and ``step``: invalid ones are refused in one sentence, and leave the tracks unchanged."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ import pytest
 from pose_node.config import PipelineConfig
 from pose_node.errors import InputError
 from pose_node.geometry import se3
+from pose_node.measurement.checks import checked_request
 from pose_node.pipeline import Pipeline
 from pose_node.types import Hypothesis, Segment
 
 SHAPE = (120, 160)
 WHOLE = np.ones(SHAPE, bool)
-DOORS = ("masks", "boxes", "first step", "later step")
+ARGUMENTS = ("masks", "boxes", "first step", "later step")
 MASKS = [
     ({"teapot": [WHOLE]}, "unknown_object", "found object 'teapot', expected one of block"),
     ({"block": [WHOLE[:60, :80]]}, "mask_shape", r"found shape \(60, 80\) of mask 0, expected \(120, 160\)"),
@@ -33,7 +34,7 @@ MASKS = [
 
 @pytest.fixture
 def pipeline(block, pose):
-    """That knows the block, with one track of it, and the frame that the track is of."""
+    """A pipeline of the block whose network predicts its pose."""
     pipeline = Pipeline.load([block.card.folder], PipelineConfig())
     pipeline.networks["block"].run = block.oracle(pose, 0.02)
     return pipeline
@@ -50,21 +51,21 @@ def tracked(pipeline, block, pose):
     return track
 
 
-@pytest.mark.parametrize("door", DOORS)
+@pytest.mark.parametrize("argument", ARGUMENTS)
 @pytest.mark.parametrize(("masks", "code", "what"), MASKS)
-def test_masks_that_are_invalid_are_refused_at_every_door(pipeline, block, pose, door, masks, code, what):
+def test_invalid_masks_are_refused_wherever_they_are_given(pipeline, block, pose, argument, masks, code, what):
     cloud, _ = frame(block, pose, 1.1)
-    if door == "later step":
+    if argument == "later step":
         tracked(pipeline, block, pose)
     with pytest.raises(InputError, match=what) as refused:
-        if door in ("masks", "boxes"):
-            pipeline.estimate(cloud, **{door: masks})
+        if argument in ("masks", "boxes"):
+            pipeline.estimate(cloud, **{argument: masks})
         else:
             pipeline.step(cloud, np.eye(4), masks)
     assert refused.value.code == code
 
 
-def test_a_bare_mask_stands_for_a_list_of_it_in_every_frame(pipeline, block, pose):
+def test_a_single_mask_counts_as_a_list_of_one(pipeline, block, pose):
     for i in range(3):
         cloud, masks = frame(block, pose, 1.0 + 0.1 * i)
         (track,) = pipeline.step(cloud, np.eye(4), {"block": masks["block"][0]}).tracks
@@ -86,29 +87,29 @@ def test_a_bare_mask_stands_for_a_list_of_it_in_every_frame(pipeline, block, pos
     ],
 )
 @pytest.mark.parametrize("later", [False, True])
-def test_a_cameras_pose_that_is_no_rigid_motion(pipeline, block, pose, T, what, later):
+def test_camera_poses_that_are_not_rigid_are_refused(pipeline, block, pose, T, what, later):
     before = tracked(pipeline, block, pose) if later else None
     cloud, masks = frame(block, pose, 1.1)
     with pytest.raises(InputError, match=what) as refused:
         pipeline.step(cloud, T, masks)
     assert refused.value.code == "not_rigid"
     (track,) = pipeline.step(cloud, np.eye(4), masks).tracks
-    assert before is None or (track.track_id, track.state) == (before.track_id, "confirmed"), "it is as it was"
+    assert before is None or (track.track_id, track.state) == (before.track_id, "confirmed"), "the tracks are unchanged"
 
 
 @pytest.mark.parametrize("stamp_ns", [float("nan"), 1.5, "now", None])
-def test_a_stamp_that_is_no_number_of_nanoseconds(pipeline, block, pose, stamp_ns):
+def test_stamps_that_are_not_whole_nanoseconds_are_refused(pipeline, block, pose, stamp_ns):
     cloud, masks = frame(block, pose, 1.0)
     with pytest.raises(InputError, match=r"stamp: found .*, expected a whole number of nanoseconds"):
         pipeline.step(replace(cloud, stamp_ns=stamp_ns), np.eye(4), masks)
 
 
 @pytest.mark.parametrize("objects", [["teapot"], ["block", "teapot"], "block"])
-def test_objects_that_nobody_knows(pipeline, block, pose, objects):
+def test_unknown_objects_are_refused(pipeline, block, pose, objects):
     cloud, masks = frame(block, pose, 1.0)
-    for door in (lambda: pipeline.estimate(cloud, masks, objects=objects), lambda: pipeline.stream.look_for(objects)):
+    for call in (lambda: pipeline.estimate(cloud, masks, objects=objects), lambda: pipeline.stream.look_for(objects)):
         with pytest.raises(InputError, match="objects: found") as refused:
-            door()
+            call()
         assert refused.value.code == "unknown_object"
 
 
@@ -126,7 +127,20 @@ def test_objects_that_nobody_knows(pipeline, block, pose, objects):
         ("block", np.eye(4), np.array([], int), "not of this cloud"),
     ],
 )
-def test_hypotheses_that_are_none(pipeline, block, pose, name, T, rows, what):
+def test_invalid_hypotheses_are_refused(pipeline, block, pose, name, T, rows, what):
     cloud, _ = frame(block, pose, 1.0)
     with pytest.raises(InputError, match=what):
         pipeline.estimate(cloud, expected=[Hypothesis(name, T, Segment(rows, "mask", name), "expected")])
+
+
+def test_a_request_has_only_the_objects_that_are_looked_for(block, pose):
+    cloud, masks = frame(block, pose, 1.0)
+    cards = {"block": block.card, "other": replace(block.card, name="other")}
+    rows = np.arange(100)
+    expected = [Hypothesis(name, pose, Segment(rows, "mask", name), "expected") for name in cards]
+    both = {**masks, "other": masks["block"]}
+    request = checked_request(cloud, both, None, expected, ["other"], cards)
+    assert list(request.cards) == list(request.masks) == [h.object_name for h in request.expected] == ["other"]
+    assert list(checked_request(cloud, both, None, expected, None, cards).cards) == ["block", "other"]
+    assert not checked_request(cloud, masks, None, expected, ["other"], cards).cards, "no mask of what is looked for"
+    assert not checked_request(cloud, None, None, (), [], cards).cards

@@ -1,4 +1,4 @@
-"""The door for measured points: back-projection, what counts as a reading, and one clear answer to each bad input."""
+"""Clouds: back-projection, which values are readings, and one sentence for each invalid input."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_rays_of_a_pinhole_give_the_pinholes_cloud(depth):
 
 
 @pytest.mark.parametrize("nothing", [0.0, -1.0, np.nan, np.inf, np.finfo(np.float32).max, 1e10, 1000.0, 65.535])
-def test_what_drivers_write_where_they_saw_nothing_is_no_reading(nothing):
+def test_values_that_drivers_write_for_no_reading_are_none(nothing):
     depth = np.array([[1.0, nothing], [2.0, 3.0]], np.float32)
     np.testing.assert_array_equal(Cloud.from_depth(depth, K).source_index, [0, 2, 3])
     points = np.column_stack([np.zeros((4, 2)), depth.ravel()])
@@ -63,12 +63,12 @@ def test_what_drivers_write_where_they_saw_nothing_is_no_reading(nothing):
 
 
 @pytest.mark.parametrize("dtype", ["u2", ">u2", "i2", "u4", "i4"])
-def test_the_ends_of_a_count_are_no_readings(dtype):
+def test_the_smallest_and_largest_count_are_no_readings(dtype):
     counts = np.array([0, 1, 70, np.iinfo(dtype).max], dtype)
     assert are_readings(counts).tolist() == [False, True, True, False]
 
 
-def test_a_16_bit_image_in_a_wider_type_keeps_its_largest():
+def test_a_16_bit_image_in_a_wider_type_is_recognised():
     assert are_readings(np.array([[0, 1, 65535]], np.int32)).tolist() == [[False, True, False]]
     assert are_readings(np.array([[0, 65535, 65536]], np.int32)).tolist() == [[False, True, True]]
     assert are_readings(np.empty((0, 3), np.int32)).shape == (0, 3)
@@ -81,7 +81,7 @@ def test_pixels_without_a_ray_are_no_reading():
 
 
 @given(arrays(float, (6, 3), elements=st.one_of(st.floats(-5, 5), st.sampled_from([np.nan, np.inf, -np.inf]))))
-def test_bare_points_keep_what_is_finite(points):
+def test_bare_points_must_be_finite(points):
     cloud = Cloud.from_points(points, viewpoint_m=(9.0, 0.0, 0.0))
     assert cloud.source_index.tolist() == [i for i, p in enumerate(points) if np.isfinite(p).all()]
     np.testing.assert_array_equal(cloud.points_m, points[cloud.source_index])
@@ -94,7 +94,7 @@ def test_rows_at_the_viewpoint_are_no_reading():
     assert cloud.source_index.tolist() == [0, 2]
 
 
-def test_the_source_stays_untouched():
+def test_the_input_is_not_changed():
     depth, points = np.full((3, 4), 0.5, np.float32), np.random.default_rng(0).normal(size=(5, 3))
     depth_before, points_before = depth.copy(), points.copy()
     Cloud.from_depth(depth, K).points_m[:] = 7.0
@@ -123,7 +123,7 @@ def test_points_without_readings_are_an_empty_cloud(points):
     assert len(Cloud.from_points(points)) == 0
 
 
-def test_one_in_a_hundred_is_found_among_nan():
+def test_few_readings_among_nan_are_kept():
     points = np.full((500, 3), np.nan)
     points[::100] = [0.1, 0.2, 0.7]
     assert Cloud.from_points(points).source_index.tolist() == [0, 100, 200, 300, 400]
@@ -141,7 +141,7 @@ def test_one_in_a_hundred_is_found_among_nan():
     ],
     ids=["no rows", "one axis", "three axes", "16UC1 as it is", "bool", "millimetres"],
 )
-def test_depth_images_that_cannot_be_meant(depth, said):
+def test_invalid_depth_images_are_refused(depth, said):
     with pytest.raises(InputError, match=f"^depth image: {said}"):
         Cloud.from_depth(depth, K)
 
@@ -156,13 +156,13 @@ def test_depth_images_that_cannot_be_meant(depth, said):
     ],
     ids=["two columns", "one axis", "organised", "millimetres"],
 )
-def test_points_that_cannot_be_meant(points, said):
+def test_invalid_points_are_refused(points, said):
     with pytest.raises(InputError, match=f"^points: {said}"):
         Cloud.from_points(points)
 
 
 @pytest.mark.parametrize("viewpoint", [(0.0, 0.0), (0.0, 0.0, np.nan), (np.inf, 0.0, 0.0), 1.0, np.zeros((1, 3))])
-def test_viewpoints_that_cannot_be_meant(viewpoint):
+def test_invalid_viewpoints_are_refused(viewpoint):
     with pytest.raises(InputError, match=r"^viewpoint: found .*expected three finite numbers"):
         Cloud.from_points(np.ones((4, 3)), viewpoint_m=viewpoint)
 
@@ -193,12 +193,12 @@ def changed(row: int, column: int, value: float) -> np.ndarray:
     ],
     ids=["zeros", "negative", "NaN", "infinite", "K10", "K22", "transposed", "flat", "4x4"],
 )
-def test_intrinsics_that_cannot_be_meant(camera, said):
+def test_invalid_intrinsics_are_refused(camera, said):
     with pytest.raises(InputError, match=f"^camera matrix K: .*{said}"):
         Cloud.from_depth(np.ones((4, 5)), camera)
 
 
-def test_errors_carry_codes_for_counting():
+def test_errors_have_codes_for_counting():
     with pytest.raises(InputError) as no_intrinsics:
         checked_intrinsics(np.zeros((3, 3)))
     with pytest.raises(InputError) as not_metres:
@@ -209,8 +209,8 @@ def test_errors_carry_codes_for_counting():
 
 
 @pytest.mark.parametrize("scale", [1e-3, 1e-6])
-def test_depth_that_is_too_near_to_be_metres_is_one_sentence(scale):
-    """Millimetres divided twice, a scale in metres a count, no scale at all: what is left of a scene between 0.4 and 9 m."""
+def test_depth_too_small_to_be_metres_is_refused(scale):
+    """Millimetres divided twice, a scale in metres per count, no scale at all, for a scene between 0.4 and 9 m."""
     depth = scale * np.linspace(0.4, 9.0, 400).reshape(20, 20)
     said = r"found a median range of [0-9.e-]+ m, nearer than any depth camera sees, expected metres \("
     with pytest.raises(InputError, match=f"^depth image: {said}") as caught:
@@ -222,8 +222,8 @@ def test_depth_that_is_too_near_to_be_metres_is_one_sentence(scale):
         Cloud.from_rays(depth, np.zeros((20, 20, 2)))
 
 
-def test_what_a_camera_at_arms_length_and_closer_sees_is_metres():
-    """A few readings at the lens do not count, nor does an image of hardly any."""
+def test_near_scenes_are_accepted_as_metres():
+    """Neither a few readings at the lens nor an image with few readings is refused."""
     depth = np.full((20, 20), 0.02)
     depth[:9] = 0.001
     assert len(Cloud.from_depth(depth, K)) == 400

@@ -1,4 +1,4 @@
-"""Image files: which counts are readings, and which pixels of a mask are object, whatever wrote the file."""
+"""Image files of many programs: which counts are readings, and which pixels of a mask are the object."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def test_transparent_by_a_declared_colour(tmp_path):
 
 
 @pytest.mark.parametrize("image", [MASKS["grey"], Image.fromarray(colour((255, 0, 0)))])
-def test_what_jpeg_leaves_beside_an_edge_is_background(tmp_path, image):
+def test_jpeg_artefacts_next_to_an_edge_are_background(tmp_path, image):
     path = tmp_path / "mask.jpg"
     image.save(path, quality=60)
     found = read_mask(path, SHAPE)
@@ -115,7 +115,7 @@ WHOLE = {
 
 
 @pytest.mark.parametrize("kind", WHOLE)
-def test_a_mask_without_background_is_said_to_have_none(tmp_path, kind):
+def test_a_mask_without_background_is_refused(tmp_path, kind):
     WHOLE[kind].save(tmp_path / "mask.png")
     with pytest.raises(InputError, match=r"mask\.png: found a mask that covers all 60 x 40 pixels") as caught:
         read_mask(tmp_path / "mask.png", SHAPE)
@@ -123,12 +123,12 @@ def test_a_mask_without_background_is_said_to_have_none(tmp_path, kind):
 
 
 @pytest.mark.parametrize("image", [Image.fromarray(0 * GREY), with_alpha(np.zeros((*SHAPE, 3)), 255)])
-def test_alpha_is_never_object_by_itself(tmp_path, image):
+def test_constant_alpha_is_ignored(tmp_path, image):
     image.save(tmp_path / "mask.png")
     assert not read_mask(tmp_path / "mask.png", SHAPE).any()
 
 
-def test_a_mask_of_another_size(tmp_path):
+def test_a_mask_of_another_size_is_refused(tmp_path):
     MASKS["grey"].save(tmp_path / "mask.png")
     with pytest.raises(InputError, match="found a mask of 60 x 40 pixels, expected the depth image's 30 x 20"):
         read_mask(tmp_path / "mask.png", (20, 30))
@@ -142,13 +142,13 @@ def test_the_largest_count_is_no_reading(tmp_path, dtype):
     np.testing.assert_allclose(read_depth(path, 0.5), [[0.0, 0.0005, 4.0], [32.767, 0.0, 0.0]])
 
 
-def test_of_32_bits_the_largest_is_another(tmp_path):
+def test_the_largest_32_bit_count_is_no_reading(tmp_path):
     counts = np.array([[65535, 70_000, np.iinfo(np.int32).max]], np.int32)
     Image.fromarray(counts).save(tmp_path / "depth.tif")
     np.testing.assert_allclose(read_depth(tmp_path / "depth.tif", 0.01), [[0.65535, 0.7, 0.0]])
 
 
-def test_floats_are_metres_unless_told(tmp_path):
+def test_floats_are_metres_by_default(tmp_path):
     Image.fromarray(np.array([[0.7, np.nan]], np.float32)).save(tmp_path / "depth.tif")
     np.testing.assert_allclose(read_depth(tmp_path / "depth.tif", 1.0), [[0.7, np.nan]], rtol=1e-6)
     np.testing.assert_allclose(read_depth(tmp_path / "depth.tif", 100.0, True), [[0.07, np.nan]], rtol=1e-6)

@@ -1,4 +1,4 @@
-"""The part of a depth image around an object: what is in it, and that it says what a whole scene says."""
+"""Patches of a depth image around an object: their points, and that scores agree with those of a whole scene."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def around(block, pose):
     return cloud, mask, patch, Segment(np.flatnonzero(own), "mask", block.card.name)
 
 
-def test_it_holds_the_cloud_s_own_points_and_all_of_the_object(around):
+def test_a_patch_has_all_points_of_the_object(around):
     cloud, mask, patch, segment = around
     assert np.array_equal(patch.points_m, cloud.points_m[patch.rows])
     assert len(segment.indices) == mask.sum(), "the object is small: no pixel of it is left out"
@@ -54,7 +54,7 @@ def test_normals_are_those_of_the_faces(block, around, pose):
     assert (np.einsum("ni,ni->n", view.normals, view.viewpoint_m - view.points_m) > 0).all()
 
 
-def test_a_pose_is_worth_what_it_is_worth_in_a_scene(block, around, pose):
+def test_a_pose_scores_as_in_a_scene(block, around, pose):
     cloud, mask, patch, segment = around
     whole = Segment(np.flatnonzero(mask.ravel()[cloud.source_index]), "mask", block.card.name)
     scene = Scene(cloud, {block.card.name: block.card})
@@ -77,7 +77,7 @@ def test_a_large_object_is_thinned_but_not_below_what_its_normals_need(block):
     np.testing.assert_allclose(patch.view(segment).normals, np.tile([0.0, 0.0, -1.0], (POINTS, 1)), atol=1e-9)
 
 
-def test_beside_the_image_there_is_nothing_and_at_the_camera_no_patch(around):
+def test_outside_the_image_a_patch_is_empty_and_at_the_camera_there_is_none(around):
     cloud, _, _, _ = around
     lattice = Lattice(cloud, cloud.K)
     assert len(lattice.around(np.array([3.0, 0.0, 0.5]), 0.1, 0.2, POINTS)) == 0

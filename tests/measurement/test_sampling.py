@@ -22,7 +22,7 @@ def half_ball(seed, count=1500):
 
 
 @given(seeds, st.integers(1, 400), st.integers(1, 500))
-def test_a_subset_holds_each_point_once_and_covers_near_and_far(seed, count, wanted):
+def test_a_subset_has_each_point_once_and_covers_near_and_far(seed, count, wanted):
     points = np.random.default_rng(seed).normal(size=(count, 3))
     kept = even_subset(points, wanted)
     assert len(kept) == min(count, wanted)
@@ -34,7 +34,7 @@ def test_a_subset_holds_each_point_once_and_covers_near_and_far(seed, count, wan
         assert distance[-1] == pytest.approx(np.linalg.norm(points - points.mean(axis=0), axis=1).max())
 
 
-def test_farthest_points_are_spread_and_none_is_left_far_away():
+def test_farthest_points_cover_all_points():
     points = half_ball(5)
     points = even_subset(points - points.mean(axis=0), len(points))
     chosen = points[farthest_points(points, 64)]
@@ -45,7 +45,7 @@ def test_farthest_points_are_spread_and_none_is_left_far_away():
 
 @given(seeds)
 @settings(max_examples=30)
-def test_rounding_does_not_choose_among_ties(seed):
+def test_rounding_does_not_decide_ties(seed):
     """Corners of a lattice tie in every step; turned copies, in the same order, give the same rows."""
     lattice = np.stack(np.meshgrid(*[np.arange(5) - 2.0] * 3, indexing="ij"), axis=-1).reshape(-1, 3) * 0.2
     lattice = lattice[np.argsort(np.sum(lattice**2, axis=1), kind="stable")]
@@ -53,7 +53,7 @@ def test_rounding_does_not_choose_among_ties(seed):
     np.testing.assert_array_equal(farthest_points(lattice @ R.T, 60), farthest_points(lattice, 60))
 
 
-def test_the_first_centre_is_the_farthest_from_the_middle():
+def test_the_first_centre_is_the_farthest_from_the_centroid():
     points = half_ball(6, 500)
     points = even_subset(points - points.mean(axis=0), 500)
     assert farthest_points(points, 1)[0] == len(points) - 1

@@ -1,4 +1,4 @@
-"""Points thinned to a spacing: far enough apart, none missing, whichever way the cloud is turned or ordered."""
+"""Thinned points: at least a spacing apart, none missing, independent of motion and order."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_kept_points_are_apart_and_dropped_ones_are_near_to_a_kept_one(count, se
         assert (cKDTree(kept).query(points[dropped])[0] < spacing[dropped]).all()
 
 
-def test_what_is_sparse_stays_whole():
+def test_sparse_points_are_all_kept():
     points = np.stack(np.meshgrid(*[np.arange(12) * 0.01] * 2, [0.5]), axis=-1).reshape(-1, 3)
     rows = spaced_subset(points, np.full(len(points), 0.009))
     assert sorted(rows) == list(range(len(points)))

@@ -1,4 +1,4 @@
-"""Preparation: the order of the points does not matter to the last bit, and choices turn with the points."""
+"""Network input: independent of the points' order to the last bit, and equivariant."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def test_few_points_are_repeated_in_turn(count):
 
 @given(seeds, st.integers(1, 2500))
 @settings(max_examples=20)
-def test_what_the_network_gets(seed, count):
+def test_the_inputs_shapes_and_units(seed, count):
     points = half_shell(seed, count)
     prepared = prepare(points, ORIGIN, DIAMETER_M)
     assert [a.dtype for a in prepared.inputs()] == [np.float32, np.float32, np.float32, np.int64]

@@ -1,4 +1,4 @@
-"""From what the points say to poses: right on known votes, robust to wrong ones, turning with the cloud."""
+"""Poses from per-point predictions: exact for exact ones, robust to wrong ones, equivariant."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def apart(A, B):
 
 
 def correspondences(rng, count=128, wrong=0.0, noise=0.0, turn_noise=0.0):
-    """A pose, and what each point says of it: (R, t, seen, known, frames); the first ``wrong`` share is nonsense."""
+    """A pose, and each point's predictions of it: (R, t, seen, known, frames); the first ``wrong`` share is nonsense."""
     R, t = rotation(rng), rng.uniform(-0.3, 0.3, 3)
     known = rng.uniform(-0.4, 0.4, (count, 3))
     seen = known @ R.T + t + noise * rng.normal(size=known.shape)
@@ -58,7 +58,7 @@ def test_frames_turn_with_the_cloud(seed):
 
 
 @given(seeds)
-def test_the_centre_withstands_wrong_votes_and_moves_with_the_cloud(seed):
+def test_the_centre_is_robust_and_moves_with_the_cloud(seed):
     rng = np.random.default_rng(seed)
     votes = 0.02 * rng.normal(size=(100, 3))
     votes[:40] += rng.uniform(0.2, 0.6, (40, 3))  # all to one side: the mean would be off by 0.28
@@ -107,8 +107,8 @@ def test_consensus_moves_with_the_cloud(seed):
         assert s == pytest.approx(r, abs=1e-9)
 
 
-def test_two_poses_that_the_points_split_over_are_both_proposed(rng):
-    """Half of the points speak for each of two equal poses: a symmetric view."""
+def test_two_equally_supported_poses_are_both_proposed(rng):
+    """Half of the points support each of two poses: a symmetric view."""
     R, _, seen, known, frames = correspondences(rng, 128, 0.0, 0.005)
     turn = exp_so3(np.array([0.0, 0.0, np.pi]))
     known[::2], frames[::2] = known[::2] @ turn.T, frames[::2] @ turn.T

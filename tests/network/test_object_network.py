@@ -1,4 +1,4 @@
-"""A segment to hypotheses: each head alone, what is trimmed, and what is refused."""
+"""A network's hypotheses for a segment: each head alone, trimming, and refusals."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def test_hypotheses_move_with_the_cloud(block, pose):
     assert apart((T @ first[0])[:3, :3], first[1][:3, :3]) < TENTH_DEG
 
 
-def test_no_more_hypotheses_than_asked_for(block, pose):
+def test_the_number_of_hypotheses_is_limited(block, pose):
     cloud, mask = block.see(pose)
     network = network_for(block, max_hypotheses=5)
     network.run = block.oracle(pose, noise=0.3)
@@ -86,7 +86,7 @@ def test_too_few_points_are_refused_with_the_numbers(block, pose):
     assert "59" in refused.reason and "60" in refused.reason
 
 
-def test_a_box_that_nobody_votes_for_is_refused_but_a_mask_is_the_users_word(block, pose):
+def test_a_box_without_votes_is_refused_but_a_mask_is_trusted(block, pose):
     cloud, mask = block.see(pose)
     network, oracle = network_for(block), block.oracle(pose)
     network.run = lambda prepared: {**oracle(prepared), "objectness": np.full(128, -6.0)}
@@ -96,13 +96,13 @@ def test_a_box_that_nobody_votes_for_is_refused_but_a_mask_is_the_users_word(blo
     assert not isinstance(propose(network, cloud, segment_of(cloud, mask)), Rejected)
 
 
-def test_a_box_with_background_is_narrowed_to_the_voters(block, pose):
+def test_a_box_with_background_is_trimmed_to_the_voters(block, pose):
     cloud, mask = block.see(pose)
     network, oracle = network_for(block), block.oracle(pose)
 
     def run(prepared):
         outputs = oracle(prepared)
-        behind = prepared.centres_m()[:, 2] > 0.85  # the wall says that it is not the object
+        behind = prepared.centres_m()[:, 2] > 0.85  # the wall is not the object
         return {**outputs, "objectness": np.where(behind, -6.0, 6.0)}
 
     network.run = run
@@ -118,7 +118,7 @@ def test_a_box_with_background_is_narrowed_to_the_voters(block, pose):
 
 @pytest.mark.parametrize(("foreign", "trimmed"), [(0.2, True), (0.7, False)])
 def test_a_mask_is_trimmed_at_most_a_little(block, pose, foreign, trimmed):
-    """Points that the network takes for something else go, but a mask that it would mostly take away is left alone."""
+    """Points that are not the object are removed, but not from a mask of which too little would remain."""
     cloud, mask = block.see(pose)
     network, oracle = network_for(block), block.oracle(pose)
     edge = np.quantile(cloud.points_m[mask.ravel()[cloud.source_index], 0], foreign)
@@ -134,7 +134,7 @@ def test_a_mask_is_trimmed_at_most_a_little(block, pose, foreign, trimmed):
     assert len(kept.indices) > 0.5 * len(whole.indices)
 
 
-def test_hypotheses_carry_the_networks_belief(block, pose):
+def test_hypotheses_have_the_networks_belief(block, pose):
     cloud, mask = block.see(pose)
     network = network_for(block)
     network.run = block.oracle(pose)
@@ -145,13 +145,13 @@ def test_hypotheses_carry_the_networks_belief(block, pose):
     np.testing.assert_allclose(belief.centre_m, apply(pose, block.card.centre_m[None])[0], atol=1e-4)
 
 
-def test_zeros_from_a_network_do_not_break_the_proposer(block, pose):
+def test_outputs_of_zeros_give_finite_poses(block, pose):
     cloud, mask = block.see(pose)
     for h in propose(network_for(block), cloud, segment_of(cloud, mask)):
         assert np.isfinite(h.T_camera_object).all()
 
 
-def test_a_session_that_fails_says_so(block, pose):
+def test_a_failing_session_is_a_model_error(block, pose):
     cloud, mask = block.see(pose)
     network = network_for(block)
 

@@ -27,8 +27,8 @@ def apart(A, B):
 
 @given(seeds)
 @settings(max_examples=15)
-def test_the_grid_is_forgotten(peaked, seed):
-    """Whatever grid the climb starts from, it ends at the peak."""
+def test_peaks_do_not_depend_on_the_grid(peaked, seed):
+    """The ascent ends at the peak from any grid."""
     rng = np.random.default_rng(seed)
     R = rotation(rng)
     coefficients = peaked(R)
@@ -40,7 +40,7 @@ def test_the_grid_is_forgotten(peaked, seed):
 
 @given(seeds)
 @settings(max_examples=10)
-def test_both_peaks_are_found_wherever_the_grid_stands(peaked, seed):
+def test_both_peaks_are_found_with_any_grid(peaked, seed):
     rng = np.random.default_rng(seed)
     A = rotation(rng)
     B = A @ exp_so3(np.array([0.0, 2.5, 0.0]))

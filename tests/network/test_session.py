@@ -1,4 +1,4 @@
-"""What is refused when a network is loaded, and which provider runs it."""
+"""Refusals when a network is loaded, and the provider that runs it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pose_node.network.session import open_session, providers
 
 
 def refusal(card, config=None):
-    """What loading says; one sentence."""
+    """The error of loading, which is one sentence."""
     with pytest.raises(ModelError) as caught:
         open_session(card, config or InferConfig())
     text = str(caught.value)
@@ -23,15 +23,15 @@ def refusal(card, config=None):
     return text
 
 
-def test_a_card_without_a_network(block):
+def test_a_card_without_a_network_is_refused(block):
     assert "names no network" in refusal(replace(block.card, network=None))
 
 
-def test_a_missing_file(block, tmp_path):
+def test_a_missing_file_is_refused(block, tmp_path):
     assert "cannot be read" in refusal(replace(block.card, folder=tmp_path))
 
 
-def test_another_file_than_the_cards(block, tmp_path):
+def test_a_file_with_another_hash_is_refused(block, tmp_path):
     content = bytearray((block.card.folder / "pose.onnx").read_bytes())
     content[-1] ^= 1
     (tmp_path / "pose.onnx").write_bytes(content)
@@ -41,7 +41,7 @@ def test_another_file_than_the_cards(block, tmp_path):
 
 
 @pytest.mark.parametrize("content", [b"", b"not a network", b"\x08\x08\x12\x00" * 50])
-def test_a_file_that_is_no_network(block, tmp_path, content):
+def test_a_file_that_is_no_network_is_refused(block, tmp_path, content):
     import hashlib
 
     (tmp_path / "pose.onnx").write_bytes(content)
@@ -58,7 +58,7 @@ def test_a_file_that_is_no_network(block, tmp_path, content):
         ({"rotation": (35,)}, None, "rotation coefficients"),
     ],
 )
-def test_a_network_of_another_contract(block, tmp_path, onnx_writer, change, inputs, word):
+def test_a_network_with_other_inputs_or_outputs_is_refused(block, tmp_path, onnx_writer, change, inputs, word):
     facts = onnx_writer(tmp_path / "pose.onnx", change, inputs)
     text = refusal(replace(block.card, folder=tmp_path, network=facts))
     assert word in text
@@ -69,7 +69,7 @@ def with_providers(monkeypatch, *names):
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: list(names))
 
 
-def test_a_provider_that_is_not_there(block, monkeypatch):
+def test_a_missing_provider_is_refused(block, monkeypatch):
     with_providers(monkeypatch, "CPUExecutionProvider")
     for provider, missing in (("cuda", "CUDAExecutionProvider"), ("tensorrt", "TensorrtExecutionProvider")):
         text = refusal(block.card, InferConfig(provider=provider))
@@ -77,12 +77,12 @@ def test_a_provider_that_is_not_there(block, monkeypatch):
 
 
 @pytest.mark.parametrize("provider", ["auto", "cpu"])
-def test_a_required_gpu_that_is_not_there(block, monkeypatch, provider):
+def test_a_missing_gpu_is_refused_where_it_is_required(block, monkeypatch, provider):
     with_providers(monkeypatch, "CPUExecutionProvider")
     assert "require_gpu" in refusal(block.card, InferConfig(provider=provider, require_gpu=True))
 
 
-def test_the_best_provider_is_asked_for(monkeypatch):
+def test_the_best_provider_is_requested(monkeypatch):
     with_providers(monkeypatch, "CUDAExecutionProvider", "CPUExecutionProvider")
     assert providers(InferConfig())[0] == "CUDAExecutionProvider"
     assert providers(InferConfig(require_gpu=True))[0] == "CUDAExecutionProvider"
@@ -93,8 +93,8 @@ def test_the_best_provider_is_asked_for(monkeypatch):
 
 @pytest.mark.filterwarnings("ignore:Specified provider")
 @pytest.mark.parametrize("config", [InferConfig(provider="cuda"), InferConfig(require_gpu=True)])
-def test_a_gpu_that_is_listed_but_does_not_start(block, monkeypatch, config):
-    """ONNX Runtime then falls back to the CPU without an error; who asked for the GPU must hear of it."""
+def test_a_gpu_that_does_not_start_is_refused_where_it_is_required(block, monkeypatch, config):
+    """ONNX Runtime then falls back to the CPU without an error; where the GPU was requested that is an error."""
     if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
         pytest.skip("this machine's GPU might start")
     with_providers(monkeypatch, "CUDAExecutionProvider", "CPUExecutionProvider")
@@ -102,7 +102,7 @@ def test_a_gpu_that_is_listed_but_does_not_start(block, monkeypatch, config):
     assert open_session(block.card, InferConfig()).get_providers() == ["CPUExecutionProvider"]
 
 
-def test_cuda_is_asked_not_to_round(block, monkeypatch):
+def test_cuda_is_configured_not_to_use_tf32(block, monkeypatch):
     """TF32 would leave three digits of equivariance fewer (benchmarks.providers)."""
     asked, session = {}, onnxruntime.InferenceSession
 

@@ -1,4 +1,4 @@
-"""Which object folders are meant."""
+"""Finding object folders."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ def models(tmp_path):
     return tmp_path / "models"
 
 
-def test_all_that_are_ready_by_name(models):
+def test_without_names_all_with_a_network_are_found(models):
     assert [folder.name for folder in object_folders(models)] == ["bowl", "mug"]
 
 
-def test_those_named_in_that_order_each_once(models):
+def test_named_objects_are_found_in_that_order_once(models):
     assert [folder.name for folder in object_folders(models, ["mug", "half_done", "mug"])] == ["mug", "half_done"]
 
 
@@ -39,7 +39,7 @@ def test_no_folder_and_no_objects_are_refused(tmp_path):
         object_folders(tmp_path)
 
 
-def test_here_first_then_the_installed_share(models, tmp_path, monkeypatch):
+def test_the_working_folder_comes_before_the_installed_share(models, tmp_path, monkeypatch):
     monkeypatch.chdir(models.parent)
     assert models_folder().resolve() == models.resolve()
     elsewhere = tmp_path / "elsewhere"

@@ -1,4 +1,4 @@
-"""The table of the surface: near to the truth, two sides of a thin wall kept apart, and smooth between its samples."""
+"""The surface lookup: close to the exact surface, exact about thin walls, smooth between the samples."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def test_nearest_is_at_most_the_table_error_worse_than_exact(block, lookup):
     assert np.mean(found < exact + lookup.table_error_m) > 0.98
 
 
-def test_points_far_outside_the_table_still_get_an_answer(lookup):
+def test_points_far_outside_the_table_get_a_sample(lookup):
     index = lookup.nearest(np.array([[10.0, -10.0, 3.0]]), np.array([[0.0, 0.0, 1.0]]))
     assert 0 <= index[0] < len(lookup.points_m)
 
@@ -58,7 +58,7 @@ def test_surface_distance_moves_smoothly(block, lookup):
     assert np.median(error) < 1e-8 and error.max() < 1e-4
 
 
-def test_the_sides_of_a_thin_wall_are_told_apart_by_the_normal():
+def test_the_sides_of_a_thin_wall_are_distinguished_by_the_normal():
     rng = np.random.default_rng(3)
     flat = np.column_stack([rng.uniform(-0.05, 0.05, (4000, 2)), np.zeros(4000)])
     flat[2000:, 2] = 0.002
@@ -73,7 +73,7 @@ def test_the_sides_of_a_thin_wall_are_told_apart_by_the_normal():
         np.testing.assert_allclose(wall.surface(x, facing)[0], -0.001, atol=1e-9)
 
 
-def test_a_direction_that_no_sample_faces_is_answered_by_all():
+def test_for_a_direction_that_no_sample_faces_all_samples_count():
     rng = np.random.default_rng(4)
     flat = np.column_stack([rng.uniform(-0.05, 0.05, (3000, 2)), np.zeros(3000)])
     surface = Surface(flat, np.tile([0.0, 0.0, 1.0], (3000, 1)), np.eye(3), np.ones((3, 2048), bool))
