@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from pose_node.arrays import Array, Indices
-from pose_node.geometry.normals import noise_radius
+from pose_node.measurement.noise import noise_radius
 
 MIN_POINTS = 30  # fewer points cannot identify an object
 _WINDOW = 2  # pixels to each side that are neighbours in an image
@@ -53,7 +53,7 @@ def neighbourhood(points_m: Array, viewpoint_m: Array, pixels: tuple[Indices, In
 
 
 def _noise_radii(range2: Array) -> Array:
-    """``normals.noise_radius`` of squared ranges [N]."""
+    """``noise_radius`` of squared ranges [N]."""
     least = noise_radius(0.0)
     return least + (noise_radius(1.0) - least) * range2
 

@@ -14,7 +14,7 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from pose_node.arrays import Array, Indices
-from pose_node.geometry.normals import noise_radius
+from pose_node.measurement.noise import noise_radius
 from pose_node.measurement.sampling import even_subset
 from pose_node.objects.card import ObjectCard
 from pose_node.objects.surface import Surface

@@ -15,8 +15,8 @@ from pose_node.arrays import Array, Indices
 from pose_node.config import SegmentConfig
 from pose_node.detection.neighbourhood import MIN_POINTS, Neighbourhood, neighbourhood
 from pose_node.detection.tolerances import gap
-from pose_node.geometry.normals import noise_radius
 from pose_node.measurement.cloud import Cloud
+from pose_node.measurement.noise import noise_radius
 from pose_node.measurement.sampling import evenly_spaced
 from pose_node.measurement.thinning import spaced_subset
 from pose_node.types import Segment

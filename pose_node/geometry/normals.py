@@ -1,4 +1,4 @@
-"""Surface normals of measured points, from neighbourhoods sized to the noise and not to the point spacing.
+"""Surface normals of measured points, from neighbourhoods of a given radius rather than of a number of points.
 
 A rigid motion of points and viewpoint turns the normals with it, up to rounding, and the order of the points changes no bit:
 neighbours are taken from a canonical order, and their weights fall smoothly to zero at the edge of the neighbourhood, so that
@@ -7,8 +7,6 @@ the normal is continuous in the points.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from scipy.spatial import cKDTree
 
@@ -16,11 +14,6 @@ from pose_node.arrays import Array
 
 _NEIGHBOURS = 48
 _EDGE_ON = 0.03  # cosine to the viewing direction below which no camera sees a plane: it is noise
-
-
-def noise_radius(range_m: float | Array) -> Any:
-    """A neighbourhood radius in metres that suits consumer depth cameras at ``range_m`` (a number, or an array)."""
-    return 0.004 + 0.004 * range_m**2
 
 
 def normals(points_m: Array, query_m: Array, viewpoint_m: Array, radius_m: float) -> Array:

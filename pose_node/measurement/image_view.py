@@ -9,8 +9,9 @@ import numpy as np
 from scipy.ndimage import binary_dilation
 
 from pose_node.arrays import Array, Indices
-from pose_node.geometry.normals import noise_radius, plane_normals
+from pose_node.geometry.normals import plane_normals
 from pose_node.measurement.cloud import Cloud
+from pose_node.measurement.noise import noise_radius
 from pose_node.measurement.sampling import evenly_spaced
 from pose_node.measurement.view import BORDER_CELLS, Rays, View
 from pose_node.types import Segment

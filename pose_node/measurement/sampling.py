@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pose_node.arrays import Array, Indices
-from pose_node.geometry.normals import noise_radius
 from pose_node.geometry.normals import normals as estimate_normals
+from pose_node.measurement.noise import noise_radius
 
 POINTS = 1024  # input points of the network; those of a smaller segment are repeated, so that clouds can be batched
 CENTRES = 128  # points that have features in the network; the first 32 are its coarse level

@@ -9,8 +9,8 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from pose_node.arrays import Array
-from pose_node.geometry.normals import noise_radius
 from pose_node.measurement.cloud import Cloud
+from pose_node.measurement.noise import noise_radius
 from pose_node.measurement.sampling import even_subset
 from pose_node.types import Rejected
 
