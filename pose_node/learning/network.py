@@ -1,13 +1,14 @@
-"""The network, top to bottom: an SO(3)-equivariant point network with three pose heads.
+"""The network from top to bottom: an SO(3)-equivariant point network with three pose heads.
 
-escnn gives the Clebsch-Gordan tensors (``coupling_table``); Schur's lemma gives the linear maps. The point convolution is
-ours: dense gathers of nearest neighbours, no scatter, so that it exports.
-Features are [B, N, 9, C]: C channels of each of the degrees 0, 1 and 2 stacked on the third axis (1 + 3 + 5). The products
-of tensor field networks (Thomas et al. 2018) use all paths, also those that a reflection would flip (1 x 1 -> 1): the
-network is equivariant to rotations and not to mirror images, so it can tell a part from its mirror image.
+The Clebsch-Gordan tensors are escnn's (``coupling_table``); the linear maps follow from Schur's lemma. The layers are ours,
+because escnn has none for points: dense gathers of nearest neighbours instead of scatter, so that ONNX can express them.
 
-Points enter in object diameters about their mean, with the viewpoint in the same frame (``pose_node.measurement.sampling``), which takes
-care of translations. The ONNX contract is the docstring of ``PoseNetwork.forward``.
+Features are [B, N, 9, C]: C channels of each of the degrees 0, 1 and 2, stacked on the third axis (1 + 3 + 5). The tensor
+products (Thomas et al., "Tensor field networks", 2018) use all paths, including those that change sign under reflection
+(1 x 1 -> 1): the network is equivariant to rotations but not to reflections, so it distinguishes a part from its mirror image.
+
+Points and viewpoint are given in object diameters relative to the mean of the points (``pose_node.measurement.sampling``),
+which makes the network equivariant to translations. The ONNX contract is the docstring of ``PoseNetwork.forward``.
 """
 
 from __future__ import annotations
@@ -27,12 +28,12 @@ POOL_WIDTH = 32  # channels of each degree of the global feature
 
 
 def degree_slices(degrees: list[int]) -> list[slice]:
-    """Where each degree lies when blocks of 2l + 1 components are stacked."""
+    """The components of each degree when blocks of 2l + 1 components are stacked."""
     ends = np.cumsum([2 * degree + 1 for degree in degrees])
     return [slice(int(end) - 2 * degree - 1, int(end)) for degree, end in zip(degrees, ends, strict=True)]
 
 
-class Schur(nn.Module):
+class DegreeLinear(nn.Module):
     """Linear map between the channels of each degree: [..., sum(2l + 1), C_in] -> [..., sum(2l + 1), C_out].
 
     The irreps of SO(3) are of real type, so Schur's lemma leaves one weight for each pair of channels.
@@ -48,14 +49,14 @@ class Schur(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         parts = [features[..., s, :] @ w for s, w in zip(self.slices, self.weights, strict=True)]
-        parts[0] = parts[0] + self.bias  # degree 0 comes first everywhere
+        parts[0] = parts[0] + self.bias  # degree 0 is always the first
         return torch.cat(parts, dim=-2)
 
 
-class Coupling(nn.Module):
-    """Clebsch-Gordan products, then a linear mix of paths and channels: x (x) y -> degrees ``out``.
+class TensorProduct(nn.Module):
+    """Clebsch-Gordan products x (x) y -> degrees ``out``, then a linear combination of paths and channels.
 
-    ``products`` [..., K, D_x * D_y] (any K kinds of product, already multiplied out) -> [..., sum(2l + 1), C_out].
+    ``products`` [..., K, D_x * D_y] (K outer products of x and y) -> [..., sum(2l + 1), C_out].
     """
 
     tensor: Tensor
@@ -111,19 +112,19 @@ class Norm(nn.Module):
         return torch.cat(parts, dim=-2)
 
 
-class Product(nn.Module):
-    """Residual block: norm, two linear maps, their Clebsch-Gordan product, gates from the invariant part."""
+class ProductBlock(nn.Module):
+    """Residual block [..., D, C] -> same: norm, two linear maps, their tensor product, gates from the invariant channels."""
 
     def __init__(self, degrees: list[int], channels: int) -> None:
         super().__init__()
-        right = degrees[:3]  # degrees 0, 1 and 2 suffice to couple all others, at a fraction of the cost
+        right = degrees[:3]  # degrees 0, 1 and 2 couple all others, at a fraction of the cost
         self.dimension_right = sum(2 * degree + 1 for degree in right)
         self.repeats = [2 * degree + 1 for degree in degrees[1:]]
         self.norm = Norm(degrees, channels)
-        self.left = Schur(degrees, channels, channels)
-        self.right = Schur(right, channels, channels)
-        self.couple = Coupling(degrees, right, degrees, channels, channels)
-        self.linear = Schur(degrees, channels, channels)
+        self.left = DegreeLinear(degrees, channels, channels)
+        self.right = DegreeLinear(right, channels, channels)
+        self.couple = TensorProduct(degrees, right, degrees, channels, channels)
+        self.linear = DegreeLinear(degrees, channels, channels)
         self.gate = nn.Linear(channels, channels * (len(degrees) - 1))
         self.channels = channels
 
@@ -143,10 +144,10 @@ class Product(nn.Module):
 
 
 class PointConvolution(nn.Module):
-    """Features at ``sources`` gathered to ``targets``: radial functions times harmonics of the edge, coupled with features.
+    """Features of the K ``sources`` nearest to each target, coupled with radial functions times harmonics of the edge.
 
-    Weights fall smoothly to zero at the farthest of the K neighbours, so a neighbour that rounding swaps in or out weighs
-    nothing; their sum is one, so the density of the points cancels.
+    The weights decrease smoothly to zero at the farthest neighbour, so that a neighbour exchanged by rounding has no effect.
+    Their sum is one, which removes the density of the points.
     """
 
     centres: Tensor
@@ -165,7 +166,7 @@ class PointConvolution(nn.Module):
         self.register_buffer("centres", torch.linspace(0.0, 1.0, radial))
         self.dimension_in = sum(2 * degree + 1 for degree in degrees_in)
         self.channels_in = channels_in
-        self.couple = Coupling([0, 1, 2], degrees_in, [0, 1, 2], radial * channels_in, channels_out)
+        self.couple = TensorProduct([0, 1, 2], degrees_in, [0, 1, 2], radial * channels_in, channels_out)
 
     def forward(self, sources: Tensor, features: Tensor, targets: Tensor) -> Tensor:
         """sources [B, N, 3], features [B, N, D, C], targets [B, M, 3] -> [B, M, 9, C_out]."""
@@ -190,20 +191,20 @@ class PointConvolution(nn.Module):
 
 
 def reshape_tail(values: Tensor, count: int, *shape: int) -> Tensor:
-    """The last ``count`` dimensions as ``shape`` (flatten and unflatten would freeze the others at export)."""
+    """The last ``count`` dimensions as ``shape``; flatten and unflatten would fix the others at export."""
     return values.reshape(*values.shape[: values.dim() - count], *shape)
 
 
 def nearest(sources: Tensor, targets: Tensor, count: int) -> Tensor:
     """Rows [B, M, K] of the ``count`` sources nearest to each target."""
     cross = targets @ sources.transpose(1, 2)
-    distance2 = sources.square().sum(-1).unsqueeze(1) - 2.0 * cross  # the target's own norm does not change the order
+    distance2 = sources.square().sum(-1).unsqueeze(1) - 2.0 * cross  # the norm of the target does not affect the order
     return distance2.topk(count, dim=2, largest=False, sorted=False).indices
 
 
 def gather(values: Tensor, index: Tensor) -> Tensor:
-    """values [B, N, F] at index [B, M, K] -> [B, M, K, F], through one flat gather, which runs fast when exported."""
-    # Which cloud each row belongs to, counted by a running sum: the tracer would freeze an arange at its length.
+    """values [B, N, F] at index [B, M, K] -> [B, M, K, F], by one flat gather, the fastest in ONNX Runtime."""
+    # The cloud of each row, by a cumulative sum: the tracer would fix the length of an arange.
     cloud = torch.ones_like(index[:, :1, :1]).cumsum(0) - 1
     offset = cloud * values.shape[1]
     flat = values.reshape(-1, values.shape[-1]).index_select(0, (index + offset).reshape(-1))
@@ -211,14 +212,14 @@ def gather(values: Tensor, index: Tensor) -> Tensor:
 
 
 class GlobalFeature(nn.Module):
-    """The whole cloud as one feature with degrees 0..4: weighted moments of positions, of normals and of point features."""
+    """One feature of the whole cloud, with degrees 0 to 4: weighted moments of positions, normals and point features."""
 
     def __init__(self, degrees: list[int]) -> None:
         super().__init__()
         self.weights = nn.Linear(WIDTH, 4 * WIDTH)
-        self.mix_low = Schur([0, 1, 2], WIDTH, POOL_WIDTH)
-        self.mix = Schur(degrees, 2 * WIDTH, POOL_WIDTH)
-        self.blocks = nn.Sequential(Product(degrees, POOL_WIDTH), Product(degrees, POOL_WIDTH))
+        self.mix_low = DegreeLinear([0, 1, 2], WIDTH, POOL_WIDTH)
+        self.mix = DegreeLinear(degrees, 2 * WIDTH, POOL_WIDTH)
+        self.blocks = nn.Sequential(ProductBlock(degrees, POOL_WIDTH), ProductBlock(degrees, POOL_WIDTH))
         self.norm = Norm(degrees, POOL_WIDTH)
         self.low = 9
 
@@ -248,22 +249,22 @@ def _harmonics(directions: Tensor) -> Tensor:
 
 
 class PoseNetwork(nn.Module):
-    """Trunk, global feature, and three heads: a distribution over SO(3), votes of the points, canonical coordinates."""
+    """Trunk, global feature and three heads: a density over SO(3), votes of the points, canonical coordinates."""
 
     def __init__(self) -> None:
         super().__init__()
         low, high = [0, 1, 2], list(range(MAX_DEGREE + 1))
         self.from_points = PointConvolution([0, 1], 2, WIDTH, radius=0.12)
         self.from_centres = PointConvolution([0, 1], 2, WIDTH, radius=0.3)
-        self.fine = Product(low, WIDTH)
+        self.fine = ProductBlock(low, WIDTH)
         self.down = PointConvolution(low, WIDTH, COARSE_WIDTH, radius=0.4)
-        self.coarse = Product(low, COARSE_WIDTH)
+        self.coarse = ProductBlock(low, COARSE_WIDTH)
         self.around = PointConvolution(low, COARSE_WIDTH, COARSE_WIDTH, radius=1.0, neighbours=COARSE_CENTRES, radial=3)
-        self.around_blocks = nn.Sequential(Product(low, COARSE_WIDTH), Product(low, COARSE_WIDTH))
-        self.narrow = Schur(low, COARSE_WIDTH, WIDTH)
+        self.around_blocks = nn.Sequential(ProductBlock(low, COARSE_WIDTH), ProductBlock(low, COARSE_WIDTH))
+        self.narrow = DegreeLinear(low, COARSE_WIDTH, WIDTH)
         self.up = PointConvolution(low, WIDTH, WIDTH, radius=0.35, neighbours=16, radial=2)
-        self.skip = Schur(low, WIDTH, WIDTH)
-        self.up_block = Product(low, WIDTH)
+        self.skip = DegreeLinear(low, WIDTH, WIDTH)
+        self.up_block = ProductBlock(low, WIDTH)
         self.norm = Norm(low, WIDTH)
         self.pool = GlobalFeature(high)
 
@@ -282,12 +283,12 @@ class PoseNetwork(nn.Module):
     def forward(
         self, points: Tensor, normals: Tensor, viewpoint: Tensor, centres: Tensor
     ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
-        """Lengths in object diameters. B clouds of N points, M centres among them in farthest-point order (M >= 32).
+        """B clouds of N points, with M >= 32 centres among them in farthest-point order; lengths in object diameters.
 
         points [B, N, 3], normals [B, N, 3], viewpoint [B, 3], centres [B, M] int64 ->
         objectness [B, M]      logit that the centre lies on the object               invariant
         offsets [B, M, 3]      from the centre point to the object's centre            vectors
-        frames [B, M, 2, 3]    where the object's x and y axes point (not normalised)  vectors
+        frames [B, M, 2, 3]    directions of the object's x and y axes, not normalised vectors
         coordinates [B, M, 3]  the point in the object frame about the object's centre invariant
         spreads [B, M]         log of the expected error of the coordinates            invariant
         centre [B, 3]          from the origin to the object's centre                  vector
@@ -317,9 +318,8 @@ class PoseNetwork(nn.Module):
         lengths = [features[:, :, 0]]
         for s in degree_slices([0, 1, 2])[1:]:
             lengths.append(torch.sqrt(features[:, :, s].square().sum(2) + 1e-6))
-        shared = (
-            whole[:, :1] + 0.0 * features[:, :, 0, :1]
-        )  # a copy a centre; expand() would fix their number at export
+        # One copy for each centre; expand() would fix their number at export.
+        shared = whole[:, :1] + 0.0 * features[:, :, 0, :1]
         read = self.read(torch.cat([*lengths, shared], dim=-1))
 
         steered = features[:, :, 1:4] * self.vector_gate(read).unsqueeze(2)

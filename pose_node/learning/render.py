@@ -1,11 +1,10 @@
-"""Depth as an ideal pinhole camera sees it: ray casting against meshes that never move.
+"""Ideal depth images of a pinhole camera, by ray casting.
 
-Every mesh keeps one static bounding-volume tree in its own frame; an instance is cast by moving the RAYS into that
-frame, and instances are merged by depth. So a new pose costs nothing but its rays, and only the rays of the crop around
-each instance are cast. Ray directions have z = 1, so the ray parameter at a hit IS the depth along the optical axis, in
-every frame.
+Each mesh has one bounding-volume tree in its own frame. The rays are transformed into that frame, so a new pose needs no new
+tree, and only the crop around each instance is cast. Instances are merged by depth. Ray directions have z = 1, so the ray
+parameter of a hit is the depth along the optical axis.
 
-Camera frames are optical (x right, y down, z forward); a pixel's centre lies at integer (u, v); lengths are metres.
+Camera frames are optical (x right, y down, z forward); the centre of a pixel is at integer (u, v); lengths are in metres.
 """
 
 from __future__ import annotations
@@ -22,13 +21,13 @@ from pose_node.errors import InputError
 
 NOTHING = -1
 PLANE = -2
-_NEAR_M = 0.02  # nearer to the camera's centre than this a projection means nothing
-_FAR_M = 10.0  # a support plane ends where a depth camera does
+_NEAR_M = 0.02  # nearer to the camera's centre than this, projections are invalid
+_FAR_M = 10.0  # range of the support plane, about that of a depth camera
 
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """A rectangle of pixels: columns [u0, u0 + width), rows [v0, v0 + height). It may lie outside of any image."""
+    """A rectangle of pixels: columns [u0, u0 + width), rows [v0, v0 + height). It may extend beyond the image."""
 
     u0: int
     v0: int
@@ -36,7 +35,7 @@ class Window:
     height: int
 
     def intersect(self, other: Window) -> Window:
-        """The pixels in both (width or height 0 when there are none)."""
+        """The pixels in both (width or height 0 if there are none)."""
         u0, v0 = max(self.u0, other.u0), max(self.v0, other.v0)
         u1 = min(self.u0 + self.width, other.u0 + other.width)
         v1 = min(self.v0 + self.height, other.v0 + other.height)
@@ -51,10 +50,10 @@ def raycasting_scene(vertices_m: Array, faces: NDArray) -> o3d.t.geometry.Raycas
 
 
 class Renderer:
-    """One mesh, ready to be cast at any pose and scale.
+    """One mesh, to be rendered at any pose and scale.
 
-    vertices_m: [V, 3] metres, object frame; faces: [F, 3] indices. Normals are faceted and taken without sign, so
-    meshes with inconsistent winding do.
+    vertices_m: [V, 3] metres, object frame; faces: [F, 3] indices. The sign of a face's normal is not used, so winding may
+    be inconsistent. Raises InputError for arrays of other shapes.
     """
 
     def __init__(self, vertices_m: Array, faces: NDArray) -> None:
@@ -70,7 +69,7 @@ class Renderer:
         self._scene = raycasting_scene(self.vertices_m, self.faces)
 
     def __reduce__(self):
-        # The tree cannot be pickled; a worker process builds its own.
+        # The tree cannot be pickled: a worker process builds its own.
         return Renderer, (self.vertices_m, self.faces)
 
     def cast(
@@ -78,10 +77,10 @@ class Renderer:
     ) -> tuple[NDArray, NDArray]:
         """Depth [...] float32 (inf: no hit) and |cosine of incidence| [...] float32 along ``directions`` [..., 3], z = 1.
 
-        The object's vertices lie at ``T_camera_object @ (scale * vertex)``.
+        The object's vertices are at ``T_camera_object @ (scale * vertex)``.
         """
         R = T_camera_object[:3, :3]
-        # Dividing origin and direction by the scale leaves the ray parameter, the depth, as it is.
+        # Dividing origin and direction by the scale does not change the ray parameter, the depth.
         rays = np.empty((*directions.shape[:-1], 6), np.float32)
         rays[..., :3] = -(R.T @ T_camera_object[:3, 3]) / scale
         local = rays[..., 3:]
@@ -102,7 +101,7 @@ class Instance:
 
     @property
     def centre_m(self) -> Array:
-        """[3] middle of the bounding sphere in the camera frame."""
+        """Centre [3] of the bounding sphere in the camera frame."""
         return self.T_camera_object[:3, :3] @ (self.scale * self.renderer.centre_m) + self.T_camera_object[:3, 3]
 
     @property
@@ -112,7 +111,7 @@ class Instance:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Plane:
-    """An endless support plane: the points x with ``normal @ x == offset_m``, in the camera frame."""
+    """An infinite support plane: the points x with ``normal @ x == offset_m``, in the camera frame."""
 
     normal: Array
     offset_m: float
@@ -120,10 +119,10 @@ class Plane:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Shot:
-    """What the ideal camera saw in a window.
+    """The ideal image in a window.
 
-    depth_m: [h, w] float32 along the optical axis, 0 where there is nothing; ids: [h, w] int16, the row of the instance,
-    PLANE or NOTHING; cosine: [h, w] float32, |cosine| between ray and surface normal, 0 where there is nothing.
+    depth_m: [h, w] float32 along the optical axis, 0 in the background; ids: [h, w] int16, the row of the instance, PLANE or
+    NOTHING; cosine: [h, w] float32, |cosine| between ray and surface normal, 0 in the background.
     """
 
     depth_m: NDArray[np.float32]

@@ -1,4 +1,4 @@
-"""What the numbers of a mesh file mean: what the user says, else what the file states, else the only unit that fits."""
+"""The unit of a mesh file: the given one, else the one that the file states, else metres if no other unit is plausible."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ _LOW_M, _HIGH_M = DIAMETER_RANGE_M
 
 
 def unit_in_m(path: Path, diameter: float, given: str | None, stated_m: float | None, notes: list[str]) -> float:
-    """Metres for one unit of a file whose mesh has ``diameter`` units; sentences for the user are added to ``notes``.
+    """Metres per unit of a file whose mesh has a diameter of ``diameter`` units; notes for the user are added to ``notes``.
 
-    given: one of ``UNITS_IN_M`` or None. stated_m: what the file itself says, in metres, where its format says so.
-    Raises MeshError, with every unit that would fit, when the size is impossible or several units are possible.
+    given: one of ``UNITS_IN_M`` or None. stated_m: the unit that the file states, in metres, or None.
+    Raises MeshError, which lists every plausible unit, when the size is implausible or the unit is ambiguous.
     """
     if given is not None and given not in UNITS_IN_M:
         raise MeshError(f"units: found {given!r}, expected one of {', '.join(UNITS_IN_M)}.")
@@ -27,7 +27,7 @@ def unit_in_m(path: Path, diameter: float, given: str | None, stated_m: float | 
             raise MeshError(f"{path}: {found}, {_expected(diameter, fitting)}")
         if stated_m is not None and abs(stated_m / scale - 1.0) > 1e-6:
             notes.append(
-                f"units: --units {given} is taken (diameter {_size(diameter * scale)}) against what the file states, "
+                f"units: --units {given} is used (diameter {_size(diameter * scale)}) instead of the unit stated in the file, "
                 f"{_name(stated_m)} (diameter {_size(diameter * stated_m)})"
             )
         return scale
@@ -35,21 +35,21 @@ def unit_in_m(path: Path, diameter: float, given: str | None, stated_m: float | 
         if not _LOW_M <= diameter * stated_m <= _HIGH_M:
             found = f"found a diameter of {_size(diameter * stated_m)} in the file's own unit, {_name(stated_m)}"
             raise MeshError(f"{path}: {found}, {_expected(diameter, fitting)}")
-        notes.append(f"units: {_name(stated_m)}, as the file states (diameter {_size(diameter * stated_m)})")
+        notes.append(f"units: {_name(stated_m)}, as stated in the file (diameter {_size(diameter * stated_m)})")
         return stated_m
     if fitting != ["m"]:
         raise MeshError(f"{path}: found a diameter of {diameter:.4g} and no unit, {_expected(diameter, fitting)}")
-    notes.append(f"units: none given, taken as metres (diameter {diameter:.4g} m = {1000 * diameter:.4g} mm)")
+    notes.append(f"units: none given, read as metres (diameter {diameter:.4g} m = {1000 * diameter:.4g} mm)")
     return 1.0
 
 
 def _expected(diameter: float, fitting: list[str]) -> str:
     sizes = ", ".join(_in_unit(diameter, unit) for unit in fitting or UNITS_IN_M)
-    possible = f"expected {_LOW_M:g} to {_HIGH_M:g} m"
+    plausible = f"expected {_LOW_M:g} to {_HIGH_M:g} m"
     return (
-        f"{possible} ({sizes}): pass --units."
+        f"{plausible} ({sizes}): pass --units."
         if fitting
-        else f"{possible}, which no unit gives ({sizes}): scale the mesh."
+        else f"{plausible}, which no unit gives ({sizes}): scale the mesh."
     )
 
 

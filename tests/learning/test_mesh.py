@@ -77,7 +77,7 @@ def test_millimetres_become_metres(tmp_path):
 
 def test_units_are_never_guessed_silently(tmp_path):
     box().export(tmp_path / "box.ply")
-    assert "none given, taken as metres (diameter 0.13 m = 130 mm)" in load_mesh(tmp_path / "box.ply").notes[0]
+    assert "none given, read as metres (diameter 0.13 m = 130 mm)" in load_mesh(tmp_path / "box.ply").notes[0]
 
 
 @pytest.mark.parametrize(
@@ -113,7 +113,7 @@ def test_the_unit_stated_in_the_file_is_used(tmp_path, unit, scale):
     write_3mf(tmp_path / "box.3mf", box(scale), unit)
     mesh = load_mesh(tmp_path / "box.3mf")
     np.testing.assert_allclose(np.ptp(mesh.vertices_m, axis=0), BOX_M, rtol=1e-6)
-    assert "as the file states (diameter 130 mm)" in mesh.notes[0]
+    assert "as stated in the file (diameter 130 mm)" in mesh.notes[0]
 
 
 def test_given_units_override_those_of_the_file_with_a_note(tmp_path):
@@ -121,7 +121,7 @@ def test_given_units_override_those_of_the_file_with_a_note(tmp_path):
     mesh = load_mesh(tmp_path / "box.3mf", "cm")
     assert mesh.diameter_m == pytest.approx(0.13)
     assert mesh.notes == (
-        "units: --units cm is taken (diameter 130 mm) against what the file states, in (diameter 330.2 mm)",
+        "units: --units cm is used (diameter 130 mm) instead of the unit stated in the file, in (diameter 330.2 mm)",
     )
 
 
