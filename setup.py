@@ -51,8 +51,8 @@ learn = ["torch>=2.3", "onnx", "onnxscript", "open3d>=0.18", "trimesh", "tqdm", 
 learn += ["lxml", "networkx"]  # what trimesh reads 3MF with
 # Recomputes learning/coupling_table.npz; compiles Fortran and needs numpy 1. Training and export do without it.
 escnn = ["escnn>=1.0.11"]
-evaluation = ["rosbags", "matplotlib", "trimesh"]
-view = ["rosbags", "trimesh", "rerun-sdk>=0.23"]  # pose_node view; with numpy 1: script/constraints.txt
+evaluation = ["rosbags", "matplotlib", "jinja2", "rich", "trimesh"]
+view = ["rosbags", "rich", "trimesh", "rerun-sdk>=0.23"]  # pose_node view; with numpy 1: script/constraints.txt
 ray = ["ray"]  # pose_node evaluate --ray: beside the evaluation side, on every machine of a cluster
 # Jazzy, the long-term release, as wheels (x86_64 Linux). A machine with ROS installed uses its own packages instead.
 ros = [
@@ -68,7 +68,8 @@ ros = [
 test = ["pytest"]  # colcon test runs no test where this extra is missing
 bench = ["opencv-contrib-python-headless>=4.11,<5", "kiss-matcher>=1.0.2", "psutil"]
 dev = [*test, "pytest-cov", "pytest-xdist", "hypothesis", "ruff", "mypy", "pre-commit", *bench]
-data = [file for folder in ("ros/demo", "ros/interfaces", "learning") for file in package_files(folder)]
+folders_with_data = ("ros/demo", "ros/interfaces", "learning", "evaluation/report/templates")
+data = [file for folder in folders_with_data for file in package_files(folder)]
 
 setup(
     name=NAME,

@@ -11,8 +11,7 @@ from types import ModuleType
 _ROOMS = {
     "evaluation": "metrics",
     "evaluation.figures": "curves intervals summarise track_figures tracks",
-    "evaluation.report": "bag_depth charts compare index motion page pictures svg tables terminal track_charts "
-    "track_lanes track_section track_table wording",
+    "evaluation.report": "bag_depth compare index page pictures svg tables terminal track_charts track_table",
     "evaluation.runs": "bag_run cluster poses_mcap processes progress results_csv workers",
     "evaluation.sources": "bag_labels bags bop realsense recordings scans source",
     "geometry": "harmonics normals se3 symmetry",
@@ -26,9 +25,11 @@ _ROOMS = {
 _RENAMED = {
     "candidates": "detection.size_match",
     "evaluation.carried": "evaluation.runs.portable_pipeline",
+    "evaluation.charts": "evaluation.report.label_charts",
     "evaluation.match": "evaluation.runs.label_matching",
     "evaluation.messages": "evaluation.runs.ros_messages",
     "evaluation.middle": "evaluation.figures.median_pose",
+    "evaluation.motion": "evaluation.report.estimate_charts",
     "evaluation.newest": "evaluation.sources.realtime",
     "evaluation.paired": "evaluation.figures.paired_differences",
     "evaluation.ply": "objects.mesh_file",
@@ -36,8 +37,11 @@ _RENAMED = {
     "evaluation.run": "evaluation.runs.set_run",
     "evaluation.salvage": "evaluation.sources.sequential_reader",
     "evaluation.topics": "evaluation.sources.topic_selection",
+    "evaluation.track_lanes": "evaluation.report.track_timeline",
+    "evaluation.track_section": "evaluation.report.report",
     "evaluation.truth": "evaluation.runs.reference_model",
     "evaluation.unlabelled": "evaluation.figures.consistency",
+    "evaluation.wording": "evaluation.report.formatting",
     "frames": "messages.pairing",
     "group": "geometry.symmetry_group",
     "infer": "network.object_network",

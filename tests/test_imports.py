@@ -36,7 +36,7 @@ MESSAGES = {
 }
 ROS_PACKAGES = {"rclpy", "ament_index_python", *MESSAGES}
 LEARNING_PACKAGES = {"torch", "escnn", "open3d", "trimesh", "onnx", "onnxscript", "tqdm", "sklearn"}
-EVALUATION_PACKAGES = {"rosbags", "matplotlib", "ray", "rerun"}
+EVALUATION_PACKAGES = {"rosbags", "matplotlib", "jinja2", "rich", "ray", "rerun"}
 
 
 # Every room may import those above it, and its own files. A file of the package's own folder is a room by itself.

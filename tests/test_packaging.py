@@ -93,6 +93,18 @@ def test_the_coupling_table_is_shipped_and_needs_no_fortran(told):
         assert not any(re.match(r"(escnn|py3nj|lie.learn)", need) for need in told["extras_require"][extra])
 
 
+def test_the_templates_of_reports_are_shipped(told):
+    templates = {
+        str(p.relative_to(REPOSITORY / "pose_node"))
+        for p in (REPOSITORY / "pose_node").glob("**/templates/*")
+        if p.is_file()
+    }
+    assert templates and templates <= set(told["package_data"]["pose_node"])
+    included = (REPOSITORY / "MANIFEST.in").read_text(encoding="utf-8")
+    assert "recursive-include pose_node/evaluation/report/templates *.html *.css\n" in included
+    assert {Path(template).suffix for template in templates} == {".html", ".css"}
+
+
 def test_the_robot_side_needs_wheels_only_and_no_pins(told):
     needs = told["install_requires"]
     assert {re.split(r"[<>=!~ \[]", need)[0] for need in needs} == {

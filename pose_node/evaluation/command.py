@@ -1,4 +1,4 @@
-"""What ``pose_node evaluate`` does with its options: labelled folders and bags, or two runs to compare."""
+"""``pose_node evaluate``: run over bags and labelled sets, or compare two runs."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from pose_node.arrays import Array
 from pose_node.errors import InputError, PoseNodeError
 from pose_node.evaluation.options import labels_of, topics_of
 from pose_node.evaluation.report.bag_depth import depth_of_bag
-from pose_node.evaluation.report.compare import compare
+from pose_node.evaluation.report.compare import compare, write_comparison
 from pose_node.evaluation.report.index import Outcome, run_folders, write_index
-from pose_node.evaluation.report.pictures import Scenery
+from pose_node.evaluation.report.pictures import PictureInputs
 from pose_node.evaluation.report.report import write_report
-from pose_node.evaluation.report.terminal import comparison_table, terminal_table
+from pose_node.evaluation.report.terminal import print_comparison, print_run
 from pose_node.evaluation.run_folder import INDEX, RUN, read_run, set_aside, write_info
 from pose_node.evaluation.runs.bag_run import evaluate_bag
 from pose_node.evaluation.runs.set_run import evaluate_folder, holds_set, open_source
@@ -32,12 +32,13 @@ DONE, BAD_INPUT, NOTHING_FOUND = 0, 2, 3
 def evaluate(options: argparse.Namespace) -> int:
     """Run, write the run folder with its report, and print the figures; returns the exit code.
 
-    Of several sources each has its run folder, and one that cannot be used leaves the others be: its sentence is printed, and
-    the exit code says so. Raises a PoseNodeError of one sentence for a single source, object or setting that cannot be used.
+    Several sources have a run folder each; the error of one is printed and does not stop the others. Raises a PoseNodeError
+    where a single source, an object or a setting is invalid.
     """
     if options.compare:
-        written = compare(*options.compare)
-        print(comparison_table(*options.compare))
+        comparison = compare(*options.compare)
+        written = write_comparison(comparison)
+        print_comparison(comparison)
         print(f"written: {written}")
         return DONE
     if len(options.sources) > 1:
@@ -48,7 +49,7 @@ def evaluate(options: argparse.Namespace) -> int:
 
 
 def _several(options: argparse.Namespace, out: Path) -> int:
-    """A run folder for each source, and after each the page of all that are done."""
+    """A run folder for each source; ``index.html`` is written anew after each."""
     outcomes: list[Outcome] = []
     found = failed = False
     set_aside(out, (INDEX,))
@@ -69,7 +70,7 @@ def _several(options: argparse.Namespace, out: Path) -> int:
 
 
 def _one(options: argparse.Namespace, source: Path, out: Path) -> bool:
-    """Run one source; returns whether anything was found in it. Whatever comes of it, nothing in ``out`` is an older run's."""
+    """Run over one source; returns whether anything was found. The files of an earlier run in ``out`` are set aside first."""
     set_aside(out)
     try:
         return _evaluated(options, source, out)
@@ -80,8 +81,8 @@ def _one(options: argparse.Namespace, source: Path, out: Path) -> bool:
 
 
 def _write_failure(out: Path, sentence: str) -> None:
-    """Say in ``run.json`` and in a report of what was done until then why a run ended."""
-    with suppress(PoseNodeError):  # what made it fail is told anyway
+    """Write why a run ended into ``run.json``, and a report of the frames until then."""
+    with suppress(PoseNodeError):  # the caller raises the first error
         info = read_run(out).info
         write_info(out, replace(info, notes=(*info.notes, f"The run failed: {sentence}")))
         write_report(out)
@@ -90,17 +91,17 @@ def _write_failure(out: Path, sentence: str) -> None:
 def _evaluated(options: argparse.Namespace, source: Path, out: Path) -> bool:
     if not source.exists():
         raise InputError(f"{source}: found nothing there, expected a bag or a folder in BOP's layout.")
-    models, scenery = options.models or "", None
+    models = options.models or ""
     shared = {"jobs": options.jobs, "ray": options.ray, "labels_complete": not options.incomplete_labels}
     if _is_bag(source):
         given = (options.objects, topics_of(options), labels_of(options), options.fixed_frame, options.realtime)
         shared |= {"depth_scale_mm": options.depth_scale, "viewpoint_frame": options.viewpoint_frame}
         evaluate_bag(source, out, models, options.config, *given, track=options.track, **shared)
-        scenery = Scenery(depth_of_bag(source, read_run(out)), *_models(models))
+        inputs = PictureInputs(depth_of_bag(source, read_run(out)), *_models(models))
     else:
         if options.track:
             raise InputError(
-                f"--track: found {source}, a set of labelled frames, expected a bag: its frames follow each other."
+                f"--track: found {source}, a set of single frames, expected a bag: tracking needs consecutive frames."
             )
         if options.depth_scale is not None:
             raise InputError(
@@ -108,24 +109,24 @@ def _evaluated(options: argparse.Namespace, source: Path, out: Path) -> bool:
             )
         if options.viewpoint_frame is not None:
             raise InputError(
-                f"--viewpoint-frame: found {source}, a set of frames, expected a bag: a set's frames are their cameras' own."
+                f"--viewpoint-frame: found {source}, a set of frames, expected a bag: a set's depth is in the frame of its own camera."
             )
         given = (options.crops, models, options.config, options.objects, options.symmetries)
         evaluate_folder(source, out, *given, **shared)
-        scenery = Scenery(open_source(source, "none").depth, *_models(models))
-    report = write_report(out, scenery)
-    print(terminal_table(out))
+        inputs = PictureInputs(open_source(source, "none").depth, *_models(models))
+    report = write_report(out, inputs)
+    print_run(out)
     print(f"written: {report}")
     return any(frame.estimates for frame in read_run(out).frames)
 
 
 def _is_bag(source: Path) -> bool:
-    """A file, or a folder with a recording in it and no scene: a set may keep its bag beside its scenes."""
+    """A file, or a folder with a recording and no scene: a set may have its bag beside its scenes."""
     return source.is_file() or (is_recording(source) and not holds_set(source))
 
 
 def _models(models: str | Path) -> tuple[Callable[[str], tuple[Array, Array]], Callable[[str], Symmetry]]:
-    """What pictures ask of an object: its surface samples [S, 3] with normals [S, 3], and its symmetry."""
+    """``PictureInputs.surface`` and ``PictureInputs.symmetry`` of the objects in ``models``."""
 
     def card(name: str) -> ObjectCard:
         return load_card(object_folders(models, [name])[0])

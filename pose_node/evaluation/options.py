@@ -1,4 +1,4 @@
-"""What the command line says of a bag's topics and of the labels in its masks."""
+"""The options ``--topics`` and ``--labels`` of ``pose_node evaluate`` and ``pose_node view``."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from pose_node.errors import InputError
 
 
 def topics_of(options: argparse.Namespace) -> dict[str, str]:
-    """{role: topic} of ``--topics``; raises InputError for what is no pair."""
+    """{role: topic} of ``--topics``; raises InputError for a word that is not ROLE=TOPIC."""
     return dict(_pairs(options.topics, "--topics"))
 
 
 def labels_of(options: argparse.Namespace) -> dict[int, str]:
-    """{mask value: object} of ``--labels``; raises InputError for what is no pair, or no whole number."""
-    return {_whole(value): name for value, name in _pairs(options.labels, "--labels")}
+    """{mask value: object} of ``--labels``; raises InputError for a word that is not VALUE=OBJECT, or a value that is no whole number."""
+    return {_mask_value(value): name for value, name in _pairs(options.labels, "--labels")}
 
 
 def _pairs(words: Sequence[str], option: str) -> list[tuple[str, str]]:
@@ -26,7 +26,7 @@ def _pairs(words: Sequence[str], option: str) -> list[tuple[str, str]]:
     return pairs
 
 
-def _whole(value: str) -> int:
+def _mask_value(value: str) -> int:
     if not value.isdigit():
-        raise InputError(f"--labels: found {value!r}, expected a mask's value, a whole number.")
+        raise InputError(f"--labels: found {value!r}, expected a whole number, a value of the mask.")
     return int(value)

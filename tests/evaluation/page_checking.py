@@ -1,4 +1,4 @@
-"""A report page, read as a browser would, with what must hold of every page."""
+"""A report page as a browser parses it, with the checks that every page must pass."""
 
 from __future__ import annotations
 

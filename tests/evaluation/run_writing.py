@@ -12,7 +12,7 @@ from pose_node.evaluation.figures.sightings import sightings
 from pose_node.evaluation.figures.summarise import summarise
 from pose_node.evaluation.figures.track_figures import track_figures
 from pose_node.evaluation.records import Errors, EstimateRecord, FrameRecord, LabelRecord, TrackRecord
-from pose_node.evaluation.report.pictures import Scenery
+from pose_node.evaluation.report.pictures import PictureInputs
 from pose_node.evaluation.run_folder import RunInfo, RunWriter
 from pose_node.geometry import se3
 from pose_node.geometry.symmetry import Symmetry
@@ -176,13 +176,13 @@ def write_false_alarms(folder: Path) -> Path:
     return folder
 
 
-def round_scenery() -> Scenery:
+def picture_inputs() -> PictureInputs:
     """A wall at 0.6 m in every frame, and a piece of pipe for every object."""
     K = np.array([[300.0, 0, 160], [0, 300, 120], [0, 0, 1]])
     turned = np.linspace(0, 2 * np.pi, 400)
     normals = np.stack([np.cos(turned), np.sin(turned), np.zeros(400)], axis=1)
     points = 0.05 * normals + np.linspace(-0.05, 0.05, 400)[:, None] * [0, 0, 1]
     none = Symmetry(np.eye(4)[None])
-    return Scenery(
+    return PictureInputs(
         lambda scene, frame: (np.full((240, 320), 0.6), K), lambda name: (points, normals), lambda name: none
     )

@@ -63,7 +63,7 @@ def test_why_nothing_is_shown_is_said_in_the_terminal_too(models, bag, tmp_path,
             ["--live", "--fixed-frame", "world"],
             "--live: found --labels, --fixed-frame or --config",
         ),
-        (["BAG", "--labels", "five=mug"], "a mask's value, a whole number"),
+        (["BAG", "--labels", "five=mug"], "a whole number, a value of the mask"),
     ],
 )
 def test_what_cannot_be_shown_is_one_sentence(bag, words, sentence, capsys):

@@ -1,5 +1,4 @@
-"""The worst frames and false alarms as pictures: what the model should cover, and beside it what was said, over the measured
-depth."""
+"""Pictures of the worst frames and the false alarms: the label and beside it the estimate, over the measured depth."""
 
 from __future__ import annotations
 
@@ -25,19 +24,17 @@ DepthOf = Callable[[str, str], tuple[Array, Array]]
 SurfaceOf = Callable[[str], tuple[Array, Array]]
 SymmetryOf = Callable[[str], Symmetry]
 _SIDE = 300  # pixels of one drawn crop
-_ROOM = 1.6  # of the extent in the image of what a crop is about
-_NEAR = 2.0  # diameters within which the matched estimate is shown whole; farther off, it would leave the label small
+_MARGIN = 1.6  # side of a crop over the extent of the poses in it
+_NEAR = 2.0  # diameters; an estimate farther off than this is not included in the crop: the label would be too small
 
 
 @dataclass(frozen=True, eq=False)
-class Scenery:
-    """What pictures are made of.
+class PictureInputs:
+    """Where pictures get their data. Each may raise a PoseNodeError: the picture is then left out.
 
-    depth:   (scene, frame) -> depth [H, W] in metres (0 or NaN: no reading) and K [3, 3].
-    surface: object name -> surface samples [S, 3] in metres and outward normals [S, 3], object frame.
-    symmetry: object name -> the motions after which it looks the same; an estimate is drawn as the pose nearest to its label.
-
-    Both may raise a PoseNodeError for what they do not have: that picture is then left out.
+    depth:    (scene, frame) -> depth [H, W] in metres (0 or NaN: no reading) and K [3, 3].
+    surface:  object name -> surface samples [S, 3] in metres and outward normals [S, 3], object frame.
+    symmetry: object name -> its symmetries; an estimate is drawn as the equal pose nearest to its label.
     """
 
     depth: DepthOf
@@ -46,32 +43,30 @@ class Scenery:
 
 
 class FalseAlarm(NamedTuple):
-    """An estimate that belongs to no label, and its frame."""
+    """An estimate without a label, and its frame."""
 
     frame: FrameRecord
     estimate: EstimateRecord
 
 
 def worst(labels: Sequence[LabelRecord], most: int = 12) -> list[LabelRecord]:
-    """The labels to look at, one of each placement: wrong estimates first, the surest first, then what was not found.
-
-    Half of the room is kept for what was not found, as far as there is any. Where all is well, the largest errors.
-    """
+    """The labels to draw, one of each placement: wrong estimates by descending score, then labels without an estimate, for which
+    up to half of the places are kept. Where all estimates are correct, the largest errors."""
     wrong = [x for x in labels if x.estimate is not None and _mssd_rel(x) >= CORRECT_MSSD_REL]
     missed = [x for x in labels if x.estimate is None]
     if not wrong and not missed:
-        return _one_a_placement(sorted(labels, key=_mssd_rel, reverse=True))[: most // 2]
+        return _one_per_placement(sorted(labels, key=_mssd_rel, reverse=True))[: most // 2]
     wrong.sort(key=lambda x: (-(x.score or 0.0), -_mssd_rel(x), x.scene, x.frame))
     missed.sort(key=lambda x: (-(x.visible_share or 0.0), x.scene, x.frame))
-    chosen = _one_a_placement([*wrong, *missed])
-    sure, not_found = ([x for x in chosen if (x.estimate is None) == no] for no in (False, True))
-    sure = sure[: max(most - len(not_found), most // 2)]
-    return [*sure, *not_found[: most - len(sure)]]
+    chosen = _one_per_placement([*wrong, *missed])
+    found, not_found = ([x for x in chosen if (x.estimate is None) == no] for no in (False, True))
+    found = found[: max(most - len(not_found), most // 2)]
+    return [*found, *not_found[: most - len(found)]]
 
 
 def false_alarms(run: Run, most: int = 6) -> list[FalseAlarm]:
-    """The estimates that the figure of false alarms counts, the surest first, one of each object and scene: what stands still
-    is seen often."""
+    """The estimates that the figure of false alarms counts, by descending score, one of each object and scene, as a static scene
+    repeats them."""
     frames = run.frames if run.info.counts_false_alarms else ()
     found = [FalseAlarm(frame, frame.estimates[i]) for frame in frames for i in frame.unmatched or ()]
     found.sort(key=lambda x: (-x.estimate.score, x.frame.scene, x.frame.frame))
@@ -82,18 +77,18 @@ def false_alarms(run: Run, most: int = 6) -> list[FalseAlarm]:
 
 
 def drawn_frames(run: Run) -> set[tuple[str, str]]:
-    """(scene, frame) of everything that a report draws."""
+    """(scene, frame) of every picture of a report."""
     return {(x.scene, x.frame) for x in worst(run.labels)} | {(x.frame.scene, x.frame.frame) for x in false_alarms(run)}
 
 
-def draw_false_alarm(run: Run, alarm: FalseAlarm, scenery: Scenery) -> Image | None:
-    """The labels that stand around there, and beside them the estimate that belongs to none; None without depth."""
+def draw_false_alarm(run: Run, alarm: FalseAlarm, inputs: PictureInputs) -> Image | None:
+    """The frame's labels, and beside them the estimate without a label; None without depth."""
     frame, estimate = alarm
     try:
-        depth_m, K = scenery.depth(frame.scene, frame.frame)
-        points, normals = scenery.surface(estimate.object_name)
+        depth_m, K = inputs.depth(frame.scene, frame.frame)
+        points, normals = inputs.surface(estimate.object_name)
         true = [
-            drawing.Instance(x.object_name, x.T_camera_object, *scenery.surface(x.object_name), axes=True)
+            drawing.Instance(x.object_name, x.T_camera_object, *inputs.surface(x.object_name), axes=True)
             for x in run.labels
             if (x.scene, x.frame) == (frame.scene, frame.frame)
         ]
@@ -109,25 +104,25 @@ def draw_false_alarm(run: Run, alarm: FalseAlarm, scenery: Scenery) -> Image | N
     )
 
 
-def draw_label(run: Run, label: LabelRecord, scenery: Scenery) -> Image | None:
-    """The label, and beside it the estimate matched with it, else the frame's others of that object; None without depth."""
+def draw_label(run: Run, label: LabelRecord, inputs: PictureInputs) -> Image | None:
+    """The label, and beside it its estimate, else the frame's other estimates of that object; None without depth."""
     try:
-        depth_m, K = scenery.depth(label.scene, label.frame)
-        points, normals = scenery.surface(label.object_name)
-        symmetry = scenery.symmetry(label.object_name)
+        depth_m, K = inputs.depth(label.scene, label.frame)
+        points, normals = inputs.surface(label.object_name)
+        symmetry = inputs.symmetry(label.object_name)
     except PoseNodeError:
         return None
     frame = _frame(run, label)
-    said = []
+    drawn = []
     if frame is not None and label.estimate is not None:
-        said = [frame.estimates[label.estimate]]
+        drawn = [frame.estimates[label.estimate]]
     elif frame is not None:
-        said = [e for e in frame.estimates if e.object_name == label.object_name]
-    poses = [nearest_symmetric(label.T_camera_object, e.T_camera_object, symmetry) for e in said]
+        drawn = [e for e in frame.estimates if e.object_name == label.object_name]
+    poses = [nearest_symmetric(label.T_camera_object, e.T_camera_object, symmetry) for e in drawn]
     near = poses if _mssd_rel(label) < _NEAR else []
     depth_m, K = _cropped(np.asarray(depth_m, float), K, [label.T_camera_object, *near], points)
     true = drawing.Instance(label.object_name, label.T_camera_object, points, normals, axes=True)
-    guesses = [drawing.Instance(f"{e.score:.2f}", T, points, normals, axes=True) for e, T in zip(said, poses)]
+    guesses = [drawing.Instance(f"{e.score:.2f}", T, points, normals, axes=True) for e, T in zip(drawn, poses)]
     return drawing.side_by_side(
         [
             drawing.draw(depth_m, K, [true], "label"),
@@ -136,7 +131,7 @@ def draw_label(run: Run, label: LabelRecord, scenery: Scenery) -> Image | None:
     )
 
 
-def _one_a_placement(labels: Sequence[LabelRecord]) -> list[LabelRecord]:
+def _one_per_placement(labels: Sequence[LabelRecord]) -> list[LabelRecord]:
     first: dict[tuple[str, ...], LabelRecord] = {}
     for label in labels:
         first.setdefault(placement(label), label)
@@ -152,15 +147,15 @@ def _frame(run: Run, label: LabelRecord) -> FrameRecord | None:
 
 
 def _cropped(depth_m: Array, K: Array, poses: Sequence[Array], points: Array) -> tuple[Array, Array]:
-    """A square of depth around the poses, ``_SIDE`` pixels wide by repeating or leaving out pixels, and the K that fits it."""
-    seen = np.concatenate([se3.apply(T, points) for T in poses])
-    seen = seen[seen[:, 2] > 1e-3]
+    """A square of depth around the poses, scaled to ``_SIDE`` pixels by nearest neighbour, and its K."""
+    shown = np.concatenate([se3.apply(T, points) for T in poses])
+    shown = shown[shown[:, 2] > 1e-3]
     height, width = depth_m.shape
-    if len(seen) == 0:
+    if len(shown) == 0:
         return depth_m, K
-    pixels = seen[:, :2] / seen[:, 2:] @ K[:2, :2].T + K[:2, 2]
+    pixels = shown[:, :2] / shown[:, 2:] @ K[:2, :2].T + K[:2, 2]
     low, high = pixels.min(axis=0), pixels.max(axis=0)
-    side = max(float((high - low).max()) * _ROOM, 24.0)
+    side = max(float((high - low).max()) * _MARGIN, 24.0)
     left, top = (low + high) / 2 - side / 2
     step = side / _SIDE
     columns = np.rint(left + (np.arange(_SIDE) + 0.5) * step - 0.5).astype(int)

@@ -1,62 +1,76 @@
-"""``report.html`` of a run folder: one page that opens from a file, with every figure's interval beside it."""
+"""``report.html`` of a run folder: one page that opens from a file, with the interval of every figure beside it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-from pose_node.errors import InputError
+import numpy as np
+
 from pose_node.evaluation.figures.consistency import consistency_meaning
 from pose_node.evaluation.figures.curves import CORRECT_MSSD_REL, placement
 from pose_node.evaluation.figures.intervals import CONFIDENCE, MIN_CLUSTERS
+from pose_node.evaluation.figures.sightings import FLIP_RAD
 from pose_node.evaluation.figures.summarise import figure_meaning
 from pose_node.evaluation.figures.track_figures import track_meaning
-from pose_node.evaluation.figures.tracks import TrackPath, track_paths
+from pose_node.evaluation.figures.tracks import SPREAD_PERCENTILE, TrackPath, track_paths
 from pose_node.evaluation.records import LabelRecord
-from pose_node.evaluation.report import charts, motion, page, tables
-from pose_node.evaluation.report.pictures import FalseAlarm, Scenery, draw_false_alarm, draw_label, false_alarms, worst
-from pose_node.evaluation.report.track_section import EXPLANATIONS, track_section
-from pose_node.evaluation.report.wording import NO_INTERVAL
+from pose_node.evaluation.report import label_charts, tables, track_charts
+from pose_node.evaluation.report.estimate_charts import estimate_charts
+from pose_node.evaluation.report.formatting import NO_INTERVAL
+from pose_node.evaluation.report.page import Figure, Table, picture, write_page
+from pose_node.evaluation.report.pictures import (
+    FalseAlarm,
+    PictureInputs,
+    draw_false_alarm,
+    draw_label,
+    false_alarms,
+    worst,
+)
+from pose_node.evaluation.report.track_table import track_table
+from pose_node.evaluation.report.track_timeline import timeline
 from pose_node.evaluation.run_folder import REPORT, Run, read_run
 
-_ALARMS = (
-    "A false alarm is an estimate that belongs to no label of its object: its centre is more than half a diameter from each, or "
-    "the label is matched by a nearer one. A wrong turn at the right place is an error and no false alarm. Counted are frames "
-    "with labels; of a source with unlabelled instances, --incomplete-labels leaves them uncounted."
-)
+CONSTANTS = {
+    "share": f"{100 * CONFIDENCE:.0f} %",
+    "fewest": MIN_CLUSTERS,
+    "no_interval": NO_INTERVAL,
+    "flip_deg": f"{np.degrees(FLIP_RAD):.0f}",
+    "percentile": f"{SPREAD_PERCENTILE:.0f}",
+    "sigmas": f"{track_charts.SIGMAS:g}",
+}
 
 
-def write_report(folder: str | Path, scenery: Scenery | None = None) -> Path:
-    """Write ``report.html`` beside the records of a run, with pictures of the worst frames where there is ``scenery``.
+def write_report(folder: str | Path, inputs: PictureInputs | None = None) -> Path:
+    """Write ``report.html`` beside the records of a run, with pictures of the worst frames where there are ``inputs``.
 
-    Raises InputError when the folder holds no run or cannot be written.
+    Raises InputError when the folder has no run or cannot be written.
     """
     run = read_run(folder)
-    name, paths = source_name(run), track_paths(run.frames)
-    parts = [
-        page.heading(name),
-        page.facts(facts(run)),
-        page.notes(warnings(run)),
-        *(_labelled(run, scenery) if run.labels else _unlabelled(run)),
-        _over_time(run, paths),
-        page.section("Time by stage", tables.seconds_by_stage(run.frames)),
-        page.section("What was refused, and why", tables.refused(run.frames)),
-        page.section("How to read this", *map(page.paragraph, [*_explanations(run), *(EXPLANATIONS if paths else ())])),
-    ]
-    return write_page(run.folder / REPORT, f"{name}: evaluation of pose_node", parts)
-
-
-def write_page(path: Path, title: str, parts: Iterable[str]) -> Path:
-    """Write a page; raises InputError when the file cannot be written."""
-    try:
-        path.write_text(page.page(title, parts), encoding="utf-8")
-    except OSError as error:
-        raise InputError(f"{path}: found {error.strerror}, expected a place to write a page to.") from None
-    return path
+    summary = run.summary or {"all": {"figures": {}}, "objects": {}, "scenes": {}}
+    figures = {key: figure for key, figure in summary["all"]["figures"].items() if not has_own_table(key)}
+    return write_page(
+        run.folder / REPORT,
+        "report.html",
+        heading=source_name(run),
+        facts=facts(run),
+        notes=warnings(run),
+        labelled=bool(run.labels),
+        counts_false_alarms=run.info.counts_false_alarms,
+        figures=tables.all_figures(figures, explanation),
+        by_object=tables.figures_by("object", summary["objects"]),
+        by_scene=tables.figures_by("scene", summary["scenes"]),
+        stages=tables.seconds_by_stage(run.frames),
+        refused=tables.refused(run.frames),
+        constants=CONSTANTS,
+        **(_of_labels(run, inputs) if run.labels else {}),
+        **_over_time(run),
+    )
 
 
 def source_name(run: Run) -> str:
-    """The last part of what was run: where it lay on somebody's disk is nobody else's business."""
+    """The last part of the source's path: the rest says where it was on one machine."""
     return Path(run.info.source).name or run.info.source
 
 
@@ -71,122 +85,91 @@ def facts(run: Run) -> list[str]:
         counts.append(f"{_count(dropped, 'frame')} dropped")
     paths = track_paths(run.frames)
     if paths:
-        sure = sum(bool(path.confirmed.any()) for path in paths)
-        lost, again = (sum(map(len, ways)) for ways in zip(*((p.losses, p.returns) for p in paths)))
-        flips = sum(path.flips for path in paths)
+        confirmed = sum(bool(path.confirmed.any()) for path in paths)
+        losses, returns, flips = (sum(v) for v in zip(*((len(p.losses), len(p.returns), p.flips) for p in paths)))
         counts.append(
-            f"{_count(len(paths), 'track')}, {sure} confirmed; lost {_count(lost, 'time')}, found again {again}; "
+            f"{_count(len(paths), 'track')}, {confirmed} confirmed; lost {_count(losses, 'time')}, found again {returns}; "
             f"flipped {_count(flips, 'time')}"
         )
-    given = {"mask": "true mask given", "box": "box of the true mask given", "none": "no mask given"}
-    told = (
-        "the recording's masks given" if (run.info.kind, run.info.crops) == ("bag", "mask") else given[run.info.crops]
-    )
+    inputs = {"mask": "input: true masks", "box": "input: boxes of the true masks", "none": "input: no masks"}
+    of_bag = (run.info.kind, run.info.crops) == ("bag", "mask")
     return [
         *counts,
         f"objects: {', '.join(run.info.objects) or 'none'}",
-        told,
+        "input: the recording's masks" if of_bag else inputs[run.info.crops],
         f"pose_node {run.info.version}, {run.info.provider}",
     ]
 
 
 def warnings(run: Run) -> list[str]:
-    """What a reader has to know before any figure."""
+    """What a reader has to know before the figures."""
     found = list(run.info.notes)
     if not run.summary:
-        found.append("The run was cut short: it has no summary, and the charts show what was done until then.")
+        found.append("The run was interrupted: there is no summary, and the charts show the frames until then.")
     if run.labels and len({placement(label) for label in run.labels}) < MIN_CLUSTERS:
-        found.append(f"Fewer than {MIN_CLUSTERS} placements: no interval can be given.")
+        found.append(f"Fewer than {MIN_CLUSTERS} placements: figures have no intervals.")
     if run.labels and not run.info.labels_complete:
-        found.append(
-            "Labels are stated to be incomplete: an estimate without a label counts neither as right nor as wrong."
-        )
+        found.append("Labels are incomplete: an estimate without a label counts neither as right nor as wrong.")
     if run.info.reference == "depth":
-        found.append("Errors are up to motions that depth cannot tell, so no figure here compares with BOP's.")
+        found.append("Errors are up to motions that depth cannot tell apart: not comparable with BOP's figures.")
     if run.info.reference == "card":
-        found.append("Errors are those of our own models and symmetries, so no figure here compares with BOP's.")
+        found.append("Errors are measured with our own models and symmetries: not comparable with BOP's figures.")
     return found
 
 
-def explained(key: str) -> str:
-    """What a figure is; empty where nobody says."""
-    for say in (figure_meaning, consistency_meaning, track_meaning):
+def explanation(key: str) -> str:
+    """What a figure is; empty where there is no explanation."""
+    for explain in (figure_meaning, consistency_meaning, track_meaning):
         try:
-            return say(key)
+            return explain(key)
         except KeyError:
             continue
     return ""
 
 
-def own_table(key: str) -> bool:
-    """Whether a figure is one of many of its kind, which have a table to themselves: stages and reasons."""
+def has_own_table(key: str) -> bool:
+    """Whether a figure is in the table of stages or the table of refusals."""
     return key.startswith(("stage_", "rejected_"))
 
 
-def _labelled(run: Run, scenery: Scenery | None) -> list[str]:
-    summary = run.summary
-    parts = []
-    if summary:
-        parts = [
-            page.section("Figures", _all_figures(run)),
-            page.section("By object", tables.figures_by("object", summary["objects"])),
-            page.section("By scene", tables.figures_by("scene", summary["scenes"])),
-        ]
-    return [
-        *parts,
-        page.section("How many are found", page.grid(charts.recall_charts(run.labels))),
-        page.section("How far off they are", page.grid(charts.error_charts(run.labels))),
-        page.section("What the score is worth", page.grid(charts.score_charts(run))),
-        page.section("The worst frames", *_worst_frames(run, scenery)),
-    ]
-
-
-def _all_figures(run: Run) -> str:
-    figures = {key: figure for key, figure in run.summary["all"]["figures"].items() if not own_table(key)}
-    return tables.all_figures(figures, explained)
-
-
-def _unlabelled(run: Run) -> list[str]:
-    if not run.summary:
-        return []
-    return [
-        page.section("Figures", _all_figures(run)),
-        page.section("By object", tables.figures_by("object", run.summary["objects"])),
-    ]
-
-
-def _over_time(run: Run, paths: Sequence[TrackPath]) -> str:
-    """The tracks; of a run without any and without labels, the best estimates, which in a run with tracks are the same poses."""
-    if paths:
-        return track_section(paths)
-    return "" if run.labels else page.section("Over time", page.grid(motion.motion_charts(run.frames)))
-
-
-def _worst_frames(run: Run, scenery: Scenery | None) -> list[str]:
+def _of_labels(run: Run, inputs: PictureInputs | None) -> dict[str, Any]:
     labels, alarms = worst(run.labels), false_alarms(run)
-    words = [(_where(x), _said(x)) for x in labels] + [(_alarm(x), _why_alarm(run, x)) for x in alarms]
-    if scenery is None:
-        return [page.table(["what", "said"], [[page.text(where), page.text(said)] for where, said in words])]
-    images = [draw_label(run, x, scenery) for x in labels] + [draw_false_alarm(run, x, scenery) for x in alarms]
-    figures = [
-        page.figure(where, page.picture(image, where), said) for (where, said), image in zip(words, images) if image
-    ]
-    well = all(x.errors.mssd_rel is not None and x.errors.mssd_rel < CORRECT_MSSD_REL for x in labels)
-    which = (
-        "nothing is wrong, so these are the largest errors"
-        if well
-        else "wrong estimates, the surest first, then what was not found"
-    )
-    about = (
-        f"One of each placement: {which}. Left the label, right the estimate, its score beside it. Axes: x red, y green, z "
-        "blue, at the middle of the object; of poses that its symmetries make equal, the nearest to the label is drawn."
-    )
-    if alarms:
-        about += (
-            " Last the false alarms, one of each object and scene: estimates that belong to no label of their object, beside "
-            "the labels around them."
-        )
-    return [page.paragraph(about, "soft"), page.grid(figures, "pictures")] if figures else []
+    captions = [(_where(x), _errors(x)) for x in labels] + [(_alarm(x), _why_alarm(run, x)) for x in alarms]
+    pictures = []
+    if inputs is not None:
+        images = [draw_label(run, x, inputs) for x in labels] + [draw_false_alarm(run, x, inputs) for x in alarms]
+        pictures = [Figure(at, picture(image, at), note) for (at, note), image in zip(captions, images) if image]
+    return {
+        "recall": label_charts.recall_charts(run.labels),
+        "errors": label_charts.error_charts(run.labels),
+        "scores": label_charts.score_charts(run),
+        "worst": None if inputs else Table(["frame", "result"], captions),
+        "pictures": pictures,
+        "has_alarms": bool(alarms),
+        "all_correct": all(_is_correct(label) for label in labels),
+    }
+
+
+def _is_correct(label: LabelRecord) -> bool:
+    return label.errors.mssd_rel is not None and label.errors.mssd_rel < CORRECT_MSSD_REL
+
+
+def _over_time(run: Run) -> dict[str, Any]:
+    """The tracks; without tracks and labels the best estimates (in a run with tracks these are the same poses)."""
+    paths = track_paths(run.frames)
+    if not paths:
+        return {"tracks": None, "estimates": [] if run.labels else estimate_charts(run.frames)}
+    return {"tracks": track_table(paths), "estimates": [], **_track_figures(paths)}
+
+
+def _track_figures(paths: Sequence[TrackPath]) -> dict[str, Any]:
+    moment = all(path.seconds[0] == path.seconds[-1] for path in paths)
+    return {
+        "track_count": len(paths),
+        "most_tracks": track_charts.MOST,
+        "timeline": None if moment else timeline(paths),
+        "track_charts": [] if moment else track_charts.track_charts(paths),
+    }
 
 
 def _alarm(alarm: FalseAlarm) -> str:
@@ -194,52 +177,31 @@ def _alarm(alarm: FalseAlarm) -> str:
 
 
 def _why_alarm(run: Run, alarm: FalseAlarm) -> str:
-    name, place = alarm.estimate.object_name, (alarm.frame.scene, alarm.frame.frame)
-    there = sum((x.scene, x.frame, x.object_name) == (*place, name) for x in run.labels)
-    some = "does not match its label" if there == 1 else f"matches none of its {there} labels"
-    why = f"{some} in this frame" if there else "no label of it in this frame"
-    return f"score {alarm.estimate.score:.2f}: {why}"
+    key = (alarm.frame.scene, alarm.frame.frame, alarm.estimate.object_name)
+    count = sum((x.scene, x.frame, x.object_name) == key for x in run.labels)
+    why = {0: "no label of this object", 1: "does not match the object's label"}.get(
+        count, f"matches none of the object's {count} labels"
+    )
+    return f"score {alarm.estimate.score:.2f}: {why} in this frame"
 
 
 def _where(label: LabelRecord) -> str:
     return f"{label.object_name}, scene {label.scene}, frame {label.frame}"
 
 
-def _said(label: LabelRecord) -> str:
-    seen = "" if label.visible_share is None else f"; {100 * label.visible_share:.0f} % of it in view"
+def _errors(label: LabelRecord) -> str:
+    visible = "" if label.visible_share is None else f"; {100 * label.visible_share:.0f} % visible"
     if label.estimate is None:
-        return f"no estimate{seen}"
+        return f"no estimate{visible}"
     e = label.errors
     known = [
         "" if e.mssd_rel is None else f"MSSD {100 * e.mssd_rel:.1f} % of the diameter",
-        "" if e.translation_mm is None else f"{e.translation_mm:.1f} mm",
+        "" if e.translation_mm is None else f"{e.translation_mm:.1f} mm off",
         "" if e.rotation_deg is None else f"{e.rotation_deg:.1f}° off",
     ]
     score = "" if label.score is None else f"score {label.score:.2f}: "
-    return f"{score}{', '.join(k for k in known if k)}{seen}"
+    return f"{score}{', '.join(k for k in known if k)}{visible}"
 
 
 def _count(number: int, what: str) -> str:
     return f"{number} {what}{'' if number == 1 else 's'}"
-
-
-def _explanations(run: Run) -> list[str]:
-    share = f"{100 * CONFIDENCE:.0f} %"
-    times = (
-        "Times and refusals are drawn by scene, or by tenths of the recording where there are fewer than three scenes. "
-        f"Below {MIN_CLUSTERS} of what is drawn there is no interval: {NO_INTERVAL}."
-    )
-    if not run.labels:
-        return [
-            f"Brackets are {share} bootstrap intervals. Whole things and scenes are drawn again, not frames: neighbouring "
-            "frames are not independent. Of fewer than three, tenths of the recording are drawn: such an interval tells how much a "
-            f"figure wavers along this recording, not what another one would give. {times}",
-            "There are no labels here: the figures show whether the answers agree with each other, not whether they are right.",
-        ]
-    return [
-        f"Brackets and shaded areas are {share} bootstrap intervals. Whole placements are drawn again, not frames: neighbouring "
-        f"frames see the same object in the same place and are not independent. {times}",
-        "A label without an estimate counts as not found in every figure but the two medians, which are of the labels with "
-        "an estimate. Errors are at the nearest of the poses that the object's symmetries make equal.",
-        *([_ALARMS] if run.info.counts_false_alarms else ()),
-    ]

@@ -9,81 +9,58 @@ import numpy as np
 
 from pose_node.evaluation.figures.intervals import mean_interval, resampling_units, statistic_interval
 from pose_node.evaluation.records import FrameRecord, refusals
-from pose_node.evaluation.report import page, wording
+from pose_node.evaluation.report.formatting import bracket, column_title, format_of, interval, overview_keys, value
+from pose_node.evaluation.report.page import Cell, Table
 
 
-def all_figures(figures: Mapping[str, Mapping[str, Any]], explained: Callable[[str], str]) -> str:
-    """Every figure of ``summary.json`` on a line of its own, with what it means."""
+def all_figures(figures: Mapping[str, Mapping[str, Any]], explanation: Callable[[str], str]) -> Table:
+    """A row for each figure of ``summary.json``, with its explanation."""
     rows = [
         [
-            page.text(wording.wording(key).title),
-            page.text(
-                f"{wording.value(key, figure)} {wording.wording(key).unit}".strip(), wording.interval(key, figure)
-            ),
-            page.text(explained(key), kind="soft"),
+            format_of(key).title,
+            Cell(value(key, figure, unit=True), interval(key, figure)),
+            Cell(explanation(key), kind="soft"),
         ]
         for key, figure in figures.items()
     ]
-    return footed(page.table(["figure", "value [95 % interval]", "what it is"], rows, words=[2]))
+    return Table(["figure", "value [95 % interval]", "explanation"], rows, prose=[2])
 
 
-def footed(table: str) -> str:
-    """A table, and below it why some of its figures have no interval."""
-    why = wording.footnote(table)
-    return table + (page.paragraph(why, "soft") if why else "")
-
-
-def figures_by(what: str, entries: Mapping[str, Mapping[str, Any]]) -> str:
-    """A row for each object or scene, a column for each of the chief figures, each with its interval."""
-    keys = wording.chief_keys([entry["figures"] for entry in entries.values()])
+def figures_by(what: str, entries: Mapping[str, Mapping[str, Any]]) -> Table:
+    """A row for each object or scene, a column for each figure of ``overview_keys``, with its interval."""
+    keys = overview_keys([entry["figures"] for entry in entries.values()])
     labelled = any(entry["labels"] for entry in entries.values())
     rows = []
     for name, entry in entries.items():
-        figures = [entry["figures"].get(key) for key in keys]
-        cells = [page.text(wording.value(k, f), wording.interval(k, f)) for k, f in zip(keys, figures)]
-        labels = [page.text(entry["labels"])] if labelled else []
-        rows.append([page.text(name), *labels, *cells])
-    return footed(page.table([what, *(["labels"] if labelled else []), *map(wording.heading, keys)], rows))
+        figures = [(key, entry["figures"].get(key)) for key in keys]
+        labels = [entry["labels"]] if labelled else []
+        rows.append([name, *labels, *(Cell(value(*figure), interval(*figure)) for figure in figures)])
+    return Table([what, *(["labels"] if labelled else []), *map(column_title, keys)], rows)
 
 
-def seconds_by_stage(frames: Sequence[FrameRecord]) -> str:
-    """Median with its interval, 95th percentile and largest of each stage and of the whole, in milliseconds."""
-    if not frames:
-        return ""
+def seconds_by_stage(frames: Sequence[FrameRecord]) -> Table:
+    """Median with its interval, 95th percentile and maximum of each stage and of the whole frame, in milliseconds."""
     stages = list(dict.fromkeys(stage for frame in frames for stage in frame.stage_s))
-    columns = {stage: np.array([frame.stage_s.get(stage, 0.0) for frame in frames]) for stage in stages}
-    columns["whole frame"] = np.array([frame.time_s for frame in frames])
+    seconds = {stage: np.array([frame.stage_s.get(stage, 0.0) for frame in frames]) for stage in stages}
+    if frames:
+        seconds["whole frame"] = np.array([frame.time_s for frame in frames])
     clusters = resampling_units([frame.scene for frame in frames])
-    longest = max(float(np.quantile(values, 0.95)) for values in columns.values())
+    longest_ms = max((1000.0 * float(np.quantile(values, 0.95)) for values in seconds.values()), default=0.0)
     rows = []
-    for stage, values in columns.items():
-        median, p95, largest = (1000.0 * q for q in np.quantile(values, (0.5, 0.95, 1.0)))
+    for stage, values in seconds.items():
+        median, p95, maximum = (1000.0 * q for q in np.quantile(values, (0.5, 0.95, 1.0)))
         low, high = (1000.0 * v for v in statistic_interval(values, clusters, lambda v: float(np.median(v))))
-        rows.append(
-            [
-                page.text(stage),
-                page.text(f"{median:.1f}", wording.bracket(low, high, 1)),
-                page.text(f"{p95:.1f}"),
-                page.text(f"{largest:.1f}"),
-                page.bar(median / 1000.0 / longest if longest else 0.0),
-            ]
-        )
-    return footed(page.table(["stage", "median, ms", "95 % of frames, ms", "largest, ms", "median"], rows, words=[4]))
+        bar = Cell(share=min(median / longest_ms, 1.0) if longest_ms else 0.0)
+        rows.append([stage, Cell(f"{median:.1f}", bracket(low, high, 1)), f"{p95:.1f}", f"{maximum:.1f}", bar])
+    return Table(["stage", "median, ms", "95th percentile, ms", "maximum, ms", "median"], rows, prose=[4])
 
 
-def refused(frames: Sequence[FrameRecord]) -> str:
-    """How often each reason was given, how many a frame with its interval, and the first sentence of it."""
-    found = refusals(frames)
+def refused(frames: Sequence[FrameRecord]) -> Table:
+    """How often each reason was given, how often per frame with the interval, and its first message."""
     clusters, rows = resampling_units([frame.scene for frame in frames]), []
-    for refusal in found:
+    for refusal in refusals(frames):
         each = np.array([frame.rejected.get(refusal.code, 0) for frame in frames], float)
         low, high = (float(v) for v in mean_interval(each, clusters))
-        rows.append(
-            [
-                page.text(refusal.code),
-                page.text(refusal.count),
-                page.text(f"{each.mean():.2f}", wording.bracket(low, high, 2)),
-                page.text(refusal.reason, kind="soft"),
-            ]
-        )
-    return footed(page.table(["reason", "refused", "a frame", "the first time"], rows, words=[3]))
+        per_frame = Cell(f"{each.mean():.2f}", bracket(low, high, 2))
+        rows.append([refusal.code, refusal.count, per_frame, Cell(refusal.reason, kind="soft")])
+    return Table(["reason", "count", "per frame", "first message"], rows, prose=[3])

@@ -1,4 +1,4 @@
-"""Where each track was over time in the fixed frame, beside how sure it says that it is."""
+"""Charts of each track: its pose in the fixed frame over time, with the stated uncertainty."""
 
 from __future__ import annotations
 
@@ -7,49 +7,47 @@ from collections.abc import Sequence
 import numpy as np
 
 from pose_node.evaluation.figures.tracks import TrackPath, most_confirmed
-from pose_node.evaluation.report import page
-from pose_node.evaluation.report.svg import Chart, Scale
+from pose_node.evaluation.report.estimate_charts import AXES_KEY, count_beyond, limit_of
+from pose_node.evaluation.report.page import Figure
+from pose_node.evaluation.report.svg import draw_band, draw_line, new_axes, to_svg
 
 MOST = 12  # tracks that are drawn
 SIGMAS = 2.0
-_UNKNOWN_DEG = 30.0  # a turn that is known no better would leave no room for the others
-_AXES = {"x": 0, "y": 1, "z": 2}
+_UNKNOWN_DEG = 30.0  # a stated sigma from here on sets no scale: the other axes would be flat lines
 
 
-def track_charts(paths: Sequence[TrackPath]) -> list[str]:
-    """Position, turn and score of each track: three charts a track, of the ``MOST`` that were confirmed in the most frames."""
-    time = Scale(0.0, max(float(path.until[-1]) for path in paths))
-    return [chart for path in most_confirmed(paths, MOST) for chart in _of_one(path, time)]
+def track_charts(paths: Sequence[TrackPath]) -> list[Figure]:
+    """Position, rotation and score: three charts for each of the ``MOST`` tracks that were confirmed in the most frames."""
+    duration = (0.0, max(float(path.until[-1]) for path in paths))
+    return [chart for path in most_confirmed(paths, MOST) for chart in _of_track(path, duration)]
 
 
-def _of_one(path: TrackPath, time: Scale) -> list[str]:
+def _of_track(path: TrackPath, duration: tuple[float, float]) -> list[Figure]:
     charts = [
-        _axes_figure(path, time, "position", slice(0, 3), "mm from the median", np.inf),
-        _axes_figure(path, time, "turn", slice(3, 6), "degrees from the middle", _UNKNOWN_DEG),
+        _pose_chart(path, duration, "position", slice(0, 3), "mm from the median", np.inf),
+        _pose_chart(path, duration, "rotation", slice(3, 6), "degrees from the median", _UNKNOWN_DEG),
     ]
     scores = np.array([np.nan if r.score is None or r.state == "lost" else r.score for r in path.records])
     if np.isfinite(scores).any():
-        score = Chart(time, Scale(0.0, 1.0), "seconds", "score")
-        score.line(path.seconds, scores, 2, thin=True)
-        charts.append(page.figure(f"{path.name}: score", score.svg(f"Score of {path.name}"), "of its last sighting"))
+        axes = new_axes("seconds", "score", duration, (0.0, 1.0))
+        draw_line(axes, path.seconds, scores, 2, 1.2)
+        charts.append(Figure(f"{path.name}: score", to_svg(axes, f"Score of {path.name}"), "of the latest detection"))
     return charts
 
 
-def _axes_figure(path: TrackPath, time: Scale, what: str, part: slice, unit: str, unknown: float) -> str:
-    """``part`` of the way from the middle along each axis, with its band; sigmas of ``unknown`` or more set no scale."""
-    held = path.states != "lost"
+def _pose_chart(
+    path: TrackPath, duration: tuple[float, float], title: str, part: slice, unit: str, unknown: float
+) -> Figure:
+    """``part`` of the deviation from the median pose along each axis, with its band; sigmas of ``unknown`` or more set no scale."""
+    tracked = path.states != "lost"
     off, sigma = path.deviation[:, part], path.sigma[:, part]
-    typical = np.median(sigma[held], axis=0)
-    known = typical[typical < unknown]
-    far = float(np.percentile(np.abs(off[held]), 98)) + SIGMAS * float(known.max(initial=0.0))
-    reach = max(1.2 * far, 1.0)
-    chart = Chart(time, Scale(-reach, reach), "seconds", unit)
-    off = np.where(held[:, None], off, np.nan)
+    typical = np.median(sigma[tracked], axis=0)
+    limit = limit_of(off[tracked], SIGMAS * float(typical[typical < unknown].max(initial=0.0)))
+    axes = new_axes("seconds", unit, duration, (-limit, limit))
+    off = np.where(tracked[:, None], off, np.nan)
     for axis in range(3):
-        middle, wide = off[:, axis], SIGMAS * sigma[:, axis]
-        chart.band(path.seconds, middle - wide, middle + wide, axis)
+        draw_band(axes, path.seconds, *(off[:, axis] + sign * SIGMAS * sigma[:, axis] for sign in (-1, 1)), axis)
     for axis in range(3):
-        chart.line(path.seconds, off[:, axis], axis, thin=True)
-    beyond = int((np.abs(off) > reach).any(axis=1).sum())
-    note = "fixed frame" + (f"; {beyond} frames further off, at the edge" if beyond else "")
-    return page.figure(f"{path.name}: {what}", chart.svg(f"{what.capitalize()} of {path.name}"), note, _AXES)
+        draw_line(axes, path.seconds, off[:, axis], axis, 1.2)
+    svg = to_svg(axes, f"{title.capitalize()} of {path.name}")
+    return Figure(f"{path.name}: {title}", svg, "fixed frame" + count_beyond(off, limit), AXES_KEY)

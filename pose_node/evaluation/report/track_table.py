@@ -1,4 +1,4 @@
-"""The table of a run's tracks: when each was seen, how often it was lost, how steady it is and says it is, and what was told."""
+"""The table of a run's tracks: when each was seen, how often it was lost, its spread and stated uncertainty, and notes."""
 
 from __future__ import annotations
 
@@ -7,51 +7,56 @@ from collections.abc import Sequence
 import numpy as np
 
 from pose_node.evaluation.figures.tracks import STATES, TrackPath
-from pose_node.evaluation.report import page
+from pose_node.evaluation.report.page import Cell, Table
 
 _HEAD = [
     "track",
     "seen, s",
     *(f"{state}, frames" for state in STATES),
-    "lost, times",
-    "flips, farthest",
+    "losses",
+    "flips",
     "spread",
+    "largest deviation",
     "stated 1σ",
-    "told",
+    "notes",
 ]
-_MOST_NOTES = 4  # of a track; a longer list would push the others out of sight
+_MOST_NOTES = 4  # of a track; a longer list would hide the other tracks
 
 
-def track_table(paths: Sequence[TrackPath]) -> str:
+def track_table(paths: Sequence[TrackPath]) -> Table:
     """A row for each track."""
-    return page.table(_HEAD, map(_row, paths), words=[len(_HEAD) - 1])
+    return Table(_HEAD, [_row(path) for path in paths], prose=[len(_HEAD) - 1])
 
 
-def _row(path: TrackPath) -> list[str]:
-    (place_mm, turn_deg), (stated_mm, stated_deg) = path.spread(), path.stated()
-    farthest = ", ".join(f"{_unit(_number(v), u)}" for v, u in zip(path.farthest(), ("mm", "°")) if np.isfinite(v))
+def _row(path: TrackPath) -> list[object]:
+    stated_mm, stated_deg = path.stated()
     return [
-        page.text(path.name),
-        page.text(_range(path.seen_s, 1)),
-        *(page.text(int((path.states == state).sum())) for state in STATES),
-        page.text(len(path.losses), f"found again: {len(path.returns)}" if len(path.losses) else ""),
-        page.text(path.flips, farthest),
-        page.text(_unit(_number(place_mm), "mm"), _unit(_number(turn_deg), "°")),
-        page.text(_unit(_range(stated_mm), "mm"), _unit(_range(stated_deg), "°")),
-        page.text(_told(path), kind="soft"),
+        path.name,
+        _range(path.seen_s, 1),
+        *(int((path.states == state).sum()) for state in STATES),
+        Cell(len(path.losses), f"found again: {len(path.returns)}" if len(path.losses) else ""),
+        path.flips,
+        _pose_cell(*path.spread()),
+        _pose_cell(*path.farthest()),
+        Cell(_unit(_range(stated_mm), "mm"), _unit(_range(stated_deg), "°")),
+        Cell(_notes(path), kind="soft"),
     ]
 
 
-def _told(path: TrackPath) -> str:
-    """Why it was last lost, and what changed beyond motion, the last of these where there are many."""
+def _pose_cell(mm: float, degrees: float) -> Cell:
+    return Cell(_unit(_number(mm), "mm"), _unit(_number(degrees), "°"))
+
+
+def _notes(path: TrackPath) -> str:
+    """Why it was last lost, and the last notes of changes other than motion."""
     losses, notes = path.losses, path.notes
-    told = []
+    sentences = []
     if len(losses):
-        told.append(f"Lost at {path.seconds[losses[-1]]:.1f} s: {path.records[losses[-1]].reason}")
+        sentences.append(f"Lost at {path.seconds[losses[-1]]:.1f} s: {path.records[losses[-1]].reason}")
     if len(notes) > _MOST_NOTES:
-        told.append(f"{len(notes)} notes, the last:")
-    told += [f"{seconds:.1f} s: {note}." for seconds, note in notes[-_MOST_NOTES:]]
-    return " ".join(told)
+        sentences.append(f"{len(notes)} notes, the last:")
+    sentences += [f"{seconds:.1f} s: {note}." for seconds, note in notes[-_MOST_NOTES:]]
+    return " ".join(sentences)
 
 
 def _number(value: float, digits: int = 2) -> str:
@@ -64,5 +69,5 @@ def _range(ends: Sequence[float] | np.ndarray, digits: int = 2) -> str:
 
 
 def _unit(number: str, unit: str) -> str:
-    # A space that does not break: a unit alone on a line is no figure's.
+    # A no-break space: the unit stays on the number's line.
     return f"{number}\u00a0{unit}" if number else "–"

@@ -9,9 +9,9 @@ import shutil
 import subprocess
 
 import pytest
-from run_writing import round_scenery, write_false_alarms, write_labelled, write_tracked, write_unlabelled
+from run_writing import picture_inputs, write_false_alarms, write_labelled, write_tracked, write_unlabelled
 
-from pose_node.evaluation.report.compare import compare
+from pose_node.evaluation.report.compare import compare, write_comparison
 from pose_node.evaluation.report.report import write_report
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
@@ -60,9 +60,9 @@ def look(page, folder) -> dict[int, list[str]]:
     words = [BROWSER, "--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
     words += [f"--user-data-dir={folder / 'profile'}", "--window-size=1400,900", "--dump-dom", around.as_uri()]
     done = subprocess.run(words, capture_output=True, text=True, timeout=120)
-    told = re.search(r'<pre id="found">(.*?)</pre>', done.stdout, re.DOTALL)
-    assert told, done.stderr[-2000:]
-    return dict(json.loads(html.unescape(line)) for line in told.group(1).splitlines())
+    output = re.search(r'<pre id="found">(.*?)</pre>', done.stdout, re.DOTALL)
+    assert output, done.stderr[-2000:]
+    return dict(json.loads(html.unescape(line)) for line in output.group(1).splitlines())
 
 
 LONG = tuple(f"object_with_a_rather_long_name_{i:02d}" for i in range(9))
@@ -76,11 +76,11 @@ def pages(tmp_path_factory):
     return {
         "labelled": write_report(a),
         "own": write_report(write_labelled(folder / "own", objects=LONG, reference="card", spoilt=0.06, slow=200.0)),
-        "alarms": write_report(write_false_alarms(folder / "alarms"), round_scenery()),
-        "few": write_report(write_labelled(folder / "few", objects=LONG, scenes=1, spoilt=0.6), round_scenery()),
+        "alarms": write_report(write_false_alarms(folder / "alarms"), picture_inputs()),
+        "few": write_report(write_labelled(folder / "few", objects=LONG, scenes=1, spoilt=0.6), picture_inputs()),
         "unlabelled": write_report(write_unlabelled(folder / "bag")),
         "tracked": write_report(write_tracked(folder / "tracked", others=15, scenes=("drive", "drive_2"))),
-        "compared": compare(a, b),
+        "compared": write_comparison(compare(a, b)),
     }
 
 

@@ -18,8 +18,8 @@ from pose_node.evaluation.figures.paired_differences import (
     mean_difference,
     pair,
 )
-from pose_node.evaluation.report.compare import compare
-from pose_node.evaluation.report.terminal import comparison_table
+from pose_node.evaluation.report.compare import compare, write_comparison
+from pose_node.evaluation.report.terminal import print_comparison
 from pose_node.evaluation.run_folder import read_run
 
 
@@ -28,16 +28,20 @@ def differences(a, b):
     return label_differences(a, b, pair(a, b))
 
 
+def page_of_both(a, b):
+    return page_of(write_comparison(compare(a, b)))
+
+
 def test_a_run_and_itself_differ_in_nothing(tmp_path):
     run = write_labelled(tmp_path / "run")
     for d in differences(run, run).values():
         assert (d.b - d.a, d.low, d.high) == (0.0, 0.0, 0.0)
-    assert "no difference shown" in page_of(compare(run, run)).texts
+    assert "no difference shown" in page_of_both(run, run).texts
 
 
 def test_a_comparison_that_fails_leaves_no_older_one(tmp_path):
     a, b = write_labelled(tmp_path / "a"), write_labelled(tmp_path / "b")
-    compare(a, b)
+    write_comparison(compare(a, b))
     with pytest.raises(InputError):
         compare(tmp_path / "none", b)
     assert not (b / "compare.html").exists() and (b / "previous_run" / "compare.html").is_file()
@@ -52,8 +56,8 @@ def test_differences_are_those_of_the_summaries(tmp_path):
         for key in ("ar", "recall_mssd_10", "auc_add_s", "answered"):
             assert getattr(found[key], side) == pytest.approx(figures[key]["value"])
     assert found["ar"].high < 0.0
-    texts = page_of(compare(a, b)).texts
-    assert "B is worse" in texts and "B is better" in page_of(compare(b, a)).texts
+    texts = page_of_both(a, b).texts
+    assert "B is worse" in texts and "B is better" in page_of_both(b, a).texts
 
 
 def test_pairs_are_narrower_than_runs(rng):
@@ -62,24 +66,24 @@ def test_pairs_are_narrower_than_runs(rng):
     assert 0.09 < d.low < d.high < 0.11
 
 
-def test_what_only_one_run_has_is_left_out_and_said(tmp_path):
+def test_what_only_one_run_has_is_left_out_with_a_note(tmp_path):
     a, b = write_labelled(tmp_path / "a"), write_labelled(tmp_path / "b")
     lines = (b / "labels.jsonl").read_text().splitlines(keepends=True)
     (b / "labels.jsonl").write_text("".join(lines[4:]))
-    words = " ".join(page_of(compare(a, b)).texts)
+    words = " ".join(page_of_both(a, b).texts)
     assert "4 labels that only one of the runs has are left out." in words
 
 
 def test_settings_that_differ_are_listed(tmp_path):
     a = write_labelled(tmp_path / "a")
     b = write_labelled(tmp_path / "b", config={"refine": {"iterations": 20}})
-    texts = page_of(compare(a, b)).texts
+    texts = page_of_both(a, b).texts
     assert "refine.iterations" in texts and "10" in texts and "20" in texts
 
 
 def test_runs_without_labels(tmp_path):
     a, b = write_unlabelled(tmp_path / "a"), write_unlabelled(tmp_path / "b", seed=1)
-    texts = page_of(compare(a, b)).texts
+    texts = page_of_both(a, b).texts
     assert "Figures of mug" in texts and "B minus A" in texts and "Each run by itself" in texts
 
 
@@ -104,12 +108,18 @@ def test_other_ground_truth_is_refused(tmp_path):
         compare(a, b)
 
 
-def test_the_terminal_shows_what_the_page_shows(tmp_path):
-    table = comparison_table(write_unlabelled(tmp_path / "a"), write_unlabelled(tmp_path / "b", seed=1))
-    for name in ("bowl", "mug", "time and refusals", "jitter, mm", "found, %", "infer, ms"):
-        assert any(line.startswith(name) for line in table.splitlines())
-    few = comparison_table(write_labelled(tmp_path / "c", scenes=1), write_labelled(tmp_path / "d", scenes=1, seed=1))
-    assert "[–]" in few and "too few to say" in few and few.splitlines()[-1].startswith("[–]: no interval, for")
+def printed(capsys, *runs):
+    print_comparison(compare(*runs))
+    return [line.rstrip() for line in capsys.readouterr().out.splitlines()]
+
+
+def test_the_terminal_shows_what_the_page_shows(tmp_path, capsys):
+    lines = printed(capsys, write_unlabelled(tmp_path / "a"), write_unlabelled(tmp_path / "b", seed=1))
+    for name in ("Figures of bowl", "Figures of mug", "Time and refusals", "jitter, mm", "found, %", "infer, ms"):
+        assert any(line.startswith(name) for line in lines)
+    few = printed(capsys, write_labelled(tmp_path / "c", scenes=1), write_labelled(tmp_path / "d", scenes=1, seed=1))
+    assert any("[–]" in line and "too few to tell" in line for line in few)
+    assert few[-1].startswith("[–]: no interval: ")
 
 
 def test_runs_that_do_not_belong_together_are_refused(tmp_path):
@@ -127,10 +137,10 @@ def test_runs_that_do_not_belong_together_are_refused(tmp_path):
 def test_the_command(tmp_path, capsys):
     a, b = write_labelled(tmp_path / "a"), write_labelled(tmp_path / "b", seed=2)
     assert cli.main(["evaluate", "--compare", str(a), str(b)]) == 0
-    told = capsys.readouterr().out
-    assert str(b / "compare.html") in told
-    assert re.search(r"^AR, % +[\d.]+ +[\d.]+ +[+-][\d.]+ +\[[+-][\d.]+, [+-][\d.]+\] +40  ", told, re.MULTILINE)
-    assert max(map(len, told.splitlines()[:-1])) <= 120
+    output = capsys.readouterr().out
+    assert str(b / "compare.html") in output
+    assert re.search(r"^AR, % +[\d.]+ +[\d.]+ +[+-][\d.]+ +\[[+-][\d.]+, [+-][\d.]+\] +40  ", output, re.MULTILINE)
+    assert max(map(len, output.splitlines()[:-1])) <= 120
     assert cli.main(["evaluate", "--compare", str(a), str(tmp_path / "none")]) == 2
     assert "found no run.json" in capsys.readouterr().err
     assert np.isfinite(differences(a, b)["ar"].low)

@@ -155,7 +155,7 @@ def test_several_sources_have_a_run_each_and_one_page(models, demo_bag, tmp_path
         assert f'href="{name}/report.html"' in page and (out / name / "report.html").is_file()
     assert "empty.mcap: found no topic" in page and "cut.mcap: found" in page and str(tmp_path) not in page
     assert evaluate(demo_bag, cut, *words[:-1], tmp_path) == 2
-    assert "expected a folder that holds no source" in capsys.readouterr().err
+    assert "expected a folder without a source in it" in capsys.readouterr().err
 
 
 def in_floats(messages, scale):

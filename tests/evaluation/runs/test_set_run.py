@@ -21,7 +21,7 @@ from pose_node.evaluation import command
 from pose_node.evaluation.records import Refusal
 from pose_node.evaluation.report.pictures import false_alarms
 from pose_node.evaluation.report.report import write_report
-from pose_node.evaluation.report.terminal import terminal_table
+from pose_node.evaluation.report.terminal import print_run
 from pose_node.evaluation.run_folder import read_run
 from pose_node.evaluation.runs import set_run
 from pose_node.evaluation.runs.set_run import evaluate_folder
@@ -122,7 +122,12 @@ def found_at(x, score=0.9):
     )
 
 
-def test_a_further_instance_of_a_labelled_object_is_a_false_alarm(folder, tmp_path, knowing, monkeypatch):
+def printed(capsys, run_folder) -> str:
+    print_run(run_folder)
+    return capsys.readouterr().out
+
+
+def test_a_further_instance_of_a_labelled_object_is_a_false_alarm(folder, tmp_path, knowing, monkeypatch, capsys):
     """Found where it is and again beside it, the wrong one surer."""
     monkeypatch.setattr(Knowing, "estimate", lambda *_, **__: Result((found_at(0.3), found_at(0.0, 0.6)), ()))
     (folder / "test_targets_bop19.json").write_text('[{"scene_id": 2, "im_id": 3, "obj_id": 1, "inst_count": 1}]')
@@ -132,7 +137,7 @@ def test_a_further_instance_of_a_labelled_object_is_a_false_alarm(folder, tmp_pa
     assert done.frames[0].unmatched == (0,) and [x.estimate.score for x in false_alarms(done)] == [0.9]
     summary = evaluate_folder(folder, tmp_path / "open", "none", labels_complete=False)
     assert "false_alarms" not in summary["all"]["figures"] and false_alarms(read_run(tmp_path / "open")) == []
-    assert "incomplete" in terminal_table(tmp_path / "open")
+    assert "incomplete" in printed(capsys, tmp_path / "open")
 
 
 def test_an_instance_that_is_no_target_is_no_false_alarm(folder, tmp_path, knowing, monkeypatch):
@@ -189,7 +194,7 @@ def test_an_object_that_the_set_does_not_know_can_be_looked_for(folder, tmp_path
     assert summary["all"]["figures"]["false_alarms"]["value"] == 1.0
 
 
-def test_a_lost_image_costs_its_frame_alone(folder, tmp_path, knowing):
+def test_a_lost_image_costs_its_frame_alone(folder, tmp_path, knowing, capsys):
     (folder / "scenes" / "000002" / "depth" / "000003.png").unlink()
     summary = evaluate_folder(folder, tmp_path / "run")
     done = read_run(tmp_path / "run")
@@ -201,16 +206,16 @@ def test_a_lost_image_costs_its_frame_alone(folder, tmp_path, knowing):
     assert summary["all"]["figures"]["answered"]["value"] == pytest.approx(2 / 3)
     sentence = "scenes/000002/depth/000003.png: no such file, expected a depth image."
     assert Refusal("depth_unreadable", 1, sentence) in done.info.refused
-    assert f"refused: once depth_unreadable: {sentence}" in terminal_table(tmp_path / "run")
+    assert f"refused: once depth_unreadable: {sentence}" in printed(capsys, tmp_path / "run")
     write_report(tmp_path / "run")
     assert sentence in (tmp_path / "run" / "report.html").read_text().replace("<wbr>", "")
 
 
-def test_an_empty_mask_is_said_to_be_empty(folder, tmp_path, knowing):
+def test_an_empty_mask_is_said_to_be_empty(folder, tmp_path, knowing, capsys):
     path = folder / "scenes" / "000002" / "mask_visib" / "000011_000001.png"
     Image.fromarray(np.zeros(SHAPE, np.uint8)).save(path)
     evaluate_folder(folder, tmp_path / "run")
-    assert "refused: once mask_empty: box: the mask of label 1 is empty." in terminal_table(tmp_path / "run")
+    assert "refused: once mask_empty: box: the mask of label 1 is empty." in printed(capsys, tmp_path / "run")
 
 
 def test_a_set_without_ground_truth_is_run_on_its_targets(folder, tmp_path, knowing, monkeypatch):
@@ -284,7 +289,8 @@ def test_a_run_that_fails_leaves_no_older_report(folder, tmp_path, knowing, monk
     assert {p.name: p.read_bytes() for p in (out / "previous_run").iterdir()} == older
     if failure == "in the middle":
         assert "The run failed: models: found none" in (out / "report.html").read_text()
-        assert "cut short" in terminal_table(out) and "The run failed" in terminal_table(out)
+        output = printed(capsys, out)
+        assert "The run was interrupted" in output and "The run failed" in output
     else:
         assert left == {"mine.txt", "previous_run"}
     # A further failure keeps what was set aside as long as there is nothing newer.
