@@ -94,7 +94,7 @@ def imports(path: Path) -> Iterator[tuple[str, bool]]:
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{path.name}:{node.lineno}: relative import; the house writes absolute ones"
+            assert node.level == 0, f"{path.name}:{node.lineno}: relative import, expected an absolute one"
             ours = node.module == "pose_node"
             names = [f"pose_node.{a.name}" for a in node.names] if ours else [str(node.module)]
         else:
