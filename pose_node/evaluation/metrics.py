@@ -1,7 +1,7 @@
-"""How wrong a pose is: the errors of the BOP challenge, in metres, radians and pixels.
+"""Pose errors as in the BOP challenge, in metres, radians and pixels.
 
-Every function takes T_est and T_gt as T_camera_object [4, 4] and, where an object may look the same from several sides,
-the motions S [K, 4, 4] of the object onto itself (the identity among them): T_gt @ S is as true as T_gt.
+Every function takes T_est and T_gt as T_camera_object [4, 4] and, for symmetric objects, the motions S [K, 4, 4] of the object
+onto itself (the identity among them): T_gt @ S is as correct as T_gt.
 
 Definitions: Hodan et al., "BOP Challenge 2020 on 6D object localization", and Hinterstoisser et al., "Model based
 training, detection and pose estimation of texture-less 3D objects in heavily cluttered scenes" (ADD, ADD-S).
@@ -18,16 +18,16 @@ from scipy.spatial import ConvexHull, QhullError, cKDTree
 from pose_node.arrays import Array
 from pose_node.geometry import se3
 
-VSD_TAUS = tuple(float(tau) for tau in np.arange(0.05, 0.51, 0.05))  # of the diameter, as bop_toolkit has them
-VSD_DELTA_M = 0.015  # what the BOP challenge takes for all its sets but those of ``VSD_DELTAS_M``
+VSD_TAUS = tuple(float(tau) for tau in np.arange(0.05, 0.51, 0.05))  # relative to the diameter, as in bop_toolkit
+VSD_DELTA_M = 0.015  # of the BOP challenge, for all sets but those of ``VSD_DELTAS_M``
 VSD_DELTAS_M = {"itodd": 0.005}  # by the set's name
 MAX_SYMMETRY_STEP = 0.01  # of a half-turn's arc over the radius, as bop_toolkit discretises continuous symmetries
-_CHUNK = 1_000_000  # numbers held at once while all symmetric truths are compared
-_MANY = 50_000  # points times truths beyond which most truths are first ruled out by a few points
+_CHUNK = 1_000_000  # numbers in memory at once while all symmetric poses are compared
+_PRUNE_ABOVE = 50_000  # points times symmetric poses above which most poses are first excluded by a few points
 
 
-def axis_turns(direction: Array, origin_m: Array, max_step: float = MAX_SYMMETRY_STEP) -> Array:
-    """Turns about the line through ``origin_m`` [3] along ``direction`` [3], evenly spaced, the identity first: [K, 4, 4].
+def axis_rotations(direction: Array, origin_m: Array, max_step: float = MAX_SYMMETRY_STEP) -> Array:
+    """Rotations about the line through ``origin_m`` [3] along ``direction`` [3], evenly spaced, the identity first: [K, 4, 4].
 
     K = ceil(pi / max_step), so that neighbours move a surface point by at most ``max_step`` of the diameter.
     """
@@ -42,7 +42,7 @@ def bop_symmetries(info: Mapping[str, Any], suffix: str = "", max_step: float = 
     """The motions [K, 4, 4] in metres that one entry of a BOP ``models_info.json`` (millimetres) declares.
 
     Reads ``symmetries_discrete`` (4x4, row-major) and ``symmetries_continuous`` (axis, offset). With suffix "_depth" it
-    reads ``symmetries_depth`` and ``symmetries_depth_continuous`` beside them: motions that a depth sensor cannot tell.
+    reads ``symmetries_depth`` and ``symmetries_depth_continuous`` beside them: motions that depth cannot resolve.
     Continuous symmetries are discretised and combined with every discrete one. Raises ValueError on another suffix.
     """
     if suffix not in ("", "_depth"):
@@ -53,21 +53,21 @@ def bop_symmetries(info: Mapping[str, Any], suffix: str = "", max_step: float = 
         discrete_mm += _as_matrices(info.get("symmetries_depth", ()))
         lines += [line for line in info.get("symmetries_depth_continuous", ()) if not _among(line, lines)]
     discrete = np.stack(discrete_mm)
-    discrete[:, :3, :3] = se3.project_so3(discrete[:, :3, :3])  # files round to a few digits
+    discrete[:, :3, :3] = se3.project_so3(discrete[:, :3, :3])  # files have few digits
     discrete[:, :3, 3] /= 1000.0
     if not lines:
         return discrete
-    turns = np.concatenate(
-        [axis_turns(line["axis"], np.asarray(line["offset"], float) / 1000.0, max_step) for line in lines]
+    rotations = np.concatenate(
+        [axis_rotations(line["axis"], np.asarray(line["offset"], float) / 1000.0, max_step) for line in lines]
     )
-    return (turns[None] @ discrete[:, None]).reshape(-1, 4, 4)
+    return (rotations[None] @ discrete[:, None]).reshape(-1, 4, 4)
 
 
 def hull_points(points: Array) -> Array:
     """The corners of the convex hull of points [N, 3]: [H, 3].
 
-    The distance that a point travels between two poses is a convex function of the point, so its maximum over a model
-    is reached at one of these: MSSD over them is MSSD over all vertices.
+    The distance of a point between two poses is a convex function of the point, so its maximum over a model is at one of
+    these: MSSD over them equals MSSD over all vertices.
     """
     try:
         return points[ConvexHull(points).vertices]
@@ -87,17 +87,17 @@ def adds(points: Array, T_est: Array, T_gt: Array) -> float:
 
 
 def mssd(points: Array, T_est: Array, T_gt: Array, symmetries: Array) -> float:
-    """Maximum surface distance in metres over points [N, 3], at the symmetric truth where it is least."""
+    """Maximum surface distance in metres over points [N, 3], at the symmetric pose where it is least."""
     return _least_mssd(points, T_est, T_gt, symmetries)[0]
 
 
-def nearest_truth(points: Array, T_est: Array, T_gt: Array, symmetries: Array) -> Array:
-    """The T_gt @ S [4, 4] at which MSSD is reached."""
+def nearest_pose(points: Array, T_est: Array, T_gt: Array, symmetries: Array) -> Array:
+    """The T_gt @ S [4, 4] of least MSSD."""
     return T_gt @ symmetries[_least_mssd(points, T_est, T_gt, symmetries)[1]]
 
 
 def mspd(points: Array, T_est: Array, T_gt: Array, symmetries: Array, K: Array) -> float:
-    """Maximum distance in pixels between the projections of points [N, 3], at the symmetric truth where it is least.
+    """Maximum distance in pixels between the projections of points [N, 3], at the symmetric pose where it is least.
 
     Infinite when the estimate puts a point behind the camera.
     """
@@ -120,12 +120,12 @@ def vsd(
 ) -> Array:
     """Visible surface discrepancy in [0, 1] at each misalignment tolerance (a share of the diameter): [len(taus)].
 
-    depth_est_m, depth_gt_m: [H, W] renderings of the model at the two poses, 0 where it is not; depth_m: [H, W] the measured
-    depth, 0 where there is no reading, which hides nothing (BOP 2019). 1 at every tolerance where neither is seen.
+    depth_est_m, depth_gt_m: [H, W] renderings of the model at the two poses, 0 outside; depth_m: [H, W] measured depth, 0 for
+    no reading, which occludes nothing (BOP 2019). 1 at every tolerance where neither pose is visible.
     """
     drawn = np.nonzero((depth_est_m > 0) | (depth_gt_m > 0))  # other pixels do not count
     x, y = (drawn[1] - K[0, 2]) / K[0, 0], (drawn[0] - K[1, 2]) / K[1, 1]
-    # Millimetres in single precision are what the reference compares: a pixel at the tolerance then falls to the same side.
+    # Millimetres in single precision, as in bop_toolkit, so that a pixel at the tolerance is decided equally.
     est, gt, test = (_range_mm(1000.0 * depth[drawn], x, y) for depth in (depth_est_m, depth_gt_m, depth_m))
     delta, free = np.float32(1000.0 * delta_m), test == 0
     visible_gt = (gt > 0) & (free | (gt.astype(np.float32) - test.astype(np.float32) <= delta))
@@ -140,27 +140,27 @@ def vsd(
 
 
 def rotation_error(T_est: Array, T_gt: Array, symmetries: Array) -> float:
-    """Angle in radians between the two rotations, at the symmetric truth where it is least.
+    """Angle in radians between the two rotations, at the symmetric pose where it is least.
 
-    About a discretised axis it is as coarse as the steps: half a degree for ``MAX_SYMMETRY_STEP``.
+    For a discretised axis its resolution is the step: half a degree for ``MAX_SYMMETRY_STEP``.
     """
     return float(se3.angle(T_est[:3, :3].T @ (T_gt @ symmetries)[:, :3, :3]).min())
 
 
 def translation_error(T_est: Array, T_gt: Array, symmetries: Array, centre_m: Array) -> float:
-    """Distance in metres that ``centre_m`` [3] (object frame) lies from its true place, at the symmetric truth of least
-    rotation error. An origin off the symmetry axis would move with the symmetry; the object's centre does not."""
-    truths = T_gt @ symmetries
-    T_near = truths[int(np.argmin(se3.angle(T_est[:3, :3].T @ truths[:, :3, :3])))]
+    """Distance in metres of ``centre_m`` [3] (object frame) between the poses, at the symmetric pose of least rotation error.
+    An origin off the symmetry axis would move with the symmetry; the object's centre does not."""
+    poses = T_gt @ symmetries
+    T_near = poses[int(np.argmin(se3.angle(T_est[:3, :3].T @ poses[:, :3, :3])))]
     return float(np.linalg.norm(se3.apply(T_est, centre_m[None]) - se3.apply(T_near, centre_m[None])))
 
 
 def _least_mssd(points: Array, T_est: Array, T_gt: Array, symmetries: Array) -> tuple[float, int]:
-    """The least of the largest distances in metres over the K symmetric truths, and which one it is."""
+    """MSSD in metres: the least over K symmetric poses of the largest distance, and the index of that pose."""
     # |T_est x - T_gt S x| = |inv(T_gt) T_est x - S x|: small numbers, near the object's origin.
     moved = se3.apply(se3.invert(T_gt) @ T_est, points)
-    if len(symmetries) * len(points) > _MANY:
-        # A few points bound each distance from below; only truths whose bound beats the best need all points.
+    if len(symmetries) * len(points) > _PRUNE_ABOVE:
+        # A few points bound each distance from below; only poses with a bound below the best distance need all points.
         few = np.unique(np.linspace(0, len(points) - 1, 24).round().astype(int))
         bound = _largest(points[few], moved[few], symmetries)
         first = int(np.argmin(bound))
@@ -173,7 +173,7 @@ def _least_mssd(points: Array, T_est: Array, T_gt: Array, symmetries: Array) -> 
 
 
 def _largest(points: Array, moved: Array, symmetries: Array) -> Array:
-    """The largest distance between S x and its moved place, for each S [K, 4, 4]: [K]."""
+    """The largest distance between S x and ``moved``, for each S [K, 4, 4]: [K]."""
     step = max(1, _CHUNK // (3 * max(1, len(points))))
     chunks = (se3.apply(symmetries[i : i + step], points) - moved for i in range(0, len(symmetries), step))
     return np.concatenate([np.sqrt(np.einsum("knd,knd->kn", c, c).max(axis=1)) for c in chunks])
@@ -193,7 +193,7 @@ def _as_matrices(values: Any) -> list[Array]:
 
 
 def _among(line: Mapping[str, Any], lines: list[Mapping[str, Any]]) -> bool:
-    """Whether an equal axis (the same line, to the files' rounding) is already there."""
+    """Whether the same axis, up to rounding in files, is among ``lines``."""
     for other in lines:
         a, b = (np.asarray(x["axis"], float) / np.linalg.norm(x["axis"]) for x in (line, other))
         apart = np.asarray(line["offset"], float) - np.asarray(other["offset"], float)

@@ -1,7 +1,7 @@
-"""A running node onto a canvas: what it measures, what it says of objects, and where the camera stands.
+"""Draw a running node: its measurement, its objects, and the camera's pose.
 
-A node of its own, which only listens: the detections with their covariances, the measurement that they are of (a few times a
-second: it is looked at, not worked with), /tf, and of the diagnostics what is said of tracks.
+A separate node subscribes to the detections with their covariances, the measurement (drawn a few times a second), /tf, and the
+states of tracks in the diagnostics.
 """
 
 from __future__ import annotations
@@ -38,14 +38,14 @@ from pose_node.viewing.canvas import Canvas, Shown, meshes_of, open_viewer
 
 _CLOUD_PERIOD_S = 0.2
 _TICK_S = 0.05
-_SYNC_WAIT_S = 0.5  # of an image for its camera info
-_TF_WAIT_S = 1.0  # of what is to be drawn for the camera's pose
+_SYNC_TIMEOUT_S = 0.5  # for the camera info of an image
+_TF_TIMEOUT_S = 1.0  # for the camera's pose of what is to be drawn
 TOPICS = {"depth": "depth/image_rect", "info": "depth/camera_info", "points": "points"}
 
 
 @dataclass(frozen=True)
 class _Waiting:
-    """What is drawn as soon as it is known where its camera stood."""
+    """A drawing that waits for the camera's pose at its stamp."""
 
     frame_id: str
     stamp_ns: int
@@ -54,9 +54,9 @@ class _Waiting:
 
 
 class LiveView(Node):
-    """Draws on ``canvas``, which is made when the node tells in which frame it tracks: is that a camera's?
+    """Draws a node's topics on ``canvas``, which is created when the node's fixed frame is known: is it a camera's?
 
-    node_name: of the node that is looked at, with its namespace. topics: {role of TOPICS: topic} where remapped.
+    node_name: of the node to show, with its namespace. topics: {role of TOPICS: topic} where remapped.
     """
 
     def __init__(self, node_name: str, topics: Mapping[str, str], canvas: Callable[[bool], Canvas]) -> None:
@@ -65,13 +65,13 @@ class LiveView(Node):
         self._make, self._fixed_frame = canvas, ""
         self._canvas: Canvas | None = None
         self._rectified = True
-        self._pairing = Pairing(_SYNC_WAIT_S, lambda code, sentence: None)
+        self._pairing = Pairing(_SYNC_TIMEOUT_S, lambda code, sentence: None)
         self._tf = TfBuffer()
         self._waiting: deque[_Waiting] = deque(maxlen=100)
         self._drawn_s = 0.0
         self._last: dict[str, Shown] = {}
-        self._states: dict[str, tuple[str, str]] = {}  # by track: state, and all that is said
-        self._serves: str | None = None
+        self._states: dict[str, tuple[str, str]] = {}  # by track: state, and its status line
+        self._measurement: str | None = None  # "depth" or "points", whichever is received first
         subscribe = partial(AdaptiveSubscription, self, reliability="auto")
         named = {**TOPICS, **topics}
         TFMessage = publish.tf2_msgs.msg.TFMessage
@@ -87,26 +87,26 @@ class LiveView(Node):
         self.create_timer(_TICK_S, self._tick)
 
     def _on_measurement(self, source: str, message: Any) -> None:
-        if self._serves in (None, source):
-            self._serves = source
+        if self._measurement in (None, source):
+            self._measurement = source
             self._pairing.add_measurement(message, source == "depth", time.monotonic())
 
     def _on_tf(self, message: Any, static: bool) -> None:
         try:
             self._tf.add(message, static)
         except InputError:
-            pass  # the node says so itself
+            pass  # the node reports it itself
 
     def _on_diagnostics(self, message: Any) -> None:
         for status in message.status:
             if status.name != self._name:
                 continue
             values = {pair.key: pair.value for pair in status.values}
-            told = values.get("fixed_frame", "")
-            if told and self._canvas is None:
-                self._fixed_frame = "" if told.startswith("none") else told
+            frame = values.get("fixed_frame", "")
+            if frame and self._canvas is None:
+                self._fixed_frame = "" if frame.startswith("none") else frame
                 self._rectified = values.get("rectified") != "False"
-                # Optical frames look along z (REP 103), others have it upwards.
+                # The z axis points forward in optical frames (REP 103), upwards in others.
                 self._canvas = self._make(not self._fixed_frame or self._fixed_frame.endswith("optical_frame"))
                 self.get_logger().info(f"drawing in {self._fixed_frame or 'the frame of the camera'}")
             self._states = {}
@@ -126,13 +126,13 @@ class LiveView(Node):
             T = convert.rigid_motion(p, q, "detection", "detection")
             C = np.reshape(result.pose.covariance, (6, 6))
             track, _, state = one.id.partition("/")  # types.detection_id
-            state, told = self._states.get(track, (state or "confirmed", ""))
-            shown = Shown(track or f"{name}_{counts[name]}", name, T, C, result.hypothesis.score, state, told=told)
+            state, status = self._states.get(track, (state or "confirmed", ""))
+            shown = Shown(track or f"{name}_{counts[name]}", name, T, C, result.hypothesis.score, state, status=status)
             seen.append(shown)
         self._later(message, partial(self._draw_objects, convert.stamp_ns(message), seen))
 
     def _draw_objects(self, stamp_ns: int, seen: Sequence[Shown], T_fixed_camera: Array) -> None:
-        """seen: in the camera's frame; the tracks that are known beside them stay where they were."""
+        """seen: in the camera's frame. Tracks that are not among them stay where they were."""
         placed = {}
         for shown in seen:
             T = T_fixed_camera @ shown.T_fixed_object
@@ -140,9 +140,9 @@ class LiveView(Node):
             placed[shown.name] = replace(shown, T_fixed_object=T, covariance=C)
         self._last.update(placed)
         unseen = {}
-        for name, (state, told) in self._states.items():
+        for name, (state, status) in self._states.items():
             if name in self._last and name not in placed:
-                unseen[name] = replace(self._last[name], state=state, told=told, seen=False)
+                unseen[name] = replace(self._last[name], state=state, status=status, seen=False)
         self._last = {**unseen, **placed}
         assert self._canvas is not None
         self._canvas.objects(stamp_ns, list(self._last.values()))
@@ -152,14 +152,14 @@ class LiveView(Node):
         try:
             self._canvas.cloud(frame.cloud(self._rectified), T_fixed_camera)
         except InputError as error:
-            self._canvas.say(convert.stamp_ns(frame.message), f"frame refused: {error}", "WARN")
+            self._canvas.log(convert.stamp_ns(frame.message), f"frame refused: {error}", "WARN")
 
     def _later(self, message: Any, draw: Callable[[Array], None]) -> None:
         stamp_ns = convert.stamp_ns(message)
         self._waiting.append(_Waiting(message.header.frame_id, stamp_ns, draw, time.monotonic()))
 
     def _tick(self) -> None:
-        """Draw what can be drawn; a cloud now and then."""
+        """Draw what the camera's pose is known for, and a cloud every ``_CLOUD_PERIOD_S``."""
         now_s = time.monotonic()
         for source in self._inputs:
             source.match_publishers("auto")
@@ -177,7 +177,7 @@ class LiveView(Node):
             try:
                 T = self._tf.lookup(self._fixed_frame, waiting.frame_id, waiting.stamp_ns)
             except InputError:
-                if now_s - waiting.since_s < _TF_WAIT_S:
+                if now_s - waiting.since_s < _TF_TIMEOUT_S:
                     self._waiting.append(waiting)
             else:
                 waiting.draw(T)
@@ -192,12 +192,12 @@ def view_live(
 ) -> None:
     """Show a running node until Ctrl-C, in the viewer or into a file for it.
 
-    models, names: as the node has them, for the meshes. topics: {depth, info or points: topic} where remapped. Raises
-    InputError where there is no screen or a package lacks, and for objects that are not there.
+    models, names: as of the node, for the meshes. topics: {depth, info or points: topic} where remapped. Raises InputError
+    without a display or a needed package, and for unknown objects.
     """
     missing = ", ".join(publish.MISSING)
     if missing:
-        raise InputError(f"view: found no package {missing}, which a live view listens by: install it from ROS.")
+        raise InputError(f"view: found no package {missing}, whose messages a live view needs: install it from ROS.")
     topics = topics or {}
     unknown = next((role for role in topics if role not in TOPICS), None)
     if unknown is not None:

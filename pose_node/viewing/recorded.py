@@ -1,4 +1,4 @@
-"""A recording through the pipeline, frame by frame, onto a canvas: what ``evaluate --track`` computes, to look at."""
+"""Draw a recording and its tracks, computed as by ``evaluate --track``."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ def view_bag(
     depth_scale_mm: float | None = None,
     viewpoint_frame: str | None = None,
 ) -> int:
-    """Show a recording with its tracks in the viewer, or write a file for it; returns how many frames showed an object.
+    """Show a recording with its tracks in the viewer, or write a file for it; returns the number of frames with an object.
 
-    As ``evaluate_bag``; save: the Rerun file to write, else a viewer is started. Raises as that does, and InputError
-    where there is neither a file to write nor a screen.
+    Arguments and errors as of ``evaluate_bag``. save: a Rerun file to write; without it a viewer is started, and InputError
+    raised where there is no display.
     """
     bag, pipeline = open_bag(
         path, models, config, names, topics, labels, fixed_frame, False, depth_scale_mm, viewpoint_frame
@@ -41,7 +41,7 @@ def view_bag(
     canvas = Canvas(
         meshes_of([card.folder for card in pipeline.cards.values()]), bag.camera_is_fixed, open_viewer(save)
     )
-    showing = last_ns = 0
+    found = last_ns = 0
     counts: Counter[str] = Counter()
     reasons: dict[str, str] = {}
     for frame in progress(bag, len(bag), stream):
@@ -51,17 +51,17 @@ def view_bag(
                 raise InputError(frame.refused.reason, frame.refused.code)
             step = track_frame(pipeline, frame, bag.camera_is_fixed)
         except InputError as error:
-            canvas.say(frame.stamp_ns, f"frame refused: {error}", "WARN")
+            canvas.log(frame.stamp_ns, f"frame refused: {error}", "WARN")
             counts[error.code] += 1
             reasons.setdefault(error.code, str(error))
             continue
-        assert frame.cloud is not None  # else it is refused
+        assert frame.cloud is not None  # else it was refused
         canvas.cloud(frame.cloud, np.asarray(step.T_fixed_camera))
         canvas.objects(frame.stamp_ns, [Shown.of(track) for track in step.tracks])
-        showing += any(track.estimate is not None for track in step.tracks)
+        found += any(track.estimate is not None for track in step.tracks)
     for note in bag.notes:
-        canvas.say(last_ns, note)
+        canvas.log(last_ns, note)
         print(f"note: {note}", file=stream or sys.stderr)
     for code, count in counts.most_common():
         print(f"refused: {Refusal(code, count, reasons[code])}", file=stream or sys.stderr)
-    return showing
+    return found

@@ -53,7 +53,7 @@ def test_symmetric_equivalents_score_zero(seed: int) -> None:
     assert metrics.adds(points, other, T) < 1e-12
     assert metrics.rotation_error(other, T, symmetries) < 1e-7
     assert metrics.add(points, other, T) > 0.01
-    np.testing.assert_allclose(metrics.nearest_truth(points, other, T, symmetries), other, atol=1e-12)
+    np.testing.assert_allclose(metrics.nearest_pose(points, other, T, symmetries), other, atol=1e-12)
 
 
 @given(st.integers(0, 10_000))

@@ -43,7 +43,7 @@ def test_a_running_node_is_drawn(start, shipped, peer, camera, tmp_path, trackin
     np.testing.assert_allclose(drawn[at_ns][0], [p.x, p.y, p.z], atol=1e-6)
     assert np.max(column(path, f"/fixed/objects/{OBJECT}_1/covariance", "HalfSize3D")[at_ns]) > 0.0
     assert len(next(iter(column(path, "/fixed/camera/cloud", "Position3D").values()))) > 1000
-    assert ("/said" in entities(path)) == tracking, "what is said of tracks"
+    assert ("/log" in entities(path)) == tracking, "messages about tracks"
 
 
 def test_unknown_topics_are_refused(tmp_path, capsys):

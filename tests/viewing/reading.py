@@ -1,4 +1,4 @@
-"""What a Rerun file holds, read back."""
+"""Read Rerun files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is drawn, read back from the file that a viewer would show."""
+"""The drawing, read back from the file that a viewer would show."""
 
 from __future__ import annotations
 
@@ -118,21 +118,21 @@ def test_a_cloud_is_thinned_and_stands_where_its_camera_did(drawn):
     np.testing.assert_allclose(at, pose(1)[:3, 3], atol=1e-6)
 
 
-def test_what_is_said_of_a_track_is_said_once(drawn):
+def test_a_status_is_logged_once(drawn):
     def draw(canvas):
         for second in range(3):
-            told = "lost: hidden" if second == 2 else "confirmed"
-            canvas.objects(second * SECOND, [shown(state=told.split(":")[0], told=told)])
+            status = "lost: hidden" if second == 2 else "confirmed"
+            canvas.objects(second * SECOND, [shown(state=status.split(":")[0], status=status)])
 
     path = drawn(draw)
-    assert column(path, "/said", "Text") == {0: ["mug_1: confirmed"], 2 * SECOND: ["mug_1: lost: hidden"]}
-    assert column(path, "/said", "TextLogLevel") == {0: ["INFO"], 2 * SECOND: ["WARN"]}
+    assert column(path, "/log", "Text") == {0: ["mug_1: confirmed"], 2 * SECOND: ["mug_1: lost: hidden"]}
+    assert column(path, "/log", "TextLogLevel") == {0: ["INFO"], 2 * SECOND: ["WARN"]}
 
 
 def test_a_track_as_it_is_shown():
     track = Track(3, "mug", "lost", pose(), np.eye(6), np.zeros(6), 0.7, 12, reason="hidden: 80% of it is hidden.")
     found = Shown.of(track)
-    assert (found.name, found.seen, found.told) == ("mug_3", False, "lost: hidden: 80% of it is hidden.")
+    assert (found.name, found.seen, found.status) == ("mug_3", False, "lost: hidden: 80% of it is hidden.")
 
 
 def test_nothing_drawn_is_still_a_file_for_the_viewer(drawn):
@@ -143,10 +143,10 @@ def no_viewer(self, **options):
     raise RuntimeError("no executable\nand much advice")
 
 
-def test_without_a_screen_or_a_place_to_write_a_sentence_says_so(tmp_path, monkeypatch):
+def test_without_a_display_or_a_writable_file_viewing_is_refused(tmp_path, monkeypatch):
     monkeypatch.delenv("DISPLAY", raising=False)
     monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
-    with pytest.raises(InputError, match=r"no screen .* --save"):
+    with pytest.raises(InputError, match=r"no display .* --save"):
         open_viewer(None)
     monkeypatch.setenv("DISPLAY", ":99")
     monkeypatch.setenv("PATH", "")

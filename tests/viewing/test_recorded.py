@@ -44,10 +44,10 @@ def test_a_recording_is_drawn_as_evaluate_tracks_it(models, bag, tmp_path, capsy
         (track,) = frame.tracks
         np.testing.assert_allclose(drawn[frame.stamp_ns][0], track.T_fixed_object[:3, 3], atol=1e-6)
         np.testing.assert_allclose(cameras[frame.stamp_ns][0], frame.T_fixed_camera[:3, 3], atol=1e-6)
-    assert {f"/score/{OBJECT}_1", "/fixed/camera/cloud", "/said"} <= entities(path)
+    assert {f"/score/{OBJECT}_1", "/fixed/camera/cloud", "/log"} <= entities(path)
 
 
-def test_why_nothing_is_shown_is_said_in_the_terminal_too(models, bag, tmp_path, capsys):
+def test_refusals_are_printed_in_the_terminal_too(models, bag, tmp_path, capsys):
     words = ["--objects", OBJECT, "--models", str(models), "--depth-scale", "1000000"]
     assert main(["view", str(bag), *words, "--save", str(tmp_path / "drive.rrd")]) == 3
     assert "refused: 3 times not_metres: depth image: found a median range of" in capsys.readouterr().err
@@ -58,14 +58,14 @@ def test_why_nothing_is_shown_is_said_in_the_terminal_too(models, bag, tmp_path,
     [
         ([], "neither or both of a bag and --live"),
         (["BAG", "--live"], "neither or both of a bag and --live"),
-        (["nowhere.mcap", "--save", "a.rrd"], "nowhere.mcap: found nothing there"),
+        (["nowhere.mcap", "--save", "a.rrd"], "nowhere.mcap: no such file or folder"),
         (
             ["--live", "--fixed-frame", "world"],
-            "--live: found --labels, --fixed-frame or --config",
+            "--live: found --labels, --fixed-frame, --config",
         ),
         (["BAG", "--labels", "five=mug"], "a whole number, a value of the mask"),
     ],
 )
-def test_what_cannot_be_shown_is_one_sentence(bag, words, sentence, capsys):
+def test_invalid_options_are_refused_in_one_sentence(bag, words, sentence, capsys):
     assert main(["view", *(str(bag) if word == "BAG" else word for word in words)]) == 2
     assert sentence in capsys.readouterr().err
