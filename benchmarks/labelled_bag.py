@@ -149,7 +149,7 @@ def _motion(frame: LabelledFrame, stamp_ns: int) -> list[tuple[str, Any]]:
 
 
 def _transform(stamp_ns: int, parent: str, child: str, T: Array) -> Any:
-    return make("tf2_msgs/msg/TFMessage", transforms=[ros_messages.moved(stamp_ns, parent, child, T)])
+    return make("tf2_msgs/msg/TFMessage", transforms=[ros_messages.transform_stamped(stamp_ns, parent, child, T)])
 
 
 def _label(T: Array, header: Any) -> Any:

@@ -26,7 +26,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         try:
             return _run(argv)
-        finally:  # --help leaves by an exception of its own
+        finally:  # also after --help, which raises SystemExit
             sys.stdout.flush()
     except BrokenPipeError:
         # the rest of the buffer would raise again when Python closes the stream

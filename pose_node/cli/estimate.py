@@ -26,19 +26,21 @@ from pose_node.types import Estimate, Result
 
 def add_command(commands: Any) -> None:
     """Add the subcommand to the subparsers of ``pose_node``."""
-    one = commands.add_parser("estimate", help="find objects in one depth image")
-    one.add_argument("depth", type=Path, metavar="DEPTH.png", help="16-bit depth image, or a float image in metres")
-    one.add_argument(
+    estimate = commands.add_parser("estimate", help="find objects in one depth image")
+    estimate.add_argument(
+        "depth", type=Path, metavar="DEPTH.png", help="16-bit depth image, or a float image in metres"
+    )
+    estimate.add_argument(
         "--camera",
         type=Path,
         required=True,
         metavar="CAM.json",
         help='camera: {"cam_K": [9 numbers], "depth_scale": s}, {"fx", "fy", "cx", "cy"}, nine numbers as text, or a ROS calibration',
     )
-    one.add_argument(
+    estimate.add_argument(
         "--object", action="append", required=True, metavar="N", help="object to look for; may be repeated"
     )
-    where = one.add_mutually_exclusive_group()
+    where = estimate.add_mutually_exclusive_group()
     where.add_argument(
         "--mask",
         type=Path,
@@ -54,19 +56,19 @@ def add_command(commands: Any) -> None:
         metavar=("X", "Y", "W", "H"),
         help="bounding box of the object in pixels; once per instance",
     )
-    one.add_argument(
+    estimate.add_argument(
         "--depth-scale", type=float, metavar="S", help="millimetres per count (default: the camera file's, else 1)"
     )
-    one.add_argument(
+    estimate.add_argument(
         "--models",
         type=Path,
         metavar="DIR",
         help="folder of object folders (default: ./models, else the installed ones)",
     )
-    one.add_argument("--config", type=Path, metavar="FILE", help="settings in YAML (default: the built-in ones)")
-    one.add_argument("--json", action="store_true", help="print one JSON object per estimate and line")
-    one.add_argument("--picture", type=Path, metavar="OUT.png", help="write an image of the poses over the depth")
-    one.set_defaults(run=_estimate, side="")
+    estimate.add_argument("--config", type=Path, metavar="FILE", help="settings in YAML (default: the built-in ones)")
+    estimate.add_argument("--json", action="store_true", help="print one JSON object per estimate and line")
+    estimate.add_argument("--picture", type=Path, metavar="OUT.png", help="write an image of the poses over the depth")
+    estimate.set_defaults(run=_estimate, side="")
 
 
 def _estimate(options: argparse.Namespace) -> int:

@@ -12,51 +12,53 @@ from pose_node.errors import InputError
 
 def add_command(commands: Any) -> None:
     """Add the subcommand to the subparsers of ``pose_node``."""
-    check = commands.add_parser("evaluate", help="run over recordings or data sets, and write a report")
-    check.add_argument("sources", type=Path, nargs="*", metavar="BAG|DIR", help="bags, BOP folders or range scans")
-    check.add_argument(
+    evaluate = commands.add_parser("evaluate", help="run over recordings or data sets, and write a report")
+    evaluate.add_argument("sources", type=Path, nargs="*", metavar="BAG|DIR", help="bags, BOP folders or range scans")
+    evaluate.add_argument(
         "--out",
         type=Path,
         metavar="RUN",
         help="folder for the results (default: the source's name + _run); with several sources a folder per source and a page "
         "with all of them (default: ./runs)",
     )
-    check.add_argument("--track", action="store_true", help="bags: track objects from frame to frame, as the node does")
-    check.add_argument(
+    evaluate.add_argument(
+        "--track", action="store_true", help="bags: track objects from frame to frame, as the node does"
+    )
+    evaluate.add_argument(
         "--jobs",
         type=int,
         metavar="N",
         help="number of worker processes (default: 1; with --ray one per CPU); results are the same for any number",
     )
-    check.add_argument(
+    evaluate.add_argument(
         "--ray",
         metavar="ADDRESS",
         help="run on a Ray cluster (local: a cluster of this machine); frames and objects are sent to it, so only this machine "
         "reads the files",
     )
-    check.add_argument(
+    evaluate.add_argument(
         "--crops",
         choices=("mask", "box", "none"),
         default="mask",
         help="which part of a label is used as input (default: mask)",
     )
-    check.add_argument(
+    evaluate.add_argument(
         "--incomplete-labels",
         action="store_true",
         help="some instances have no label: an estimate without a label is then not counted as a false alarm",
     )
-    check.add_argument(
+    evaluate.add_argument(
         "--symmetries",
         choices=("declared", "depth"),
         default="declared",
         help="symmetries in errors: those that the set declares, or also those that depth cannot resolve (default: declared)",
     )
-    add_bag_options(check)
-    check.add_argument(
+    add_bag_options(evaluate)
+    evaluate.add_argument(
         "--realtime", action="store_true", help="bags: drop frames that arrive while one is processed, as the node does"
     )
-    check.add_argument("--compare", type=Path, nargs=2, metavar=("RUN_A", "RUN_B"), help="compare two run folders")
-    check.set_defaults(run=_evaluate, side="eval")
+    evaluate.add_argument("--compare", type=Path, nargs=2, metavar=("RUN_A", "RUN_B"), help="compare two run folders")
+    evaluate.set_defaults(run=_evaluate, side="eval")
 
 
 def _evaluate(options: argparse.Namespace) -> int:

@@ -11,28 +11,28 @@ from pose_node.cli.exit_codes import DONE
 
 def add_commands(commands: Any) -> None:
     """Add the subcommands to the subparsers of ``pose_node``."""
-    new = commands.add_parser("add-object", help="make an object folder from a mesh")
-    new.add_argument("mesh", type=Path, metavar="MESH", help="PLY, OBJ, STL, OFF, GLB, GLTF or 3MF")
-    new.add_argument("--name", required=True, metavar="N", help="lower-case words joined by '_'")
-    new.add_argument(
+    add = commands.add_parser("add-object", help="make an object folder from a mesh")
+    add.add_argument("mesh", type=Path, metavar="MESH", help="PLY, OBJ, STL, OFF, GLB, GLTF or 3MF")
+    add.add_argument("--name", required=True, metavar="N", help="lower-case words joined by '_'")
+    add.add_argument(
         "--units", choices=("m", "mm", "cm", "in"), help="unit of the mesh (default: the one that the file states)"
     )
-    new.add_argument("--bop-id", type=int, metavar="K", help="the object's number in a BOP data set")
-    new.add_argument(
+    add.add_argument("--bop-id", type=int, metavar="K", help="the object's number in a BOP data set")
+    add.add_argument(
         "--symmetry",
         default="auto",
         metavar="auto|none|FILE",
         help="find the symmetry, declare none, or read a YAML file (default: auto)",
     )
-    new.add_argument(
+    add.add_argument(
         "--models",
         type=Path,
         default=Path("models"),
         metavar="DIR",
         help="where to create the folder (default: ./models)",
     )
-    new.add_argument("--force", action="store_true", help="replace an existing object")
-    new.set_defaults(run=_add_object, side="learn")
+    add.add_argument("--force", action="store_true", help="replace an existing object")
+    add.set_defaults(run=_add_object, side="learn")
 
     train = commands.add_parser("train", help="train an object's network on rendered views; resumes an interrupted run")
     train.add_argument("folder", type=Path, metavar="models/N")

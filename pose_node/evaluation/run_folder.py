@@ -1,8 +1,8 @@
 """The run folder: the files of one evaluation, from which reports are made.
 
-``run.json`` says what was run, ``frames.jsonl`` has a line per frame, ``labels.jsonl`` one per ground-truth label, and
+``run.json`` describes the run, ``frames.jsonl`` has a line per frame, ``labels.jsonl`` one per ground-truth label, and
 ``sightings.jsonl`` one per sighting of a run without labels. Lines are flushed as they are written, so that a killed run
-keeps what it had; ``read_run`` reads such a folder, too.
+keeps the frames before; ``read_run`` reads such a folder, too.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""Something to look at: ``pose_node view`` shows a recording, or a running node, in the Rerun viewer."""
+"""``pose_node view``: show a recording, or a running node, in the Rerun viewer."""

@@ -116,7 +116,7 @@ class LiveView(Node):
                     self._states[track_name(name, int(number))] = (value.partition(",")[0], value)
 
     def _on_detections(self, message: Any) -> None:
-        seen: list[Shown] = []
+        objects: list[Shown] = []
         counts: Counter[str] = Counter()
         for one in message.detections:
             result = one.results[0]
@@ -128,13 +128,13 @@ class LiveView(Node):
             track, _, state = one.id.partition("/")  # types.detection_id
             state, status = self._states.get(track, (state or "confirmed", ""))
             shown = Shown(track or f"{name}_{counts[name]}", name, T, C, result.hypothesis.score, state, status=status)
-            seen.append(shown)
-        self._later(message, partial(self._draw_objects, convert.stamp_ns(message), seen))
+            objects.append(shown)
+        self._later(message, partial(self._draw_objects, convert.stamp_ns(message), objects))
 
-    def _draw_objects(self, stamp_ns: int, seen: Sequence[Shown], T_fixed_camera: Array) -> None:
-        """seen: in the camera's frame. Tracks that are not among them stay where they were."""
+    def _draw_objects(self, stamp_ns: int, objects: Sequence[Shown], T_fixed_camera: Array) -> None:
+        """objects: in the camera's frame. Tracks that are not among them stay where they were."""
         placed = {}
-        for shown in seen:
+        for shown in objects:
             T = T_fixed_camera @ shown.T_fixed_object
             C = se3.rotate_covariance(T_fixed_camera[:3, :3], shown.covariance)
             placed[shown.name] = replace(shown, T_fixed_object=T, covariance=C)

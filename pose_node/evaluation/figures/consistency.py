@@ -32,17 +32,17 @@ def summarise_consistency(
     writer: RunWriter, frames: Sequence[FrameRecord], cards: Mapping[str, ObjectCard], seed: int = 0
 ) -> dict[str, Any]:
     """Write the sightings of a run without labels; returns its summary, see ``consistency_summary``."""
-    seen = sightings(frames, cards)
-    for sighting in seen:
+    found = sightings(frames, cards)
+    for sighting in found:
         writer.sighting(sighting)
-    return consistency_summary(frames, seen, list(cards), seed)
+    return consistency_summary(frames, found, list(cards), seed)
 
 
 def consistency_summary(
-    frames: Sequence[FrameRecord], seen: Sequence[SightingRecord], names: Sequence[str], seed: int = 0
+    frames: Sequence[FrameRecord], found: Sequence[SightingRecord], names: Sequence[str], seed: int = 0
 ) -> dict[str, Any]:
     """The summary of a run without labels over the objects ``names``, in the layout of one with labels ("labels" is 0).
-    ``seen`` are the ``sightings`` of its frames.
+    ``found`` are the ``sightings`` of its frames.
 
     Beside ``CONSISTENCY``: stage_NAME_s, mean seconds of each stage, and rejected_CODE, refusals per frame. Clusters of the
     intervals are instances, or scenes for figures of frames, or tenths of the recording with fewer than three of these.
@@ -51,7 +51,7 @@ def consistency_summary(
 
     def entry(scene: str | None = None, name: str | None = None) -> dict[str, Any]:
         of_scene = [f for f in frames if scene in (None, f.scene)]
-        mine = [s for s in seen if scene in (None, s.scene) and name in (None, s.object_name)]
+        mine = [s for s in found if scene in (None, s.scene) and name in (None, s.object_name)]
         where = dict(zip(((f.scene, f.frame) for f in of_scene), resampling_units([f.scene for f in of_scene])))
         figures = {
             **_of_frames(of_scene, [name] if name else list(names), where, seed),
@@ -77,10 +77,10 @@ def consistency_meaning(key: str) -> str:
     return CONSISTENCY[key]
 
 
-def _of_sightings(seen: Sequence[SightingRecord], where: Mapping[Any, Hashable], seed: int) -> dict[str, Any]:
+def _of_sightings(found: Sequence[SightingRecord], where: Mapping[Any, Hashable], seed: int) -> dict[str, Any]:
     figures = {}
     for key in CONSISTENCY:
-        mine = [s for s in seen if key in s.values]
+        mine = [s for s in found if key in s.values]
         clusters: list[Hashable] = [(s.scene, s.object_name, s.instance) for s in mine]
         if len(set(clusters)) < MIN_CLUSTERS:
             clusters = [where[s.scene, s.frame] for s in mine]

@@ -73,7 +73,7 @@ def recall(labels: Sequence[LabelRecord], name: str, limit: float, steps: int = 
 def scored_estimates(run: Run) -> ScoredEstimates:
     """Every estimate of the frames that have labels. Correct: its MSSD is below ``CORRECT_MSSD_REL`` of the diameter."""
     labels = {(x.scene, x.frame, x.estimate): x for x in run.labels if x.estimate is not None}
-    score, correct, places = [], [], []
+    score, correct, placements = [], [], []
     for frame in run.frames:
         for index, estimate in enumerate(frame.estimates):
             label = labels.get((frame.scene, frame.frame, index))
@@ -82,8 +82,8 @@ def scored_estimates(run: Run) -> ScoredEstimates:
             error = None if label is None else label.errors.mssd_rel
             score.append(estimate.score)
             correct.append(error is not None and error < CORRECT_MSSD_REL)
-            places.append((frame.scene, estimate.object_name, "") if label is None else placement(label))
-    return ScoredEstimates(np.array(score, float), np.array(correct, bool), tuple(places))
+            placements.append((frame.scene, estimate.object_name, "") if label is None else placement(label))
+    return ScoredEstimates(np.array(score, float), np.array(correct, bool), tuple(placements))
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,8 +113,8 @@ def reliability(scored: ScoredEstimates, bins: int = 10) -> Reliability:
     for b in np.flatnonzero(count):
         inside = which == b
         mean[b], share[b] = scored.score[inside].mean(), scored.correct[inside].mean()
-        places = [p for p, i in zip(scored.placement, inside) if i]
-        low[b], high[b] = mean_interval(scored.correct[inside].astype(float), places)
+        placements = [p for p, i in zip(scored.placement, inside) if i]
+        low[b], high[b] = mean_interval(scored.correct[inside].astype(float), placements)
     pairs = np.stack([scored.score, scored.correct], axis=1)
     spread = statistic_interval(pairs, scored.placement, lambda v: _gap(v, bins))
     return Reliability(edges, mean, share, low, high, count, _gap(pairs, bins), spread)

@@ -88,21 +88,21 @@ def label_differences(a: Run, b: Run, pairs: Pairs, object_name: str | None = No
     if not both:
         return {}
     mine_a, mine_b = [x for x, _ in both], [y for _, y in both]
-    places = [placement(x) for x in mine_a]
+    placements = [placement(x) for x in mine_a]
     values_a, values_b = label_values(a.info, mine_a), label_values(b.info, mine_b)
-    found = {k: mean_difference(values_a[k], values_b[k], places) for k in values_a if k in values_b}
+    found = {k: mean_difference(values_a[k], values_b[k], placements) for k in values_a if k in values_b}
     for key in ("rotation_deg", "translation_mm"):
         values = np.stack([errors(mine_a, key), errors(mine_b, key)], axis=1)
         known = np.isfinite(values).all(axis=1)
         if known.any():
-            where = [p for p, k in zip(places, known) if k]
-            found[key] = _statistic_difference(values[known], where, np.median)
+            clusters = [p for p, k in zip(placements, known) if k]
+            found[key] = _statistic_difference(values[known], clusters, np.median)
     # As in the summary: BOP's names are only for the set's own models and symmetries.
     return found if a.info.reference == "set" else {f"own_{key}": difference for key, difference in found.items()}
 
 
 def frame_differences(pairs: Pairs) -> dict[str, Difference]:
-    """Mean seconds of each stage (``stage_NAME_s``) and of the whole (``time_s``), and refusals a frame (``rejected_CODE``)."""
+    """Mean seconds of each stage (``stage_NAME_s``) and of the whole call (``time_s``), and refusals per frame (``rejected_CODE``)."""
     clusters = resampling_units([frame.scene for frame in pairs.frames_a])
     frames = (*pairs.frames_a, *pairs.frames_b)
     stages = list(dict.fromkeys(stage for frame in frames for stage in frame.stage_s))
@@ -127,38 +127,38 @@ def consistency_differences(a: Run, b: Run, pairs: Pairs, object_name: str) -> d
     both = found.all(axis=1)
     differences = {"found": mean_difference(found[:, 0], found[:, 1], clusters)}
     if both.any():
-        places = [w for w, k in zip(clusters, both) if k]
-        differences["score"] = mean_difference(best[both, 0], best[both, 1], places)
+        common = [w for w, k in zip(clusters, both) if k]
+        differences["score"] = mean_difference(best[both, 0], best[both, 1], common)
     of_a, of_b = (_by_frame(run.sightings, object_name) for run in (a, b))
     for key in CONSISTENCY:
         values = np.array([[of.get((f.scene, f.frame, key), np.nan) for of in (of_a, of_b)] for f in pairs.frames_a])
         known = np.isfinite(values).all(axis=1)
         if known.any():
-            places = [w for w, k in zip(clusters, known) if k]
-            differences[key] = mean_difference(values[known, 0], values[known, 1], places)
+            common = [w for w, k in zip(clusters, known) if k]
+            differences[key] = mean_difference(values[known, 0], values[known, 1], common)
     return differences
 
 
 def mean_difference(
-    a: Sequence[float] | np.ndarray, b: Sequence[float] | np.ndarray, places: Sequence[Hashable]
+    a: Sequence[float] | np.ndarray, b: Sequence[float] | np.ndarray, clusters: Sequence[Hashable]
 ) -> Difference:
     """Means of paired values [N] and the interval of their difference."""
     a, b = np.asarray(a, float), np.asarray(b, float)
-    low, high = mean_interval(b - a, places)
+    low, high = mean_interval(b - a, clusters)
     return Difference(float(a.mean()), float(b.mean()), float(low), float(high), len(a))
 
 
 def _statistic_difference(
-    values: np.ndarray, places: Sequence[Hashable], statistic: Callable[[np.ndarray], float]
+    values: np.ndarray, clusters: Sequence[Hashable], statistic: Callable[[np.ndarray], float]
 ) -> Difference:
-    low, high = statistic_interval(values, places, lambda v: float(statistic(v[:, 1]) - statistic(v[:, 0])))
+    low, high = statistic_interval(values, clusters, lambda v: float(statistic(v[:, 1]) - statistic(v[:, 0])))
     return Difference(float(statistic(values[:, 0])), float(statistic(values[:, 1])), low, high, len(values))
 
 
-def _by_frame(seen: Sequence[SightingRecord], object_name: str) -> Mapping[tuple[str, str, str], float]:
+def _by_frame(sightings: Sequence[SightingRecord], object_name: str) -> Mapping[tuple[str, str, str], float]:
     """{(scene, frame, figure): mean over the object's instances in the frame}."""
     values: dict[tuple[str, str, str], list[float]] = {}
-    for one in seen:
+    for one in sightings:
         if one.object_name == object_name:
             for key, value in one.values.items():
                 values.setdefault((one.scene, one.frame, key), []).append(value)
@@ -170,9 +170,9 @@ def _best(frame: FrameRecord, object_name: str) -> float:
 
 
 def _shared(a: Sequence[Hashable], b: Sequence[Hashable]) -> list[tuple[int, int]]:
-    """(index in a, index in b) of what is in both, in the order of a."""
-    places = {key: j for j, key in enumerate(b)}
-    return [(i, places[key]) for i, key in enumerate(a) if key in places]
+    """(index in a, index in b) of the common elements, in the order of a."""
+    index = {key: j for j, key in enumerate(b)}
+    return [(i, index[key]) for i, key in enumerate(a) if key in index]
 
 
 def _key(label: LabelRecord) -> tuple[str, str, str, int]:

@@ -43,12 +43,12 @@ def sightings(frames: Sequence[FrameRecord], cards: Mapping[str, ObjectCard]) ->
     for frame in frames:
         records.setdefault(frame.scene, []).append(frame)
     numbers: dict[tuple[str, str], int] = {}
-    seen = []
+    found = []
     for one in instances(frames, cards):
         number = numbers[one.scene, one.object_name] = numbers.get((one.scene, one.object_name), -1) + 1
-        for place, values in zip(one.frames, _values(one, cards[one.object_name])):
-            seen.append(SightingRecord(one.scene, records[one.scene][place].frame, one.object_name, number, values))
-    return seen
+        for frame, values in zip(one.frames, _values(one, cards[one.object_name])):
+            found.append(SightingRecord(one.scene, records[one.scene][frame].frame, one.object_name, number, values))
+    return found
 
 
 def instances(frames: Sequence[FrameRecord], cards: Mapping[str, ObjectCard]) -> list[Instance]:
@@ -78,10 +78,10 @@ def instances(frames: Sequence[FrameRecord], cards: Mapping[str, ObjectCard]) ->
 def _nearest(poses: Sequence[Array], known: Sequence[Instance], card: ObjectCard) -> list[Instance | None]:
     """The instance of each pose, each instance at most once; None for a new one."""
     centre = card.centre_m[None]
-    places = [se3.apply(T, centre)[0] for T in poses]
+    centres = [se3.apply(T, centre)[0] for T in poses]
     pairs = sorted(
-        (float(np.linalg.norm(place - se3.apply(instance.poses[-1], centre)[0])), i, j)
-        for i, place in enumerate(places)
+        (float(np.linalg.norm(position - se3.apply(instance.poses[-1], centre)[0])), i, j)
+        for i, position in enumerate(centres)
         for j, instance in enumerate(known)
     )
     chosen: dict[int, int] = {}
@@ -103,9 +103,9 @@ def _values(one: Instance, card: ObjectCard) -> list[dict[str, float]]:
         if angle <= FLIP_RAD:
             into["jitter_deg"] = float(np.degrees(angle))
     if one.fixed and len(poses) > 1:
-        apart = 1000.0 * np.linalg.norm(centres - np.median(centres, axis=0), axis=1)
-        turned = np.degrees(se3.angle(se3.mean_so3(poses[:, :3, :3]).T @ poses[:, :3, :3]))
-        for into, distance, angle in zip(values, apart, turned):
+        distances = 1000.0 * np.linalg.norm(centres - np.median(centres, axis=0), axis=1)
+        angles = np.degrees(se3.angle(se3.mean_so3(poses[:, :3, :3]).T @ poses[:, :3, :3]))
+        for into, distance, angle in zip(values, distances, angles):
             into.update(spread_mm=float(distance), spread_deg=float(angle))
     for into, frame, after in zip(values, one.frames, [*one.frames[1:], None]):
         if frame == one.last:

@@ -102,12 +102,12 @@ def label_values(info: RunInfo, labels: Sequence[LabelRecord]) -> dict[str, Arra
 def _of_labels(info: RunInfo, labels: Sequence[LabelRecord], seed: int) -> dict[str, Any]:
     if not labels:
         return {}
-    places = [placement(label) for label in labels]
-    figures = {key: mean_figure(values, places, seed) for key, values in label_values(info, labels).items()}
+    placements = [placement(label) for label in labels]
+    figures = {key: mean_figure(values, placements, seed) for key, values in label_values(info, labels).items()}
     for key in ("rotation_deg", "translation_mm"):
         values = errors(labels, key)
         if np.isfinite(values).any():
-            figures[key] = median_figure(values, places, seed)
+            figures[key] = median_figure(values, placements, seed)
     return figures if info.reference == "set" else {f"own_{key}": figure for key, figure in figures.items()}
 
 

@@ -46,8 +46,8 @@ class TrackPath:
     @property
     def seen_s(self) -> tuple[float, float]:
         """Seconds of the first and the last frame in which it was observed; NaN if never."""
-        seen = [s for s, record in zip(self.seconds, self.records) if record.seen]
-        return (float(seen[0]), float(seen[-1])) if seen else (float("nan"), float("nan"))
+        observed = [s for s, record in zip(self.seconds, self.records) if record.seen]
+        return (float(observed[0]), float(observed[-1])) if observed else (float("nan"), float("nan"))
 
     @property
     def losses(self) -> np.ndarray:

@@ -29,9 +29,9 @@ class PortablePipeline:
 def _load(objects: Sequence[tuple[ObjectCard, bytes]], config: PipelineConfig) -> PortablePipeline:
     """Load the networks from temporary files; raises ModelError as ``Network`` does."""
     networks = []
-    with TemporaryDirectory(prefix="pose_node_") as place:
+    with TemporaryDirectory(prefix="pose_node_") as folder:
         for card, content in objects:
-            card = replace(card, folder=Path(place) / card.name)
+            card = replace(card, folder=Path(folder) / card.name)
             file = card.folder / str((card.network or {})["file"])
             file.parent.mkdir(parents=True)
             file.write_bytes(content)

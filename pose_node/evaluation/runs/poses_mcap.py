@@ -46,8 +46,8 @@ def write_poses(
     """
     target = folder / POSES_FILE
     try:
-        with TemporaryDirectory(dir=folder) as place:  # rosbags writes a folder with the file and its metadata
-            bag = Path(place) / "poses"
+        with TemporaryDirectory(dir=folder) as temporary:  # rosbags writes a folder with the file and its metadata
+            bag = Path(temporary) / "poses"
             with Writer(bag, version=9, storage_plugin=StoragePlugin.MCAP) as writer:
                 _Topics(writer, boxes_m, camera_frame.lstrip("/"), (fixed_frame or "").lstrip("/")).write(frames)
             (bag / f"{bag.name}.mcap").replace(target)
@@ -89,7 +89,9 @@ class _Topics:
                 message = make(f"{kind}WithCovarianceStamped", header=header, pose=pose)
                 self._send(f"{name}/pose_with_covariance", logged_ns, message)
             if self._fixed_frame and frame.T_fixed_camera is not None:
-                edge = ros_messages.moved(frame.stamp_ns, self._fixed_frame, self._camera_frame, frame.T_fixed_camera)
+                edge = ros_messages.transform_stamped(
+                    frame.stamp_ns, self._fixed_frame, self._camera_frame, frame.T_fixed_camera
+                )
                 self._send("/tf", logged_ns, make("tf2_msgs/msg/TFMessage", transforms=[edge]))
 
     def _send(self, topic: str, logged_ns: int, message: Any) -> None:
@@ -118,7 +120,7 @@ def _markers(
     pose = ros_messages.pose(estimate.T_camera_object @ T_object_box)
     green, white = {"r": 1.0 - estimate.score, "g": 0.8, "b": 0.2, "a": 0.5}, {"r": 1.0, "g": 1.0, "b": 1.0, "a": 1.0}
     text = f"{name or estimate.object_name} {estimate.score:.2f}"
-    looks = ((_CUBE, size_m, green, ""), (_TEXT, (0.0, 0.0, _TEXT_HEIGHT_M), white, text))
+    appearances = ((_CUBE, size_m, green, ""), (_TEXT, (0.0, 0.0, _TEXT_HEIGHT_M), white, text))
     return [
         make(
             _MARKER,
@@ -129,9 +131,9 @@ def _markers(
             pose=pose,
             scale=ros_messages.xyz("Vector3", size),
             color=make("std_msgs/msg/ColorRGBA", **colour),
-            text=words,
+            text=text,
         )
-        for i, (kind, size, colour, words) in enumerate(looks)
+        for i, (kind, size, colour, text) in enumerate(appearances)
     ]
 
 
@@ -142,10 +144,12 @@ def _box(corners_m: Array) -> tuple[Array, Array]:
 
 def _ids(frame: FrameRecord) -> list[str]:
     """Detection ids of the estimates' tracks, in their order (``stream.shown``); empty where nothing is tracked."""
-    seen = [track for track in frame.tracks if track.seen]
-    if len(seen) != len(frame.estimates) or any(track.score is None for track in seen):
+    observed = [track for track in frame.tracks if track.seen]
+    if len(observed) != len(frame.estimates) or any(track.score is None for track in observed):
         return [""] * len(frame.estimates)
-    return [detection_id(track.name, track.state) for track in sorted(seen, key=lambda track: -(track.score or 0.0))]
+    return [
+        detection_id(track.name, track.state) for track in sorted(observed, key=lambda track: -(track.score or 0.0))
+    ]
 
 
 def _in_order(frames: Iterable[FrameRecord]) -> Iterator[tuple[int, FrameRecord]]:

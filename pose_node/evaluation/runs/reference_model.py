@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,6 +14,7 @@ from pose_node.arrays import Array
 from pose_node.errors import InputError
 from pose_node.evaluation import metrics
 from pose_node.evaluation.runs.depth_rendering import render_depth
+from pose_node.evaluation.sources.json_file import read_json
 from pose_node.geometry import symmetry
 from pose_node.geometry.symmetry import Axis, Symmetry
 from pose_node.objects.card import ObjectCard
@@ -60,11 +60,11 @@ def read_models_info(folder: Path) -> dict[int, dict[str, Any]]:
     """models_info.json of a BOP models folder: {object id: entry}; raises InputError."""
     path = folder / "models_info.json"
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
+        values = read_json(path, "BOP's models_info.json")
         return {int(key): dict(entry, diameter=float(entry["diameter"])) for key, entry in values.items()}
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}), expected BOP's models_info.json.") from None
     except (ValueError, TypeError, KeyError, AttributeError) as error:
+        if isinstance(error, InputError):
+            raise
         raise InputError(
             f"{path}: found {type(error).__name__}: {error}, expected {{id: {{diameter, ...}}}}."
         ) from None

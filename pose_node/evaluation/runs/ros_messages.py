@@ -54,7 +54,7 @@ def pose_with_covariance(T: Array, covariance: Array) -> Any:
     return make("geometry_msgs/msg/PoseWithCovariance", pose=pose(T), covariance=np.asarray(covariance, float).ravel())
 
 
-def moved(stamp_ns: int, parent: str, child: str, T_parent_child: Array) -> Any:
+def transform_stamped(stamp_ns: int, parent: str, child: str, T_parent_child: Array) -> Any:
     """A TransformStamped."""
     translation = xyz("Vector3", T_parent_child[:3, 3])
     transform = make("geometry_msgs/msg/Transform", translation=translation, rotation=quaternion(T_parent_child))
@@ -62,13 +62,13 @@ def moved(stamp_ns: int, parent: str, child: str, T_parent_child: Array) -> Any:
     return make("geometry_msgs/msg/TransformStamped", header=where, child_frame_id=child, transform=transform)
 
 
-def _zero(kind: Any, what: Any) -> Any:
+def _zero(kind: Any, detail: Any) -> Any:
     """The zero of a field by its definition: a plain value, a message, or an array of either."""
     if kind.name == "NAME":
-        return make(what)
+        return make(detail)
     if kind.name == "BASE":
-        return {"string": "", "bool": False}.get(what[0], 0.0 if what[0].startswith("float") else 0)
-    (inner, of), length = what
+        return {"string": "", "bool": False}.get(detail[0], 0.0 if detail[0].startswith("float") else 0)
+    (inner, of), length = detail
     if inner.name == "BASE" and of[0] != "string":
         return np.zeros(length if kind.name == "ARRAY" else 0, {"octet": "uint8", "char": "uint8"}.get(of[0], of[0]))
     return [_zero(inner, of) for _ in range(length)] if kind.name == "ARRAY" else []

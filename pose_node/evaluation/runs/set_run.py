@@ -175,8 +175,8 @@ def _cards(
     """
     cards = [load_card(path) for path in object_folders(models, names)]
     ids = {name: i for i, name in source.names.items()}
-    place = models_folder(folder)
-    known = read_models_info(place) if place else {}
+    own_models = models_folder(folder)
+    known = read_models_info(own_models) if own_models else {}
     any_object = not (source.has_truth or source.labelled)
     found: dict[int, ObjectCard] = {}
     notes = []
@@ -207,11 +207,11 @@ def _cards(
 
 
 def _reference(card: ObjectCard, bop_id: int, folder: Path, symmetries: Symmetries) -> ReferenceModel:
-    place = models_folder(folder)
-    info = read_models_info(place) if place else {}
-    if place and bop_id in info:
-        mesh = place / f"obj_{bop_id:06d}.ply"
-        delta_m = metrics.VSD_DELTAS_M.get(place.absolute().parent.name, metrics.VSD_DELTA_M)
+    own_models = models_folder(folder)
+    info = read_models_info(own_models) if own_models else {}
+    if own_models and bop_id in info:
+        mesh = own_models / f"obj_{bop_id:06d}.ply"
+        delta_m = metrics.VSD_DELTAS_M.get(own_models.absolute().parent.name, metrics.VSD_DELTA_M)
         return reference_of_set(card.name, bop_id, info[bop_id], mesh, symmetries, delta_m)
     return reference_of_card(card)
 

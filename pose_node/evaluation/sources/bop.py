@@ -118,10 +118,10 @@ class BopFolder:
             self._check_crops(scene, shares)
         for number in sorted(truths):
             labels = read_labels(truths[number], shares.get(number, ()), scene.file(TRUTH), number)
-            place = (_number(scene.path.name), number)
-            if targets is not None and place not in targets:
+            key = (_number(scene.path.name), number)
+            if targets is not None and key not in targets:
                 continue
-            counted = _most_visible(labels, None if targets is None else targets[place])
+            counted = _most_visible(labels, None if targets is None else targets[key])
             others = tuple(label for label in labels if label not in counted)
             yield _Entry(scene, number, cameras.get(number), counted, others, shares.get(number, ()))
 
@@ -140,10 +140,10 @@ class BopFolder:
     def _looked_for(self, targets: Targets | None) -> dict[int, int]:
         """{object id: instances} of the targets, else of the set's models with 0 instances; empty without both."""
         if targets is not None:
-            places = {(_number(entry.scene.path.name), entry.number) for entry in self._entries}
+            keys = {(_number(entry.scene.path.name), entry.number) for entry in self._entries}
             found: Counter[int] = Counter()
-            for place in places:
-                found.update(targets[place] or {})
+            for key in keys:
+                found.update(targets[key] or {})
             if found:
                 return dict(found)
         models = models_folder(self.folder)

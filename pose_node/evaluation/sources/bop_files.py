@@ -142,13 +142,13 @@ def read_targets(folder: Path) -> Targets | None:
     targets: dict[tuple[int, int], dict[int, int] | None] = {}
     try:
         for entry in read_json(path, "BOP's targets"):
-            place = (int(entry["scene_id"]), int(entry["im_id"]))
+            key = (int(entry["scene_id"]), int(entry["im_id"]))
             if "obj_id" in entry:
-                wanted = targets.setdefault(place, {})
+                wanted = targets.setdefault(key, {})
                 if wanted is not None:
                     wanted[int(entry["obj_id"])] = int(entry["inst_count"])
             else:
-                targets[place] = None
+                targets[key] = None
     except (ValueError, TypeError, KeyError) as error:
         if isinstance(error, InputError):
             raise

@@ -172,16 +172,16 @@ def _mcap_chunk(body: bytes) -> bytes:
 def _ros1_records(file: BinaryIO, connections: dict[int, tuple[str, str]]) -> Iterator[Raw]:
     """connections: (topic, type) by number. A chunk whose size was never written is followed by its plain records."""
     while True:
-        header, data = _sized(file), _sized(file, whole=False)
+        header, data = _length_prefixed(file), _length_prefixed(file, complete=False)
         if header is None or data is None:
             return
-        body, is_whole = data
+        body, is_complete = data
         try:
             fields = _ros1_fields(header[0])
             kind = fields["op"][0]
             if kind == _ROS1_CHUNK:
                 yield from _ros1_records(io.BytesIO(_plain(body, fields["compression"].decode())), connections)
-            elif not is_whole:
+            elif not is_complete:
                 return
             elif kind == _ROS1_CONNECTION:
                 about = _ros1_fields(body)
@@ -227,13 +227,13 @@ def _plain(data: bytes, compression: str) -> bytes:
     return b"".join(found)
 
 
-def _sized(file: BinaryIO, whole: bool = True) -> tuple[bytes, bool] | None:
-    """A field preceded by its length, and whether it is complete; None at the end, and for an incomplete one if ``whole``."""
+def _length_prefixed(file: BinaryIO, complete: bool = True) -> tuple[bytes, bool] | None:
+    """A field preceded by its length, and whether it is complete; None at the end, and for an incomplete one if ``complete``."""
     if len(head := file.read(4)) < 4:
         return None
     (size,) = struct.unpack("<I", head)
     data = file.read(min(size, _left(file)))
-    return None if whole and len(data) < size else (data, len(data) == size)
+    return None if complete and len(data) < size else (data, len(data) == size)
 
 
 def _text(body: bytes, at: int) -> str:

@@ -181,10 +181,10 @@ def _info_for(recording: Recording, depth: str) -> tuple[str | None, bool]:
             return topic, True
     if len(infos) == 1 and not _OTHER_CAMERA.search(_ALIGNED_TO.sub("", infos[0])):
         return infos[0], True
-    beside = []
+    near = []
     while folder := folder.rpartition("/")[0]:
-        beside.append(f"{folder}/camera_info")
-    ordered = [t for t in beside if t in infos] + [t for t in infos if t not in beside]
+        near.append(f"{folder}/camera_info")
+    ordered = [t for t in near if t in infos] + [t for t in infos if t not in near]
     stated = {t: _frame_of(recording, t) for t in ordered}
     return next((t for t in ordered if stated[t] and convert.same_frame(stated[t], frame)), None), False
 
