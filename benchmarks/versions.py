@@ -95,9 +95,7 @@ def measure(folder: Path, python: str, oldest: bool) -> dict[str, Any]:
     frozen = folder / "frozen.txt"
     frozen.write_text("".join(f"{name}=={version}\n" for name, version in chosen.items() if name != "pose-node"))
     uv(*install, "--constraint", str(frozen), "pytest", "hypothesis", "onnx")
-    subprocess.run(
-        [program, "-m", "pose_node.ros.interfaces", str(folder / "interfaces")], cwd=results.ROOT, check=True
-    )
+    run(program, "-m", "pose_node.ros.interfaces", str(folder / "interfaces"))
     return {
         "python": python,
         "oldest": oldest,
@@ -187,8 +185,12 @@ def run(*command: str) -> str:
 
 
 def _environment(**more: str) -> dict[str, str]:
-    """One thread, so that estimates depend on packages and not on the number of cores."""
-    return {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", **more}
+    """One thread, so that estimates depend on packages and not on the number of cores.
+
+    Where this process has rclpy's wheels, they have set two variables that would give the children its libraries.
+    """
+    inherited = {k: v for k, v in os.environ.items() if k not in ("LD_LIBRARY_PATH", "_ROS_WHEELS_BOOTSTRAP_COMPLETE")}
+    return {**inherited, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", **more}
 
 
 if __name__ == "__main__":
