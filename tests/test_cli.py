@@ -1,4 +1,4 @@
-"""The command line: what it prints, its exit codes, and one sentence for each bad input."""
+"""The command line: its output and exit codes, and one sentence for each invalid input."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def frame(tmp_path):
 
 
 class FakePipeline:
-    """Stands for the chain: keeps what it was asked and answers with ``result``."""
+    """Replaces the pipeline: records its arguments and returns ``result``."""
 
     provider = "cpu"
     result = Result((), (Rejected("too_few_points", "its mask holds 3 measured points.", "mug"),))
@@ -78,7 +78,7 @@ def found(alternatives=()):
 
 
 def refused(capsys, code, *words):
-    """Exit code 2, and one sentence on stderr that holds the words."""
+    """Exit code 2, and one sentence on stderr that contains the words."""
     message = capsys.readouterr().err
     assert code == 2
     assert message.startswith("pose_node: ") and message.count("\n") == 1
@@ -122,7 +122,7 @@ def test_float_images_are_metres(frame, fake):
     np.testing.assert_allclose(fake.asked["cloud"].points_m[:, 2], 0.7, rtol=1e-6)
 
 
-def test_a_table_for_people(frame, fake, capsys):
+def test_the_table(frame, fake, capsys):
     fake.result = Result((found([(np.eye(4), 0.25)]),), (), stage_s={"segment": 0.01})
     assert run(frame) == 0
     out = capsys.readouterr().out
@@ -185,7 +185,7 @@ def image(frame, name, values):
     return frame / name
 
 
-def test_depth_images_that_cannot_be_meant(frame, capsys):
+def test_invalid_depth_images_are_refused(frame, capsys):
     refused(capsys, run(frame, depth="no.png"), "no.png: no such file, expected a depth image")
     image(frame, "grey.png", np.zeros(SHAPE, np.uint8))
     refused(capsys, run(frame, depth="grey.png"), "found a 8-bit image", "16-bit counts or floats in metres")
@@ -198,7 +198,7 @@ def test_depth_images_that_cannot_be_meant(frame, capsys):
     refused(capsys, run(frame, depth="models"), "cannot be read")
 
 
-def test_scales_that_cannot_be_meant(frame, fake, capsys):
+def test_invalid_depth_scales_are_refused(frame, fake, capsys):
     refused(capsys, run(frame, "--depth-scale", 0), "depth scale: found 0", "above 0")
     refused(capsys, run(frame, "--depth-scale", "nan"), "depth scale: found nan")
     refused(capsys, run(frame, "--depth-scale", 1000), "median range of 8000 m", "millimetres?")
@@ -221,7 +221,7 @@ def test_scales_that_cannot_be_meant(frame, fake, capsys):
         (json.dumps({"cam_K": np.reshape(K, (3, 3)).T.ravel().tolist()}), "expected [0, fy, cy] and [0, 0, 1]"),
     ],
 )
-def test_cameras_that_cannot_be_meant(frame, capsys, text, words):
+def test_invalid_cameras_are_refused(frame, capsys, text, words):
     (frame / "bad.json").write_text(text)
     refused(capsys, run(frame, camera="bad.json"), words)
 
@@ -230,7 +230,7 @@ def test_a_missing_camera(frame, capsys):
     refused(capsys, run(frame, camera="no.json"), "no.json: cannot be read (No such file or directory)")
 
 
-def test_masks_and_boxes_that_cannot_be_meant(frame, capsys):
+def test_invalid_masks_and_boxes_are_refused(frame, capsys):
     small = image(frame, "small.png", np.ones((10, 20), np.uint8))
     refused(capsys, run(frame, "--mask", small), "a mask of 20 x 10 pixels, expected the depth image's 64 x 48")
     empty = image(frame, "empty.png", np.zeros(SHAPE, np.uint8))
@@ -241,7 +241,7 @@ def test_masks_and_boxes_that_cannot_be_meant(frame, capsys):
     refused(capsys, run(frame, "--object", "bowl", "--mask", frame / "mask.png"), "found 2 objects")
 
 
-def test_a_mask_of_the_whole_image_is_said_to_be_one(frame, capsys):
+def test_a_mask_of_the_whole_image_is_refused(frame, capsys):
     white = image(frame, "white.png", np.full(SHAPE, 255, np.uint8))
     refused(capsys, run(frame, "--mask", white), "covers all 64 x 48 pixels", "expected some background")
 
@@ -266,7 +266,7 @@ def test_a_camera_of_images_of_another_size(frame, capsys):
     refused(capsys, run(frame, camera="half.json"), "depth.png: found 64 x 48 pixels, expected 32 x 24, the size that")
 
 
-def test_what_was_assumed_of_a_camera_is_said(frame, fake, capsys):
+def test_assumptions_about_a_camera_are_printed(frame, fake, capsys):
     P = [*K[:3], 0.0, *K[3:6], 0.0, *K[6:], 0.0]
     values = {"camera_matrix": {"data": K}, "distortion_coefficients": {"data": [0.1, 0, 0, 0, 0]}}
     (frame / "lens.yaml").write_text(json.dumps({**values, "projection_matrix": {"data": P}}))
@@ -282,7 +282,7 @@ def test_a_broken_object_is_refused(frame, capsys):
     refused(capsys, run(frame), "card.yaml", "expected a mapping")
 
 
-def test_models_are_looked_for_where_one_stands(frame, fake, monkeypatch):
+def test_models_are_looked_for_in_the_current_folder(frame, fake, monkeypatch):
     monkeypatch.chdir(frame)
     words = ["estimate", "depth.png", "--camera", "camera.json", "--object", "bowl"]
     assert cli.main(words) == 3
@@ -318,7 +318,7 @@ def test_help_is_exit_code_0(words, capsys):
     assert "pose_node" in capsys.readouterr().out
 
 
-def test_learning_is_asked_as_told(monkeypatch, capsys):
+def test_train_and_export_pass_their_options(monkeypatch, capsys):
     """The learning side is a stand-in here: this test runs on the robot side as well."""
     import types
 
@@ -340,7 +340,7 @@ def test_learning_is_asked_as_told(monkeypatch, capsys):
     assert "next: pose_node export models/mug" in capsys.readouterr().out
 
 
-def test_objects_are_added_as_told(monkeypatch, capsys, block):
+def test_add_object_passes_its_options(monkeypatch, capsys, block):
     import types
 
     calls = []
@@ -362,7 +362,7 @@ def test_objects_are_added_as_told(monkeypatch, capsys, block):
 
 
 @pytest.mark.parametrize("lines", [1, 20_000])
-def test_a_reader_that_leaves_early_ends_the_command_silently(lines):
+def test_a_reader_that_ends_early_ends_the_command_silently(lines):
     """Any command's output, whether it leaves the buffer while the command runs or when it ends."""
     code = f"""
 import sys
@@ -377,7 +377,7 @@ sys.exit(cli.main(["export", "models/mug"]))
     assert (done.returncode, done.stderr) == (cli.READER_LEFT, "")
 
 
-def test_a_side_that_is_not_installed_is_named(monkeypatch, capsys):
+def test_a_missing_package_is_named_with_its_extra(monkeypatch, capsys):
     def missing(_):
         raise ModuleNotFoundError("No module named 'torch'", name="torch")
 
@@ -386,7 +386,7 @@ def test_a_side_that_is_not_installed_is_named(monkeypatch, capsys):
     assert "export needs the package 'torch'" in capsys.readouterr().err
 
 
-def test_our_own_missing_module_is_a_fault(monkeypatch):
+def test_a_missing_module_of_ours_is_raised(monkeypatch):
     def missing(_):
         raise ModuleNotFoundError("No module named 'pose_node.gone'", name="pose_node.gone")
 
@@ -395,7 +395,7 @@ def test_our_own_missing_module_is_a_fault(monkeypatch):
         cli.main(["export", "models/mug"])
 
 
-def test_stopping_is_no_traceback(monkeypatch, capsys):
+def test_ctrl_c_prints_no_traceback(monkeypatch, capsys):
     def stopped(_):
         raise KeyboardInterrupt
 
@@ -416,7 +416,7 @@ def test_ros_starts_the_node(monkeypatch, words):
     assert seen == [[w for w in words if w != "node"]]
 
 
-def test_the_node_without_ros_says_so(monkeypatch, capsys):
+def test_the_node_without_ros_is_refused(monkeypatch, capsys):
     monkeypatch.delitem(sys.modules, "pose_node.ros.node", raising=False)
     monkeypatch.setitem(sys.modules, "rclpy", None)  # as if it were not installed
     assert cli.main(["node"]) == 2

@@ -101,7 +101,7 @@ def points(stamp_ns: int, xyz: np.ndarray) -> Any:
 
 
 def moved(stamp_ns: int, x: float, parent: str = "world", child: str = "camera") -> Any:
-    """A TFMessage: the child stands at (x, 0, 0) in its parent."""
+    """A TFMessage with the child at (x, 0, 0) in its parent."""
     transform = make(
         "Transform",
         translation=make("Vector3", x=float(x), y=0.0, z=0.0),
@@ -112,7 +112,7 @@ def moved(stamp_ns: int, x: float, parent: str = "world", child: str = "camera")
 
 
 def label(stamp_ns: int, x: float = 0.0, frame_id: str = "camera") -> Any:
-    """A PoseStamped: something at (x, 0, 0.8) in the frame, not turned."""
+    """A PoseStamped at (x, 0, 0.8) in the frame, without rotation."""
     turn = make("Quaternion", x=0.0, y=0.0, z=0.0, w=1.0)
     pose = make("Pose", position=make("Point", x=float(x), y=0.0, z=0.8), orientation=turn)
     return make("PoseStamped", header=header(stamp_ns, frame_id), pose=pose)
@@ -137,7 +137,7 @@ def depth_recording(count: int = 5, start_ns: int = 100 * SECOND) -> list[tuple[
 
 
 def write_bag(path: Path, messages: list[tuple[str, int, Any]], kind: str = "mcap") -> Path:
-    """Write (topic, when, message) in one of ``KINDS`` (a folder) or ``ROS1_KINDS`` (a file); returns what was written."""
+    """Write (topic, when, message) in one of ``KINDS`` (a folder) or ``ROS1_KINDS`` (a file); returns the path."""
     if kind in ROS1_KINDS:
         return _write_ros1(path.with_suffix(".bag"), messages, kind)
     storage, compression = KINDS[kind]

@@ -1,4 +1,4 @@
-"""A small BOP set of a box on nothing, written by the tests: exact depth, masks, models with a half-turn."""
+"""Writes a small BOP set of a floating box: exact depth, masks, models with a half-turn as symmetry."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Small run folders for tests: what a pipeline might have said of one object and another, worked out from seeds."""
+"""Small run folders for tests: possible results of a pipeline for two objects, from seeds."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def write_labelled(folder: Path, seed=0, spoilt=0.15, scenes=4, frames=5, object
 
 
 def write_unlabelled(folder: Path, seed=0, frames=60, moving=True, objects=OBJECTS) -> Path:
-    """One scene without labels: things that stand still, seen with noise by a camera that moves; some frames see nothing."""
+    """One scene without labels: static objects, measured with noise by a moving camera; some frames have no estimates."""
     rng = np.random.default_rng(seed)
     records = []
     with RunWriter(folder, info(objects, "bag", "")) as writer:

@@ -1,4 +1,4 @@
-"""Errors of poses: zero for the truth and whatever equals it, the same from wherever one looks."""
+"""Pose errors: zero for the label and equal poses, invariant to the viewpoint."""
 
 from __future__ import annotations
 
@@ -125,7 +125,7 @@ def test_symmetries_come_in_metres_and_as_many_as_bop_makes() -> None:
     assert len(metrics.bop_symmetries({})) == 1
 
 
-def test_a_round_model_may_be_turned_at_will(rng: np.random.Generator) -> None:
+def test_a_round_model_may_be_rotated_about_its_axis(rng: np.random.Generator) -> None:
     """Discretised steps leave at most half a step of the largest radius, and the many truths are searched exactly."""
     turn = np.linspace(0, 2 * np.pi, 400, endpoint=False)
     points = np.stack([0.002 + 0.05 * np.cos(turn), 0.05 * np.sin(turn), 0.03 * np.cos(7 * turn)], axis=1)

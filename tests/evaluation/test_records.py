@@ -7,7 +7,7 @@ import numpy as np
 from pose_node.evaluation.records import FrameRecord, TrackRecord, refusals
 
 
-def test_a_track_of_an_older_run_has_one_sentence_for_reason_and_note():
+def test_a_track_of_an_older_run_has_one_text_for_reason_and_note():
     new = TrackRecord(3, "mug", "confirmed", np.eye(4), np.eye(6), True).to_json()
     old = {key: value for key, value in new.items() if key not in ("score", "reason", "note")}
     seen = TrackRecord.from_json({**old, "told": "found again"})

@@ -1,4 +1,4 @@
-"""The run folder: what is written reads the same, also when a run was killed in the middle of a line."""
+"""The run folder: written records are read back, also after a run was killed within a line."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_a_track_reads_the_same(tmp_path):
     assert read.to_json() == track.to_json() and (read.T_fixed_object == T).all()
 
 
-def test_a_killed_run_keeps_its_whole_lines(tmp_path):
+def test_a_killed_run_keeps_its_complete_lines(tmp_path):
     with RunWriter(tmp_path, INFO) as writer:
         writer.frame(a_frame("000001"))
         writer.frame(a_frame("000002"))

@@ -40,7 +40,7 @@ def value(summary, key, of="all") -> float:
     return summary[of]["figures"][key]["value"]
 
 
-def test_a_thing_that_stands_still_while_the_camera_moves_has_no_spread(rng):
+def test_a_static_object_has_no_spread_while_the_camera_moves(rng):
     """Seen from ever other places: in the fixed frame it does not move."""
     T_fixed_object = turned(40.0, at=(0.3, 0.2, 0.1))
     frames = []
@@ -83,7 +83,7 @@ def test_a_flip_is_counted_apart_and_symmetry_is_none(rng):
 
 
 def test_the_objects_centre_is_followed_not_its_origin():
-    """A turn about the centre, of an object whose origin lies beside it, is no way."""
+    """A rotation about the centre is no distance, also if the object's origin is elsewhere."""
     centre = np.array([0.2, 0.0, 0.0])
     poses = []
     for number in range(4):
@@ -146,7 +146,7 @@ def test_one_thing_in_one_scene_is_drawn_by_tenths_of_the_recording(rng):
     assert {one["low"] for one in two_frames.values()} == {None}
 
 
-def test_sightings_say_what_the_figures_are_made_of():
+def test_sightings_have_their_contributions_to_the_figures():
     frames = [frame(n, [("can", turned(0.0, at=(0.001 * n, 0.0, 1.0)))] if n != 2 else [], np.eye(4)) for n in range(4)]
     seen = sightings(frames, {"can": card()})
     assert [(s.frame, s.instance) for s in seen] == [("000000", 0), ("000001", 0), ("000003", 0)]

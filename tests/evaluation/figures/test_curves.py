@@ -1,4 +1,4 @@
-"""Curves against what can be counted by hand."""
+"""Curves against values counted by hand."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def run_of(labels, estimates, tmp_path):
     return Run(tmp_path, info(), frames, tuple(labels), {})
 
 
-def test_recall_counts_what_was_not_found():
+def test_recall_counts_missed_labels():
     labels = [label_of("mug", 0.05), label_of("mug", 0.25, instance=1), label_of("mug", None, instance=2)]
     curve = curves.recall(labels, "mssd_rel", 0.5, steps=5)
     np.testing.assert_allclose(curve.at, [0.0, 0.1, 0.2, 0.3, 0.4, 0.5])

@@ -1,4 +1,4 @@
-"""Intervals hold what they promise, and placements are what is drawn."""
+"""Intervals have their coverage, and placements are resampled."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def test_repeated_frames_narrow_nothing(rng):
     assert apart[1] - apart[0] < 0.5 * (often[1] - often[0])
 
 
-def test_fewer_than_three_placements_say_nothing():
+def test_fewer_than_three_placements_give_no_interval():
     assert np.isnan(mean_interval([1.0, 2.0, 3.0], ["a", "a", "b"])).all()
     assert np.isnan(statistic_interval([1.0, 2.0, 3.0], ["a", "a", "b"], np.median)).all()
     assert np.isnan(mean_interval(np.zeros((0, 4)), [])[0]).all()

@@ -1,4 +1,4 @@
-"""Figures of runs that can be worked out by hand, and intervals that know what is independent."""
+"""Figures of runs that are computed by hand, and intervals over independent clusters."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def test_false_alarms_are_the_estimates_without_a_label_of_frames_that_tell():
 
 
 @pytest.mark.parametrize("change", [{"labels_complete": False}, {"crops": "mask"}])
-def test_there_are_none_where_nobody_can_tell(change):
+def test_false_alarms_are_not_counted_without_complete_labels_or_with_masks(change):
     frames = [frame("a", "1", "mug", "bowl", unmatched=(1,))]
     summary = summarise(replace(ALARMS, **change), frames, [label("a", "1", 0.0)])
     assert "false_alarms" not in values(summary["all"])

@@ -36,7 +36,7 @@ def test_losing_and_finding_again_are_counted_once_each(paths):
     assert mug.notes == [(pytest.approx(3.0), "found again")]
 
 
-def test_spread_and_what_is_stated_have_their_size(paths):
+def test_spread_and_stated_uncertainty_have_the_right_size(paths):
     bowl, mug, alarm = paths
     assert bowl.spread() == pytest.approx((0.0, 0.0))
     # Of the two poses that it sways between, the middle is the one that it was confirmed in once more.
@@ -48,7 +48,7 @@ def test_spread_and_what_is_stated_have_their_size(paths):
     assert mug.sigma[0] == pytest.approx([1.0, 2.0, 3.0, 0.5, 0.5, 0.5])
 
 
-def test_what_was_not_confirmed_does_not_move_the_middle():
+def test_unconfirmed_frames_do_not_move_the_median():
     def at(mm, state):
         return TrackRecord(1, "can", state, se3.transform(np.eye(3), [0.001 * mm, 0.0, 0.0]), np.eye(6), True)
 

@@ -26,7 +26,7 @@ def demo_bag(tmp_path_factory):
 
 
 def blind(messages):
-    """The same recording, whose second image holds no reading."""
+    """The same recording with a second image without readings."""
     images = [m for topic, _, m in messages if topic == "/depth/image_rect"]
     images[1].data = np.zeros_like(images[1].data)
     return messages
@@ -89,7 +89,7 @@ def test_a_labelled_frame_without_a_reading_is_a_miss(models, tmp_path):
     assert run.summary["all"]["figures"]["own_answered"]["value"] == 0.0
 
 
-def test_a_recording_that_lost_its_end_says_so(models, demo_bag, tmp_path, capsys):
+def test_a_truncated_recording_gives_a_note(models, demo_bag, tmp_path, capsys):
     (file,) = demo_bag.glob("*.mcap")
     cut = tmp_path / "cut.mcap"
     cut.write_bytes(file.read_bytes()[: int(0.7 * file.stat().st_size)])
@@ -99,7 +99,7 @@ def test_a_recording_that_lost_its_end_says_so(models, demo_bag, tmp_path, capsy
     assert "cut.mcap: found" in "".join(capsys.readouterr())
 
 
-def test_what_cannot_be_meant_is_exit_code_2_and_one_sentence(models, tmp_path, capsys):
+def test_invalid_input_is_exit_code_2_and_one_sentence(models, tmp_path, capsys):
     (tmp_path / "empty.mcap").write_bytes(b"")
     no_info = write_bag(tmp_path / "no_info", [m for m in depth_recording(2) if "info" not in m[0]])
     for path in (tmp_path / "empty.mcap", no_info, tmp_path / "nothing.mcap"):
@@ -134,7 +134,7 @@ def test_results_are_the_same_for_any_number_of_workers(models, demo_bag, tmp_pa
     assert without_times(tmp_path / "one") == without_times(tmp_path / "many")
 
 
-def test_what_depends_on_time_is_for_one_worker(models, demo_bag, tmp_path, capsys):
+def test_realtime_needs_a_single_worker(models, demo_bag, tmp_path, capsys):
     assert evaluate(demo_bag, "--models", models, "--out", tmp_path / "run", "--realtime", "--jobs", 2) == 2
     assert "--realtime: found --jobs or --ray" in capsys.readouterr().err
 
@@ -172,7 +172,7 @@ def in_floats(messages, scale):
     ("scale", "told"),
     [(1000.0, "found a median range of 1000 m"), (0.001, "found a median range of 0.001 m, nearer than")],
 )
-def test_floats_that_are_no_metres_are_said_and_a_depth_scale_mends_them(models, tmp_path, capsys, scale, told):
+def test_floats_that_are_not_metres_are_refused_and_read_with_a_depth_scale(models, tmp_path, capsys, scale, told):
     bag = write_bag(tmp_path / "drive", in_floats(depth_recording(3), scale))
     out, words = tmp_path / "run", ("--objects", OBJECT, "--models", models)
     assert evaluate(bag, *words, "--out", out) == 3

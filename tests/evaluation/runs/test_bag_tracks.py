@@ -1,4 +1,4 @@
-"""A recording of a moving camera, evaluated with tracks: one object stands still in the fixed frame, under one name."""
+"""A recording of a moving camera, evaluated with tracks: a static object has one track."""
 
 from __future__ import annotations
 

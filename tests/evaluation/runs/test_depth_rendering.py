@@ -42,7 +42,7 @@ def test_silhouette_is_that_of_the_projection():
     assert len(rows) == 20 * 20
 
 
-def test_what_is_out_of_view_or_behind_leaves_nothing():
+def test_a_mesh_out_of_view_or_behind_the_camera_is_not_drawn():
     for T in (at(-1.0), se3.transform(np.eye(3), np.array([5.0, 0, 1.0])), at(0.0)):
         assert not render_depth(SQUARE * 0.1, TWO, T, K, SHAPE).any()
 

@@ -60,7 +60,7 @@ def test_poses_and_camera_come_back(tmp_path, rng):
         assert moved.transforms[0].transform.translation.x == frame.T_fixed_camera[0, 3]
 
 
-def test_players_find_what_they_expect(tmp_path, rng):
+def test_the_file_meets_the_requirements_of_players(tmp_path, rng):
     """Well-known types with their whole definitions, log times that never fall in the file, names without a slash; frames out
     of order are put in order, and a scene of a clock set back comes after the one before."""
     frames = []
@@ -138,7 +138,7 @@ def values(message, path: str) -> list:
     return found
 
 
-def test_the_foxglove_layout_shows_what_is_there(tmp_path, rng, repository):
+def test_the_foxglove_layout_shows_existing_topics(tmp_path, rng, repository):
     layout = json.loads((repository / "config" / "foxglove.json").read_text())
     panels = layout["configById"]
 

@@ -1,4 +1,4 @@
-"""The loop over labelled sets: a stand-in for the pipeline that knows, and the real one on a frame of the demo."""
+"""Evaluation of data sets, with a stand-in for the pipeline and with the real one on a frame of the demo."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ DIAMETER_M = float(np.linalg.norm([0.10, 0.06, 0.04]))
 
 
 class Knowing:
-    """Answers each mask with the pose at the mask's middle, and keeps what it was asked."""
+    """Returns for each mask a pose at its centre, and records its arguments."""
 
     provider = "CPUExecutionProvider"
     config = PipelineConfig()
@@ -163,7 +163,7 @@ def test_bops_csv(folder, tmp_path, knowing):
     assert rows[1]["time"] == rows[2]["time"]
 
 
-def test_labels_that_nobody_can_look_for_are_named(folder, tmp_path, knowing):
+def test_labels_without_a_card_are_noted(folder, tmp_path, knowing):
     write_scene(folder / "scenes" / "000003", {1: [pose(0.0)]}, object_id=7)
     evaluate_folder(folder, tmp_path / "run")
     assert read_run(tmp_path / "run").info.notes == (
@@ -188,7 +188,7 @@ def test_another_object_of_the_same_number_is_not_taken_for_ours(folder, tmp_pat
         evaluate_folder(folder, tmp_path / "run")
 
 
-def test_an_object_that_the_set_does_not_know_can_be_looked_for(folder, tmp_path, knowing):
+def test_an_object_that_is_not_in_the_set_can_be_looked_for(folder, tmp_path, knowing):
     summary = evaluate_folder(folder, tmp_path / "run", "none", names=["other"])
     assert summary["all"]["labels"] == 0
     assert summary["all"]["figures"]["false_alarms"]["value"] == 1.0
@@ -211,7 +211,7 @@ def test_a_lost_image_costs_its_frame_alone(folder, tmp_path, knowing, capsys):
     assert sentence in (tmp_path / "run" / "report.html").read_text().replace("<wbr>", "")
 
 
-def test_an_empty_mask_is_said_to_be_empty(folder, tmp_path, knowing, capsys):
+def test_an_empty_mask_is_refused(folder, tmp_path, knowing, capsys):
     path = folder / "scenes" / "000002" / "mask_visib" / "000011_000001.png"
     Image.fromarray(np.zeros(SHAPE, np.uint8)).save(path)
     evaluate_folder(folder, tmp_path / "run")

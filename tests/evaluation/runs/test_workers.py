@@ -74,7 +74,7 @@ def test_the_stream_is_not_read_to_its_end_before_the_first_result():
         assert next(results) == 0 and len(read) < 25
 
 
-def test_processes_give_what_this_one_gives():
+def test_processes_give_the_results_of_a_single_one():
     with workers(math.sqrt, 1) as alone, workers(math.sqrt, 2) as two:
         assert list(alone(range(20))) == list(two(range(20))) == [math.sqrt(i) for i in range(20)]
         with pytest.raises(ValueError, match="math domain error"):
@@ -82,7 +82,7 @@ def test_processes_give_what_this_one_gives():
     assert not multiprocessing.active_children()
 
 
-def test_what_was_read_before_an_error_is_worked_out():
+def test_items_read_before_an_error_are_processed():
     def items():
         yield from (4, 9, 16)
         raise InputError("the next image: cannot be read.")
@@ -125,13 +125,13 @@ def test_too_few_jobs_are_refused():
         pass
 
 
-def test_nobody_at_the_address_is_one_sentence():
+def test_no_cluster_at_the_address_is_one_sentence():
     pytest.importorskip("ray")
     with pytest.raises(WorkerError, match="found no cluster there"), workers(math.sqrt, 2, "127.0.0.1:1"):
         pass
 
 
-def test_a_pipeline_travels_without_its_folder(repository, tmp_path, monkeypatch):
+def test_a_pickled_pipeline_needs_no_folder(repository, tmp_path, monkeypatch):
     if not (repository / "models" / OBJECT / "pose.onnx").is_file():
         pytest.skip(f"models/{OBJECT} has no pose.onnx yet")
     pipeline = Pipeline.load([repository / "models" / OBJECT])

@@ -1,4 +1,4 @@
-"""Frames of a recording: what the node would have been given, and sentences on what it would not."""
+"""Frames of a recording: the input of the node, and notes on what is lost."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def test_compressed_depth(tmp_path):
     assert [len(f.cloud) for f in frames] == [np.prod(SHAPE) - 1] * 3
 
 
-def test_packed_depth_that_cannot_be_read_is_said_once_with_its_count(tmp_path):
+def test_invalid_compressed_depth_is_noted_once_with_its_count(tmp_path):
     messages = []
     for number in range(3):
         stamp = START + number * SECOND
@@ -212,7 +212,7 @@ def unstamped(messages):
 
 
 def numbered_masks(messages):
-    """A mask for each image, whose object has a pixel more from frame to frame."""
+    """A mask for each image; its object grows by a pixel from frame to frame."""
     masks = []
     for number, stamp in enumerate(stamps_of(messages)):
         labels = np.zeros(SHAPE, np.uint8)
@@ -329,7 +329,7 @@ def test_the_fixed_frame_is_the_root_even_when_it_comes_late(tmp_path):
     np.testing.assert_allclose([f.T_fixed_camera[0, 3] for f in bag], [0.5, 0.5, 0.5])
 
 
-def test_transforms_of_something_else_are_said(tmp_path):
+def test_transforms_of_other_frames_give_a_note(tmp_path):
     messages = [*without(depth_recording(2), "/tf"), ("/tf", START, moved(START, 1.0, "a", "b"))]
     frames, bag = frames_of(tmp_path, messages)
     assert len(frames) == 2 and all(f.T_fixed_camera is None for f in frames)
@@ -367,7 +367,7 @@ def test_a_frame_is_the_same_where_its_messages_are_sent(tmp_path):
         assert sent[:2] == frame[:2] and sent.stamp_ns == frame.stamp_ns
 
 
-def test_realtime_drops_what_a_busy_worker_would_have_missed(tmp_path, monkeypatch):
+def test_realtime_drops_frames_while_the_worker_is_busy(tmp_path, monkeypatch):
     """A worker of 0.5 s meets five frames a second: of each two or three, the latest_only."""
     bag = BagFrames(write_bag(tmp_path / "drive", depth_recording(10)), realtime=True)
     now = SimpleNamespace(s=0.0)

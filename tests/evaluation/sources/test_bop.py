@@ -1,4 +1,4 @@
-"""BOP folders: what is read, in which units, and a sentence for each thing that can be wrong."""
+"""BOP folders: contents and units, and one sentence for each invalid file."""
 
 from __future__ import annotations
 
@@ -64,13 +64,13 @@ def test_targets_name_the_frames_and_how_many_instances(folder):
     assert [x.instance for x in frame.labels] == [0]  # the more visible of the two
 
 
-def test_models_meant_for_evaluation_come_first(folder):
+def test_models_eval_is_preferred(folder):
     write_models(folder / "models_eval")
     assert models_folder(folder) == folder / "models_eval"
     assert plain_name("006_mustard_bottle") == "mustard_bottle"
 
 
-def test_a_file_that_does_not_fit_says_so(folder):
+def test_an_invalid_file_is_refused(folder):
     edit(folder / "test" / "000002" / "scene_gt.json", lambda v: v.update({"x": []}))
     with pytest.raises(InputError, match="expected BOP's frame numbers"):
         BopFolder(folder)
@@ -86,7 +86,7 @@ def test_a_file_that_does_not_fit_says_so(folder):
         7,
     ],
 )
-def test_a_label_that_is_no_pose_says_so(folder, entry):
+def test_an_invalid_label_is_refused(folder, entry):
     edit(folder / "test" / "000002" / "scene_gt.json", lambda v: v.update({"3": [entry]}))
     with pytest.raises(InputError, match=r"scene_gt\.json"):
         BopFolder(folder)
@@ -94,7 +94,7 @@ def test_a_label_that_is_no_pose_says_so(folder, entry):
 
 @pytest.mark.parametrize("name", ["depth/000003.png", "mask_visib/000003_000000.png"])
 @pytest.mark.parametrize("data", [None, b"", b"\x89PNG\r\n"])
-def test_a_frame_with_an_image_that_does_not_read_is_refused_alone(folder, name, data):
+def test_only_a_frame_with_an_invalid_image_is_refused(folder, name, data):
     path = folder / "test" / "000002" / name
     path.unlink() if data is None else path.write_bytes(data)
     bad, good = BopFolder(folder).frames()
@@ -113,7 +113,7 @@ def test_a_frame_with_an_image_that_does_not_read_is_refused_alone(folder, name,
         (lambda v: v["3"].update(cam_R_w2c=[0] * 9), "not a rotation"),
     ],
 )
-def test_a_frame_with_a_camera_that_does_not_read_is_refused_alone(folder, change, words):
+def test_only_a_frame_with_an_invalid_camera_is_refused(folder, change, words):
     edit(folder / "test" / "000002" / "scene_camera.json", change)
     bad, good = BopFolder(folder).frames()
     assert bad.cloud is None and words in bad.refused.reason and good.cloud is not None
@@ -124,7 +124,7 @@ def without_masks(folder):
     return folder
 
 
-def test_a_set_without_masks_says_what_works(folder):
+def test_a_set_without_masks_names_the_option(folder):
     without_masks(folder)
     for crops in ("mask", "box"):
         with pytest.raises(
@@ -216,7 +216,7 @@ def test_a_scene_without_labels_among_others_is_left_out_and_named(folder):
     assert len(source) == 2 and source.notes == ["000007: found no scene_gt.json; left out."]
 
 
-def test_a_set_without_depth_says_so(folder):
+def test_a_set_without_depth_is_refused(folder):
     shutil.rmtree(folder / "test" / "000002" / "depth")
     with pytest.raises(InputError, match="found no folder depth in its scenes, expected depth images"):
         BopFolder(folder)
@@ -239,7 +239,7 @@ def test_the_largest_count_is_no_reading(folder):
     assert len(next(BopFolder(folder).frames()).cloud) == seen
 
 
-def test_a_folder_without_scenes_says_so(tmp_path):
+def test_a_folder_without_scenes_is_refused(tmp_path):
     for path in (tmp_path, tmp_path / "none"):
         with pytest.raises(InputError, match="expected"):
             BopFolder(path)

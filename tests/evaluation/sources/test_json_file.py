@@ -17,7 +17,7 @@ def test_a_file_gives_its_value(tmp_path):
 @pytest.mark.parametrize(
     ("content", "found"), [(None, "cannot be read"), (b"{", "is not JSON"), (b"\xff", "is not JSON")]
 )
-def test_what_cannot_be_read_is_one_sentence(tmp_path, content, found):
+def test_an_unreadable_file_is_one_sentence(tmp_path, content, found):
     path = tmp_path / "a.json"
     if content is not None:
         path.write_bytes(content)

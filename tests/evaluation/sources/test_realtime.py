@@ -1,4 +1,4 @@
-"""A busy worker meets the latest_only frame; time is given, nobody sleeps."""
+"""A busy worker gets the latest frame; time is an argument, no test sleeps."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Clock:
         (100.0, [(0, 0), (3, 4)]),
     ],
 )
-def test_what_is_dropped_depends_on_the_work(work_s, expected):
+def test_the_dropped_frames_depend_on_the_working_time(work_s, expected):
     clock, seen = Clock(), []
     for item in latest_only(((float(second), second) for second in range(5)), clock):
         seen.append(item)

@@ -1,4 +1,4 @@
-"""Every storage gives the same messages; what is broken gives what is whole, and a sentence."""
+"""Every storage gives the same messages; a damaged one gives its complete messages and a note."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def test_most_of_a_long_recording_survives_the_loss_of_its_end(tmp_path, kind):
 
 
 @pytest.mark.parametrize("kind", ALL)
-def test_a_file_with_bytes_turned_over_is_survived(tmp_path, rng, kind):
+def test_a_file_with_flipped_bits_raises_no_other_error(tmp_path, rng, kind):
     path = write_bag(tmp_path / "drive", depth_recording(5), kind)
     file = next(p for p in path.iterdir() if p.name != "metadata.yaml") if path.is_dir() else path
     whole = np.frombuffer(file.read_bytes(), np.uint8)
@@ -142,7 +142,7 @@ def test_the_files_of_a_split_recording_follow_each_other(tmp_path):
     assert len(stamps) == 22 and stamps == sorted(stamps)
 
 
-def test_what_is_no_recording_is_refused(tmp_path):
+def test_another_file_is_refused(tmp_path):
     (tmp_path / "notes.txt").write_text("hello")
     (tmp_path / "empty").mkdir()
     for path in (tmp_path / "nothing", tmp_path / "notes.txt", tmp_path / "empty"):

@@ -42,7 +42,7 @@ def metres(number=0):
         "/instance_segmentation",
     ],
 )
-def test_what_is_named_as_something_else_is_no_depth(tmp_path, other):
+def test_an_image_named_as_something_else_is_no_depth(tmp_path, other):
     """It sorts before the depth, has a camera info beside it and an encoding that depth has."""
     where = f"{other.rpartition('/')[0]}/camera_info"
     images = {
@@ -53,7 +53,7 @@ def test_what_is_named_as_something_else_is_no_depth(tmp_path, other):
     assert bag.topics.depth == "/zed/zed_node/depth/depth_registered" and bag.notes == []
 
 
-def test_what_is_named_as_something_else_is_not_taken_even_alone(tmp_path):
+def test_an_image_named_as_something_else_is_not_selected_even_alone(tmp_path):
     with pytest.raises(InputError, match=r"/a/confidence_map \(encoding '32FC1', named as something else than depth\)"):
         bag_of(tmp_path, {"/a/confidence_map": (metres(), "32FC1", "camera")}, {"/a/camera_info": "camera"})
     bag = BagFrames(tmp_path / "drive", topics={"depth": "/a/confidence_map"})
@@ -227,7 +227,7 @@ def test_packed_depth_of_every_kind_that_drivers_write(tmp_path):
 @pytest.mark.parametrize(
     "form", ["bgr8; jpeg compressed bgr8", "16UC1; jpeg compressed ", "png", "mono16; png compressed "]
 )
-def test_packed_images_that_do_not_say_depth_are_not_taken(tmp_path, form):
+def test_compressed_images_without_depth_in_their_format_are_not_selected(tmp_path, form):
     message = packed(START, depth_mm(0))
     message.format = form
     path = write_bag(tmp_path / "drive", [("/camera_info", START, info(START)), ("/image/compressed", START, message)])
@@ -235,7 +235,7 @@ def test_packed_images_that_do_not_say_depth_are_not_taken(tmp_path, form):
         BagFrames(path)
 
 
-def test_a_depth_scale_that_is_told_counts(tmp_path):
+def test_a_given_depth_scale_is_used(tmp_path):
     """Floats in millimetres, and counts of a tenth of one."""
     floats = {"/depth/image": (depth_mm(0).astype(np.float32), "32FC1", "camera")}
     bag = bag_of(tmp_path, floats, {"/depth/camera_info": "camera"}, depth_scale_mm=1.0)
