@@ -31,6 +31,7 @@ class Pipeline:
     """Finds objects in clouds, deterministically. ``estimate`` is stateless; ``step`` tracks the objects over time."""
 
     def __init__(self, networks: Sequence[Network], config: PipelineConfig) -> None:
+        """networks: one for each object, at least one; ``load`` makes them from object folders."""
         self.networks = {network.card.name: network for network in networks}
         self.cards = {name: network.card for name, network in self.networks.items()}
         self.config = config

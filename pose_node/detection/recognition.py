@@ -34,6 +34,7 @@ class _Recognised:
 
     @property
     def rating(self) -> float:
+        """How well the network recognises the object, for comparison within one network."""
         return float(self.prediction.voter_share * len(self.segment.indices) ** _SIZE_POWER)
 
 
@@ -112,6 +113,7 @@ def _best(
 
 
 def _outranked(pair: _Recognised) -> Rejected:
+    """The refusal of a pair that others are better than."""
     share = f"{pair.prediction.voter_share:.0%}"
     reason = f"{pair.object_name}: {share} of the points vote for the object, outranked by other segments."
     return Rejected("no_votes", reason, pair.object_name, pair.segment)

@@ -46,6 +46,7 @@ def segments(
 def _everywhere(
     cloud: Cloud, cards: Mapping[str, ObjectCard], config: SegmentConfig
 ) -> tuple[list[Segment], list[Rejected]]:
+    """The clusters of the whole cloud, or the median range of the points where there are none."""
     found = clusters(cloud, subsample(cloud, config), cards, config, np.ones(len(cloud), dtype=bool))
     if not found:
         range_m = float(np.median(np.linalg.norm(cloud.points_m - cloud.viewpoint_m, axis=1))) if len(cloud) else 0.0

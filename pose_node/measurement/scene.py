@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.ndimage import binary_dilation, distance_transform_edt
 from scipy.spatial import cKDTree
 
@@ -87,24 +88,16 @@ class Scene:
 
         index, (u, v) = _within(cloud, basis, low, high)
         near = cloud.points_m[index] - cloud.viewpoint_m
-        shape = np.maximum(np.ceil((high - low) / cell).astype(int), 1)
-        column = np.minimum(((u - low[0]) / cell).astype(np.int64), shape[0] - 1)
-        row = np.minimum(((v - low[1]) / cell).astype(np.int64), shape[1] - 1)
-        flat = row * shape[0] + column
-        inside = np.zeros(len(cloud), dtype=bool)
-        inside[segment.indices] = True
-        untrimmed = inside
-        if segment.untrimmed is not None:
-            untrimmed = np.zeros(len(cloud), dtype=bool)
-            untrimmed[segment.untrimmed] = True
-        inside, untrimmed = inside[index], untrimmed[index]
-        cells = int(shape[0] * shape[1])
+        columns, rows = (int(n) for n in np.maximum(np.ceil((high - low) / cell).astype(int), 1))
+        column = np.minimum(((u - low[0]) / cell).astype(np.int64), columns - 1)
+        row = np.minimum(((v - low[1]) / cell).astype(np.int64), rows - 1)
+        flat = row * columns + column
         ranges = np.sqrt(np.einsum("ni,ni->n", near, near))
-        rays = np.stack([_least(ranges, flat, cells, near), _least(-ranges, flat, cells, near)])
-        shape2 = (int(shape[1]), int(shape[0]))
-        occupied = np.zeros(cells, dtype=bool)
-        occupied[flat[inside]] = True
-        border = binary_dilation(occupied.reshape(shape2), iterations=BORDER_CELLS).ravel()
+        rays = np.stack([_least(sign * ranges, flat, rows * columns, near) for sign in (1.0, -1.0)])
+
+        inside = _mask(segment.indices, len(cloud))[index]
+        untrimmed = inside if segment.untrimmed is None else _mask(segment.untrimmed, len(cloud))[index]
+        occupied = _mask(flat[inside], rows * columns).reshape(rows, columns)
         return View(
             points_m=sample.points + sample.centre_m,
             normals=sample.normals,
@@ -114,14 +107,14 @@ class Scene:
             basis=basis,
             cell=cell,
             low=low,
-            shape=shape2,
-            rays=_fill_pinholes(rays, shape2),
+            shape=(rows, columns),
+            rays=_fill_pinholes(rays, (rows, columns)),
             ray_points_m=near,
             ray_range_m=ranges,
             ray_inside=inside,
             ray_untrimmed=untrimmed,
             ray_cell=flat,
-            border=border,
+            border=binary_dilation(occupied, iterations=BORDER_CELLS).ravel(),
             trusted=segment.source == "mask",
             pitch=pitch,
             off_support_m=self._off_support(segment),
@@ -133,6 +126,13 @@ class Scene:
             return np.zeros((0, 3))
         rows = segment.indices if segment.off_support is None or len(segment.off_support) == 0 else segment.off_support
         return even_subset(self.cloud.points_m[rows], _OFF_SUPPORT_POINTS)
+
+
+def _mask(indices: Indices, length: int) -> NDArray[np.bool_]:
+    """[length] bool: True at the ``indices``."""
+    mask = np.zeros(length, dtype=bool)
+    mask[indices] = True
+    return mask
 
 
 def _within(cloud: Cloud, basis: Array, low: Array, high: Array) -> tuple[Indices, Array]:

@@ -82,6 +82,7 @@ class Rays:
     """
 
     def __init__(self, view: View) -> None:
+        """view: whose rays are searched; none is in the tree yet."""
         self._view = view
         self._covered = view.border.reshape(view.shape)  # cells of the raster
         self._rows = np.zeros(0, dtype=np.intp)

@@ -58,6 +58,7 @@ class SurfaceLookup:
     """
 
     def __init__(self, surface: Surface, diameter_m: float) -> None:
+        """Build the table. diameter_m: the object's, for the margin of the table."""
         self.points_m = np.ascontiguousarray(surface.points_m, dtype=np.float64)
         self.normals = np.ascontiguousarray(surface.normals, dtype=np.float64)
         self.diameter_m = diameter_m
