@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 
 from pose_node.config import TrackConfig
 from pose_node.geometry import se3
-from pose_node.geometry.symmetry import Axis, Symmetry, turn
 from pose_node.tracking.observation import Camera
 from pose_node.tracking.tracker import Tracker
 from pose_node.types import Estimate, Evidence, Rejected, Segment
@@ -79,69 +78,6 @@ def test_the_track_stays_while_the_camera_moves(block):
         (track,) = detect(tracker, 0.1 * i, seen, T=T_fixed_camera)
     assert np.allclose(track.T_fixed_object, HERE, atol=1e-9)
     assert track.track_id == 1
-
-
-def test_one_wrong_estimate_does_not_turn_a_track_and_several_do(block):
-    tracker = tracker_of(block)
-    for i in range(5):
-        detect(tracker, 0.1 * i, estimate())
-    (track,) = detect(tracker, 0.5, estimate(HERE @ HALF_TURN))
-    assert np.allclose(track.T_fixed_object, HERE, atol=1e-9)
-    assert not track.note
-    assert track.alternatives, "the other orientation is kept as an alternative"
-    (track,) = detect(tracker, 0.6, estimate())
-    assert np.allclose(track.T_fixed_object, HERE, atol=1e-9)
-    for i in range(7, 10):
-        (track,) = detect(tracker, 0.1 * i, estimate(HERE @ HALF_TURN))
-        if track.note:
-            break
-    assert np.allclose(track.T_fixed_object, HERE @ HALF_TURN, atol=1e-6)
-    assert "turned by 180 degrees" in track.note
-    assert track.track_id == 1
-
-
-def test_symmetric_poses_are_one_and_the_track_does_not_flip(block):
-    tracker = tracker_of(block, symmetry=Symmetry(np.stack([np.eye(4), HALF_TURN])))
-    for i in range(6):
-        (track,) = detect(tracker, 0.1 * i, estimate(HERE if i % 2 else HERE @ HALF_TURN))
-    assert np.allclose(track.T_fixed_object, HERE @ HALF_TURN, atol=1e-9), "as it was first seen"
-    assert not track.alternatives
-
-
-def test_a_round_object_does_not_spin(block):
-    axis = Axis(np.array([0.0, 0.0, 1.0]), np.zeros(3))
-    tracker = tracker_of(block, symmetry=Symmetry(np.eye(4)[None], (axis,)))
-    wide = SHARP + np.diag([0, 0, 0, 0, 0, np.pi**2 / 3])
-    rng = np.random.default_rng(0)
-    tracks = [
-        detect(tracker, 0.1 * i, estimate(turn(axis, np.array(rng.uniform(-3, 3))), covariance=wide))[0]
-        for i in range(6)
-    ]
-    assert np.allclose(tracks[-1].T_fixed_object, tracks[0].T_fixed_object, atol=1e-9)
-
-
-def test_an_observation_of_an_unknown_turn_turns_the_track(block):
-    """First the turn about one axis is unknown, as of a mug whose handle is hidden; then an observation shows it."""
-    tracker = tracker_of(block)
-    wide = SHARP + np.diag([0, 0, 0, 0, 0, 1.0])
-    for i in range(5):
-        detect(tracker, 0.1 * i, estimate(covariance=wide))
-    turned = se3.transform(se3.exp_so3(np.array([0.0, 0.0, 1.2])) @ HERE[:3, :3], HERE[:3, 3])
-    tracks = detect(tracker, 1.0, estimate(turned))
-    assert np.degrees(se3.angle(tracks[0].T_fixed_object[:3, :3].T @ turned[:3, :3])) < 3.0
-    assert "turned by" in tracks[0].note
-
-
-def test_alternatives_are_resolved_by_observations_that_distinguish_them(block):
-    tracker = tracker_of(block)
-    both = estimate(alternatives=[(HERE @ HALF_TURN, 0.45)])
-    for i in range(4):
-        (track,) = detect(tracker, 0.1 * i, both)
-    assert len(track.alternatives) == 1
-    for i in range(4, 8):
-        (track,) = detect(tracker, 0.1 * i, estimate(HERE @ HALF_TURN))
-    assert np.allclose(track.T_fixed_object, HERE @ HALF_TURN, atol=1e-6)
-    assert not track.alternatives
 
 
 def test_an_unseen_track_is_lost_with_the_reason_and_found_again_with_its_identity(block):
