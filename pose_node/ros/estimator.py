@@ -100,7 +100,7 @@ class FrameEstimator:
             result = pipeline.estimate(cloud, masks=masks, objects=self.active_objects)
             return result, [(estimate, None) for estimate in result.estimates], None
         # Imported late, as the pipeline is.
-        from pose_node.tracking.stream import shown
+        from pose_node.tracking.stream import visible_tracks
 
         T_fixed_camera = self._tf.lookup(settings.node.fixed_frame, cloud.frame_id, cloud.stamp_ns)
         if self.reset_requested.is_set():
@@ -108,12 +108,12 @@ class FrameEstimator:
             pipeline.reset()
         if self.detection_requested.is_set():
             self.detection_requested.clear()
-            pipeline.stream.detect_soon()
-        pipeline.stream.look_for(self.active_objects)
+            pipeline.stream.request_detection()
+        pipeline.stream.search_for(self.active_objects)
         step = pipeline.step(cloud, T_fixed_camera, masks)
         if self._detector is not None and "follow" not in step.result.stage_s:
             self._detector.measured(sum(step.result.stage_s.values()))
-        return step.result, [(e, track) for track, e in shown(step.tracks, T_fixed_camera)], step.tracks
+        return step.result, [(e, track) for track, e in visible_tracks(step.tracks, T_fixed_camera)], step.tracks
 
 
 def is_finite(estimate: Estimate) -> bool:

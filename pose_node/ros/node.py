@@ -143,7 +143,7 @@ class PoseNode(LifecycleNode):
         pipeline = self._loaded.pipeline
         if self.settings.tracks and self.settings.pipeline.track.detect_beside:
             self._detector = DetectorProcess(self._loaded.folders, self.settings.pipeline, self._loaded.load_s)
-            pipeline.stream.detections = self._detector
+            pipeline.stream.detector = self._detector
         publishes_tf = self.settings.tracks and self.settings.node.publish_tf
         self._outputs = Outputs(self, pipeline.cards, self._frame_prefix if publishes_tf else None)
         self._status.facts = loading.facts(pipeline, self.settings)

@@ -72,7 +72,7 @@ class _Pending:
 class Stream:
     """Tracks objects through the frames of one camera.
 
-    detect: the stateless estimate of one frame. detections: where detections run while tracks are followed; by default in the
+    detect: the stateless estimate of one frame. detector: where detections run while tracks are followed; by default in the
     caller's thread.
     """
 
@@ -82,12 +82,12 @@ class Stream:
         likelihoods: Mapping[str, Likelihood],
         config: PipelineConfig,
         detect: Detect,
-        detections: Detector | None = None,
+        detector: Detector | None = None,
     ) -> None:
         self._config = config
         self._detect = detect
         self._cards = {name: refiner.card for name, refiner in refiners.items()}
-        self.detections: Detector = detections or InlineDetector(detect)
+        self.detector: Detector = detector or InlineDetector(detect)
         self.tracker = Tracker(self._cards, config.track)
         self._follower = Follower(refiners, likelihoods, config)
         self._objects: frozenset[str] | None = None
@@ -99,14 +99,14 @@ class Stream:
         """Use other settings from the next frame on, of those that config.py calls live; the tracks stay."""
         self._config = self._follower.config = config
         self.tracker.config = config.track
-        self.detections.retune(config)
+        self.detector.retune(config)
 
     def reset(self) -> None:
         """Forget the tracks and the clock."""
         self.tracker.reset()
         self._pending = self._next_ns = self._last_ns = None
 
-    def look_for(self, objects: Collection[str] | None) -> None:
+    def search_for(self, objects: Collection[str] | None) -> None:
         """Search for these objects alone from the next frame on, or for all with None; tracks of others are forgotten.
 
         Raises InputError for an unknown object.
@@ -116,7 +116,7 @@ class Stream:
         if self._objects is not None:
             self.tracker.keep(self._objects)
 
-    def detect_soon(self) -> None:
+    def request_detection(self) -> None:
         """Begin a detection with the next frame, or as soon as the running one is done."""
         self._next_ns = None
 
@@ -168,7 +168,7 @@ class Stream:
             result = replace(result, rejected=(*result.rejected, *late.rejected))
         if self._pending is None and (self._next_ns is None or camera.stamp_ns >= self._next_ns):
             with timed("detect", clock):
-                self.detections.begin(cloud, masks, self._objects)
+                self.detector.begin(cloud, masks, self._objects)
             due_ns = camera.stamp_ns + int(self._config.track.detect_lag_s * 1e9)
             self._pending = _Pending(camera, due_ns, self.tracker.visible())
             self._next_ns = camera.stamp_ns + self._period_ns
@@ -192,7 +192,7 @@ class Stream:
         pending = self._pending
         if pending is None or now_ns < pending.due_ns:
             return None
-        late = self.detections.take()
+        late = self.detector.take()
         if late is None:
             return None
         estimates = [e for e in late.estimates if self._objects is None or e.object_name in self._objects]
@@ -209,7 +209,7 @@ class Stream:
         return int(self._config.track.detect_period_s * 1e9)
 
 
-def shown(tracks: Sequence[Track], T_fixed_camera: Array) -> tuple[tuple[Track, Estimate], ...]:
+def visible_tracks(tracks: Sequence[Track], T_fixed_camera: Array) -> tuple[tuple[Track, Estimate], ...]:
     """The tracks that were seen in a frame taken from T_fixed_camera [4, 4], best first.
 
     Each with its estimate, in which pose, covariance and alternatives are the track's, in the camera's frame.

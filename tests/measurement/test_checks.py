@@ -107,7 +107,7 @@ def test_stamps_that_are_not_whole_nanoseconds_are_refused(pipeline, block, pose
 @pytest.mark.parametrize("objects", [["teapot"], ["block", "teapot"], "block"])
 def test_unknown_objects_are_refused(pipeline, block, pose, objects):
     cloud, masks = frame(block, pose, 1.0)
-    for call in (lambda: pipeline.estimate(cloud, masks, objects=objects), lambda: pipeline.stream.look_for(objects)):
+    for call in (lambda: pipeline.estimate(cloud, masks, objects=objects), lambda: pipeline.stream.search_for(objects)):
         with pytest.raises(InputError, match="objects: found") as refused:
             call()
         assert refused.value.code == "unknown_object"

@@ -36,7 +36,9 @@ class FakePipeline:
         self.cards = {"mug": None, "bowl": None}
         self.calls: list[str] = []
         self.searched: list[object] = []
-        self.stream = SimpleNamespace(detect_soon=lambda: self.calls.append("detect"), look_for=self.searched.append)
+        self.stream = SimpleNamespace(
+            request_detection=lambda: self.calls.append("detect"), search_for=self.searched.append
+        )
         self._result, self._tracks = Result(estimates, (), stage_s={"refine": 0.1}), tracks
 
     def retune(self, config) -> None: ...

@@ -14,7 +14,7 @@ from pose_node.geometry import se3
 from pose_node.measurement.cloud import Cloud
 from pose_node.pipeline import Pipeline
 from pose_node.ros.demo import recording
-from pose_node.tracking.stream import InlineDetector, shown
+from pose_node.tracking.stream import InlineDetector, visible_tracks
 from pose_node.types import Rejected, Result
 
 SECOND = 1_000_000_000
@@ -55,7 +55,7 @@ def test_a_moved_camera_sees_the_same_track(block, pose):
         (track,) = step.tracks
         assert track.track_id == 1
         assert np.linalg.norm(se3.local(pose, track.T_fixed_object)[:3]) < 0.003
-        ((same, inside),) = shown(step.tracks, T_fixed_camera)
+        ((same, inside),) = visible_tracks(step.tracks, T_fixed_camera)
         assert same is track
         assert np.allclose(inside.T_camera_object, se3.invert(T_fixed_camera) @ track.T_fixed_object)
 
@@ -78,7 +78,7 @@ class CountingDetector(InlineDetector):
 def test_detections_have_a_rate_of_their_own_and_a_late_one_delays_no_frame(block, pose):
     track = TrackConfig(detect_period_s=0.3, detect_lag_s=0.1)
     pipeline = pipeline_for(block, pose, track)
-    detector = pipeline.stream.detections = CountingDetector(lambda c, m, names: pipeline.estimate(c, m, objects=names))
+    detector = pipeline.stream.detector = CountingDetector(lambda c, m, names: pipeline.estimate(c, m, objects=names))
     detector.ready = False
     for i in range(10):
         cloud, masks = frame(block, pose, 0.1 * i)
@@ -94,10 +94,10 @@ def test_detections_have_a_rate_of_their_own_and_a_late_one_delays_no_frame(bloc
 def test_a_requested_detection_follows_the_running_one(block, pose):
     track = TrackConfig(detect_period_s=100.0, detect_lag_s=0.1)
     pipeline = pipeline_for(block, pose, track)
-    detector = pipeline.stream.detections = CountingDetector(lambda c, m, names: pipeline.estimate(c, m, objects=names))
+    detector = pipeline.stream.detector = CountingDetector(lambda c, m, names: pipeline.estimate(c, m, objects=names))
     for i in range(8):
         if i in (1, 2):
-            pipeline.stream.detect_soon()
+            pipeline.stream.request_detection()
         cloud, masks = frame(block, pose, 0.1 * i)
         pipeline.step(cloud, np.eye(4), masks)
     assert detector.begun == 2
@@ -106,8 +106,8 @@ def test_a_requested_detection_follows_the_running_one(block, pose):
 def test_new_settings_are_used_from_the_next_frame_on_and_the_tracks_stay(block, pose):
     pipeline = pipeline_for(block, pose, TrackConfig(detect_period_s=100.0))
     retuned = []
-    pipeline.stream.detections = CountingDetector(lambda c, m, names: pipeline.estimate(c, m, objects=names))
-    pipeline.stream.detections.retune = retuned.append
+    pipeline.stream.detector = CountingDetector(lambda c, m, names: pipeline.estimate(c, m, objects=names))
+    pipeline.stream.detector.retune = retuned.append
     cloud, masks = frame(block, pose, 0.0)
     (track,) = pipeline.step(cloud, np.eye(4), masks).tracks
     strict = replace(pipeline.config.judge, min_score=1.0)
@@ -175,7 +175,7 @@ def test_an_object_that_appears_later_is_tracked(block, pose, rate_hz, lag_s):
         return Result(tuple(estimates), ())
 
     pipeline.stream._detect = found
-    detector = pipeline.stream.detections = LateDetector(found, lag_s)
+    detector = pipeline.stream.detector = LateDetector(found, lag_s)
     rng = np.random.default_rng(0)
     # Long enough for the second detection, a period after the first, to be used.
     for i in range(round(rate_hz * (2.6 + 2.0 * lag_s))):
@@ -190,7 +190,7 @@ def test_an_object_that_appears_later_is_tracked(block, pose, rate_hz, lag_s):
 
 def test_a_failed_detection_does_not_count_against_a_track(block, pose):
     pipeline = pipeline_for(block, pose, TrackConfig(detect_period_s=0.1, detect_lag_s=0.1))
-    pipeline.stream.detections = InlineDetector(
+    pipeline.stream.detector = InlineDetector(
         lambda *_: Result((), (Rejected("detector_down", "detector: it has ended."),))
     )
     for i in range(20):
@@ -218,7 +218,7 @@ def test_a_wrong_first_detection_does_not_keep_its_track():
     assert wrong and right and wrong[0].score > right[0].score
     answers = iter([wrong, wrong, both.estimates])
     pipeline.stream._detect = lambda *_: replace(both, estimates=next(answers, right))
-    pipeline.stream.detections = InlineDetector(pipeline.stream._detect)
+    pipeline.stream.detector = InlineDetector(pipeline.stream._detect)
     dropped, confirmed = [], []
     for i in range(50):
         cloud = replace(clouds[i % len(clouds)], stamp_ns=int((100.0 + 0.2 * i) * SECOND))
@@ -247,11 +247,11 @@ def test_tracks_of_objects_not_searched_for_are_forgotten(block, pose):
     pipeline = pipeline_for(block, pose)
     cloud, masks = frame(block, pose, 0.0)
     assert pipeline.step(cloud, np.eye(4), masks).tracks
-    pipeline.stream.look_for([])
+    pipeline.stream.search_for([])
     cloud, masks = frame(block, pose, 0.1)
     step = pipeline.step(cloud, np.eye(4), masks)
     assert step.tracks == ()
     assert [r.code for r in step.result.rejected] == ["not_wanted"]
-    pipeline.stream.look_for(["block"])
+    pipeline.stream.search_for(["block"])
     cloud, masks = frame(block, pose, 0.2)
     assert pipeline.step(cloud, np.eye(4), masks).tracks[0].track_id == 2

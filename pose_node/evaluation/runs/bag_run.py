@@ -32,7 +32,7 @@ from pose_node.messages.pairing import NO_POINTS
 from pose_node.objects.card import ObjectCard, load_card
 from pose_node.objects.folders import object_folders
 from pose_node.pipeline import Pipeline
-from pose_node.tracking.stream import shown
+from pose_node.tracking.stream import visible_tracks
 from pose_node.types import Rejected, Result, Step
 
 
@@ -197,7 +197,7 @@ def track_frame(pipeline: Pipeline, frame: BagFrame, camera_is_fixed: bool) -> S
 
 def _step(pipeline: Pipeline, frame: BagFrame, camera_is_fixed: bool) -> _Call:
     step = track_frame(pipeline, frame, camera_is_fixed)
-    estimates = tuple(estimate for _, estimate in shown(step.tracks, step.T_fixed_camera))
+    estimates = tuple(estimate for _, estimate in visible_tracks(step.tracks, step.T_fixed_camera))
     return replace(step.result, estimates=estimates), tuple(TrackRecord.of(track) for track in step.tracks)
 
 

@@ -143,7 +143,7 @@ def _box(corners_m: Array) -> tuple[Array, Array]:
 
 
 def _ids(frame: FrameRecord) -> list[str]:
-    """Detection ids of the estimates' tracks, in their order (``stream.shown``); empty where nothing is tracked."""
+    """Detection ids of the estimates' tracks, in their order (``stream.visible_tracks``); empty where nothing is tracked."""
     observed = [track for track in frame.tracks if track.seen]
     if len(observed) != len(frame.estimates) or any(track.score is None for track in observed):
         return [""] * len(frame.estimates)
