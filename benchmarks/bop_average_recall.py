@@ -65,7 +65,7 @@ def moved_labels(folder: Path, out: Path, seed: int) -> tuple[dict[str, float], 
 
 
 def lay_out(folder: Path, target: Path) -> None:
-    """The set in the toolkit's layout; an object that the set has no model of gets another's, which is never looked at."""
+    """The set in the toolkit's layout; an object that the set has no model of gets another's, which is never evaluated."""
     (target / "test").mkdir(parents=True)
     (target / "models_eval").mkdir()
     scenes = sorted(path for path in (folder / "scenes").iterdir() if (path / "scene_gt.json").is_file())

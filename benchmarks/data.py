@@ -47,7 +47,7 @@ def cache_folder() -> Path:
 class Model:
     """A model of a set: ``vertices_m`` [V, 3], ``faces`` [F, 3], and what models_info.json says about it.
 
-    symmetries:       [K, 4, 4] the declared ones; symmetries_depth: those and the ones that depth cannot tell.
+    symmetries:       [K, 4, 4] the declared ones; symmetries_depth: those and the ones that depth cannot distinguish.
     hull_m:           [H, 3] corners of the convex hull, for MSSD.
     """
 

@@ -26,12 +26,12 @@ from benchmarks.node_rate import OBJECTS, SCENE
 
 MESSAGES, BATCH = 10_000, 100
 OBJECT, FRAME_ID = "mustard_bottle", "camera"
-QUIET_S = 1.2  # after which the node takes to another source
+QUIET_S = 1.2  # after which the node switches to another source
 ANSWER_S = 30.0
 
 
 class Sender:
-    """Publishes anything on any topic, and keeps what the node says."""
+    """Publishes any message on any topic, and collects the node's poses."""
 
     def __init__(self) -> None:
         import rclpy
@@ -42,11 +42,14 @@ class Sender:
         ros_node.use_driver_profile()
         rclpy.init(args=[])
         self.node = rclpy.create_node("sender")
-        self.heard: list[Any] = []
-        self.node.create_subscription(PoseArray, "/pose_node/poses", self.heard.append, 100)
+        self.received: list[Any] = []
+        self.node.create_subscription(PoseArray, "/pose_node/poses", self.received.append, 100)
         self._publishers: dict[str, Any] = {}
         frame = recording.read(SCENE)[0]
-        self._good = (("depth/camera_info", player.camera_info(frame)), ("depth/image_rect", player.depth_image(frame)))
+        self._valid = (
+            ("depth/camera_info", player.camera_info(frame)),
+            ("depth/image_rect", player.depth_image(frame)),
+        )
         self._mask = ros_node.mask_image(frame, (OBJECTS[OBJECT],))
         self._second = Fuzzer.BELOW_S
 
@@ -56,13 +59,13 @@ class Sender:
             self.spin(60.0, lambda: self._publishers[topic].get_subscription_count() > 0)
         self._publishers[topic].publish(message)
 
-    def good(self, stamp: Any = None, frame_id: str = FRAME_ID) -> Any:
-        """Send a good frame, by default with a stamp of its own; its stamp."""
+    def send_valid(self, stamp: Any = None, frame_id: str = FRAME_ID) -> Any:
+        """Send a valid frame, by default with a new stamp; returns the stamp."""
         from builtin_interfaces.msg import Time
 
         self._second += 1
         stamp = stamp or Time(sec=self._second)
-        for topic, message in (("mask", self._mask), *self._good):
+        for topic, message in (("mask", self._mask), *self._valid):
             message.header.stamp, message.header.frame_id = stamp, frame_id
             self.publish(topic, message)
         return stamp
@@ -103,16 +106,19 @@ def measure(messages: int) -> dict[str, float]:
                 if (number + 1) % BATCH:
                     continue
                 sender.spin(QUIET_S)
-                first = sender.good()
-                sender.spin(ANSWER_S, lambda: any(m.header.stamp == first for m in sender.heard))  # noqa: B023
-                stamp = sender.good()  # by its second frame a track is confirmed
-                answered = sender.spin(ANSWER_S, lambda: any(m.header.stamp == stamp and m.poses for m in sender.heard))  # noqa: B023
+                first = sender.send_valid()
+                sender.spin(ANSWER_S, lambda: any(m.header.stamp == first for m in sender.received))  # noqa: B023
+                stamp = sender.send_valid()  # by its second frame a track is confirmed
+                answered = sender.spin(
+                    ANSWER_S,
+                    lambda: any(m.header.stamp == stamp and m.poses for m in sender.received),  # noqa: B023
+                )
                 counts["good_frames"] += 1
                 counts["unanswered"] += not answered
-                counts["not_finite"] += sum(not finite(m) for m in sender.heard)
-                later = [m for m in sender.heard if m.header.stamp.sec >= Fuzzer.BELOW_S]
+                counts["not_finite"] += sum(not finite(m) for m in sender.received)
+                later = [m for m in sender.received if m.header.stamp.sec >= Fuzzer.BELOW_S]
                 counts["wrong_stamps"] += sum(m.header.stamp not in (first, stamp) for m in later)
-                sender.heard.clear()
+                sender.received.clear()
                 if node.poll() is not None:
                     counts["crashes"] += 1
                     break

@@ -37,7 +37,7 @@ import numpy as np
 from tqdm import tqdm
 
 from benchmarks import data, gate_inputs, results, rows
-from benchmarks.gate_inputs import Question
+from benchmarks.gate_inputs import Case
 from benchmarks.rendered import HIT_DEG, HIT_REL, nees, pose_errors
 from pose_node.arrays import Array
 from pose_node.evaluation import metrics
@@ -63,7 +63,7 @@ LEAST = {"error_log10": 0.005, "score": 0.002, "nees_log10": 0.01}
 Trial = dict[str, Any]  # key, part, placement, values {figure: number}, and "bytes" in the first of a call
 
 
-class Judge:
+class Evaluator:
     """Runs the pipeline and compares with the labels."""
 
     def __init__(self, config: Any = None) -> None:
@@ -73,42 +73,42 @@ class Judge:
         self.pipeline = pose_node.Pipeline.load(folders, config=config)
         self.truths = {name: reference_of_card(card) for name, card in self.pipeline.cards.items()}
 
-    def trials(self, question: Question) -> list[Trial]:
-        """One trial for each label of the question, and one for the frame if any object may be found."""
-        masks = {question.asked: [question.mask]} if question.asked else None
-        result = self.pipeline.estimate(question.cloud, masks=masks)
-        mine = [(name, T) for name, T in question.labels if question.asked in (None, name)]
-        found = [(f"/{i}/{name}", self._label(question, result, name, T)) for i, (name, T) in enumerate(mine)]
-        out = [_trial(question, question.placement, where, values) for where, values in found]
-        if question.asked is None or not mine:
-            wrong = [e for e in result.estimates if not self._any_right(question, e)]
+    def trials(self, case: Case) -> list[Trial]:
+        """One trial for each label of the case, and one for the frame if any object may be found."""
+        masks = {case.masked_object: [case.mask]} if case.masked_object else None
+        result = self.pipeline.estimate(case.cloud, masks=masks)
+        mine = [(name, T) for name, T in case.labels if case.masked_object in (None, name)]
+        found = [(f"/{i}/{name}", self._label(case, result, name, T)) for i, (name, T) in enumerate(mine)]
+        out = [_trial(case, case.placement, where, values) for where, values in found]
+        if case.masked_object is None or not mine:
+            wrong = [e for e in result.estimates if not self._any_right(case, e)]
             # Each frame is its own placement: what is visible beside its labels changes with the camera.
-            out.append(_trial(question, question.key, "", {"false_alarms": len(wrong)}))
+            out.append(_trial(case, case.key, "", {"false_alarms": len(wrong)}))
         out[0]["bytes"] = _digest(result)
         return out
 
-    def _label(self, question: Question, result: Result, name: str, T_label: Array) -> dict[str, float]:
+    def _label(self, case: Case, result: Result, name: str, T_label: Array) -> dict[str, float]:
         estimates = [e for e in result.estimates if e.object_name == name]
-        right = [e for e in estimates if self._right(question, e.T_camera_object, name, T_label)]
+        right = [e for e in estimates if self._right(case, e.T_camera_object, name, T_label)]
         refined = [r.T_camera_object for r in result.refined if r.hypothesis.object_name == name]
-        known = any(self._right(question, T, name, T_label) for T in refined)
+        known = any(self._right(case, T, name, T_label) for T in refined)
         values = {"recall": float(bool(right)), "refined": float(known)}
         if known:
             values["chosen"] = float(bool(right))
         if right:
             values["score"] = right[0].score
             values["error_log10"] = float(np.log10(self._mssd_rel(right[0], name, T_label)))
-            if question.part == "rendered":
+            if case.part == "rendered":
                 values["nees"] = nees(right[0], T_label, self.pipeline.cards[name])
                 values["nees_log10"] = float(np.log10(values["nees"]))
         return {key: float(f"{value:.6g}") for key, value in values.items()}
 
-    def _any_right(self, question: Question, estimate: Estimate) -> bool:
+    def _any_right(self, case: Case, estimate: Estimate) -> bool:
         name, T = estimate.object_name, estimate.T_camera_object
-        return any(self._right(question, T, name, T_label) for label, T_label in question.labels if label == name)
+        return any(self._right(case, T, name, T_label) for label, T_label in case.labels if label == name)
 
-    def _right(self, question: Question, T: Array, name: str, T_label: Array) -> bool:
-        if question.part == "rendered":
+    def _right(self, case: Case, T: Array, name: str, T_label: Array) -> bool:
+        if case.part == "rendered":
             turn, shift = pose_errors(T, T_label, self.pipeline.cards[name])
             return bool(turn < HIT_DEG and shift < HIT_REL)
         truth = self.truths[name]
@@ -119,9 +119,9 @@ class Judge:
         return metrics.mssd(truth.hull_m, estimate.T_camera_object, T_label, truth.symmetries) / truth.diameter_m
 
 
-def _trial(question: Question, placement: str, where: str, values: dict[str, float]) -> Trial:
-    place = placement if question.asked or not where else placement + where
-    return {"key": question.key + where, "part": question.part, "placement": place, "values": values}
+def _trial(case: Case, placement: str, where: str, values: dict[str, float]) -> Trial:
+    place = placement if case.masked_object or not where else placement + where
+    return {"key": case.key + where, "part": case.part, "placement": place, "values": values}
 
 
 def figures_of(trials: Sequence[Trial]) -> dict[str, float]:
@@ -188,7 +188,7 @@ def load_trials(path: Path) -> list[Trial]:
     return content["trials"]
 
 
-def questions(parts: Sequence[str], every: int = 1, most: int | None = None) -> Iterable[Question]:
+def cases(parts: Sequence[str], every: int = 1, most: int | None = None) -> Iterable[Case]:
     """Questions of these parts, in a fixed order; most: number of rendered views; every: one in so many of the demo's frames."""
     if "rendered" in parts:
         yield from gate_inputs.rendered(most)
@@ -239,20 +239,20 @@ _worker: dict[str, Any] = {}
 
 
 def _prepare(config: Path | None, parts: Sequence[str]) -> None:
-    _worker.update(judge=Judge(config), questions={q.key: q for q in questions(parts)})
+    _worker.update(evaluator=Evaluator(config), cases={q.key: q for q in cases(parts)})
 
 
-def _ask(key: str) -> list[Trial]:
-    return _worker["judge"].trials(_worker["questions"][key])
+def _run(key: str) -> list[Trial]:
+    return _worker["evaluator"].trials(_worker["cases"][key])
 
 
 def measure(parts: Sequence[str], config: Path | None, jobs: int) -> list[Trial]:
     """All trials of some parts, in their order."""
-    keys = [q.key for q in questions(parts)]
+    keys = [q.key for q in cases(parts)]
     whole_first = sorted(
         keys, key=lambda key: "whole" not in key
     )  # the slow ones first, so that both processes end together
-    found = dict(tqdm(rows.spread(_ask, whole_first, _prepare, (config, parts), jobs, 1), total=len(keys), desc="gate"))
+    found = dict(tqdm(rows.spread(_run, whole_first, _prepare, (config, parts), jobs, 1), total=len(keys), desc="gate"))
     return [trial for key in keys for trial in found[key]]
 
 

@@ -42,20 +42,20 @@ MOVED: tuple[tuple[str, str, float], ...] = (
 
 @contextmanager
 def moved(where: str, name: str, factor: float) -> Any:
-    """A ``gate.Judge`` whose pipeline has one value multiplied."""
+    """A ``gate.Evaluator`` whose pipeline has one value multiplied."""
     if where.startswith("config."):
         from pose_node.config import PipelineConfig
 
         section = where.removeprefix("config.")
         before = getattr(PipelineConfig(), section)
         value = type(getattr(before, name))(factor * getattr(before, name))
-        yield gate.Judge(replace(PipelineConfig(), **{section: replace(before, **{name: value})}))
+        yield gate.Evaluator(replace(PipelineConfig(), **{section: replace(before, **{name: value})}))
         return
     module = importlib.import_module(f"pose_node.{where}")
     before = getattr(module, name)
     setattr(module, name, type(before)(factor * before))
     try:
-        yield gate.Judge()
+        yield gate.Evaluator()
     finally:
         setattr(module, name, before)
 
@@ -64,15 +64,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--only", nargs="+", help="names of constants; prints and writes nothing")
     options = parser.parse_args(arguments)
-    asked = [*gate.questions(("rendered", "demo", "wrong_name"), every=5), *gate.questions(("demo_whole",))]
-    unmoved = gate.Judge()
+    asked = [*gate.cases(("rendered", "demo", "wrong_name"), every=5), *gate.cases(("demo_whole",))]
+    unmoved = gate.Evaluator()
     before = [t for q in tqdm(asked, desc="unmoved") for t in unmoved.trials(q)]
     figures: dict[str, float] = {}
     for where, name, factor in MOVED:
         if options.only and name not in options.only:
             continue
-        with moved(where, name, factor) as judge:
-            after = [t for q in tqdm(asked, desc=name) for t in judge.trials(q)]
+        with moved(where, name, factor) as evaluator:
+            after = [t for q in tqdm(asked, desc=name) for t in evaluator.trials(q)]
         found = gate.differences(before, after)
         same, calls = gate.same_bytes(before, after)
         left = {key: d["verdict"] for key, d in found.items() if d["verdict"]}

@@ -24,7 +24,7 @@ from pose_node.objects.card import ObjectCard, load_card
 from pose_node.ros.demo import recording
 
 VIEWS = 200
-FIRST_SEED = 710_000  # seeds that neither training nor another benchmark has
+FIRST_SEED = 710_000  # seeds that neither training nor another benchmark uses
 DEPTH_STEP_M = 2e-4  # of the stored depth, which is stored as differences for compression
 FILE = Path(__file__).parent / "gate_views.npz"
 MASKED_SETS = ("ycbv", "ycbv_pseudo", "ycb_realsense")  # ycbv_demo is shipped: the part "demo"
@@ -37,10 +37,10 @@ WHOLE_FRAMES = (
 
 
 @dataclass(frozen=True, eq=False)
-class Question:
+class Case:
     """One call of the pipeline, and its correct answer.
 
-    part: the figures it belongs to. asked: the object of the mask, None for a whole frame without masks.
+    part: the figures it belongs to. masked_object: the object of the mask, None for a whole frame without masks.
     labels: [(object name, T_camera_object)] in the frame. placement: shared by the frames of one static scene.
     """
 
@@ -49,7 +49,7 @@ class Question:
     placement: str
     cloud: Cloud
     labels: tuple[tuple[str, Array], ...]
-    asked: str | None = None
+    masked_object: str | None = None
     mask: Any = None
 
 
@@ -58,7 +58,7 @@ def objects() -> list[str]:
     return sorted(path.parent.name for path in (data.ROOT / "models").glob("*/card.yaml"))
 
 
-def rendered(most: int | None = None) -> Iterator[Question]:
+def rendered(most: int | None = None) -> Iterator[Case]:
     """The stored views, the first ``most`` of them."""
     with np.load(FILE) as file:
         stored = {key: file[key] for key in file.files}
@@ -70,10 +70,10 @@ def rendered(most: int | None = None) -> Iterator[Question]:
         mask = np.unpackbits(stored["masks"], count=int(ends[-1]))[pixels].reshape(shape).astype(bool)
         key = f"rendered/{i:03d}/{name}/{stored['noises'][i]}"
         cloud = Cloud.from_depth(depth_m, stored["K"][i])
-        yield Question(key, "rendered", key, cloud, ((str(name), stored["poses"][i]),), str(name), mask)
+        yield Case(key, "rendered", key, cloud, ((str(name), stored["poses"][i]),), str(name), mask)
 
 
-def demo(every: int = 1) -> Iterator[Question]:
+def demo(every: int = 1) -> Iterator[Case]:
     """The demo's frames, one in ``every``: each label in its mask, each mask under the name of a similar object, and the whole frame."""
     cards = [_card(name) for name in objects()]
     names, other = {card.bop_id: card.name for card in cards}, _similar_objects(cards)
@@ -84,12 +84,12 @@ def demo(every: int = 1) -> Iterator[Question]:
             place = f"demo/{scene}"
             for i, (name, _) in enumerate(labels):
                 mask, where = frame.mask(i), f"{scene}/{frame.number:06d}"
-                yield Question(f"demo/{where}/{name}", "demo", f"{place}/{name}", cloud, labels, name, mask)
-                yield Question(f"wrong/{where}/{name}", "wrong_name", f"{place}/{name}", cloud, (), other[name], mask)
-            yield Question(f"demo_whole/{scene}/{frame.number:06d}", "demo_whole", place, cloud, labels)
+                yield Case(f"demo/{where}/{name}", "demo", f"{place}/{name}", cloud, labels, name, mask)
+                yield Case(f"wrong/{where}/{name}", "wrong_name", f"{place}/{name}", cloud, (), other[name], mask)
+            yield Case(f"demo_whole/{scene}/{frame.number:06d}", "demo_whole", place, cloud, labels)
 
 
-def recorded() -> Iterator[Question]:
+def recorded() -> Iterator[Case]:
     """Labels of the shipped objects in ``MASKED_SETS`` in their masks, and ``WHOLE_FRAMES``."""
     known = set(objects())
     for set_name in MASKED_SETS:
@@ -100,12 +100,12 @@ def recorded() -> Iterator[Question]:
                 if label.name in known:
                     key = f"{frame.key}/{label.name}"
                     scene = f"{set_name}/{frame.scene}" if set_name in ONE_PLACEMENT_A_SCENE else frame.key
-                    yield Question(key, "dev", f"{scene}/{label.name}", cloud, labels, label.name, label.mask)
+                    yield Case(key, "dev", f"{scene}/{label.name}", cloud, labels, label.name, label.mask)
     for set_name, places in WHOLE_FRAMES:
         yield from _whole(set_name, places, known)
 
 
-def _whole(set_name: str, places: Sequence[str], known: set[str]) -> Iterator[Question]:
+def _whole(set_name: str, places: Sequence[str], known: set[str]) -> Iterator[Case]:
     keys = data.bare_keys(set_name)
     scenes = sorted({key.split("/")[0] for key in keys})
     labelled: Mapping[str, data.Frame] = {}
@@ -118,7 +118,7 @@ def _whole(set_name: str, places: Sequence[str], known: set[str]) -> Iterator[Qu
         frame = labelled[key] if labelled else data.bare_frame(set_name, key)
         labels = tuple((label.name, label.T_camera_object) for label in frame.labels if label.name in known)
         cloud = Cloud.from_depth(frame.depth_m, frame.K)
-        yield Question(f"whole/{frame.key}", "dev_whole", f"{set_name}/{frame.scene}", cloud, labels)
+        yield Case(f"whole/{frame.key}", "dev_whole", f"{set_name}/{frame.scene}", cloud, labels)
 
 
 def _card(name: str) -> ObjectCard:

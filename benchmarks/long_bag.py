@@ -57,7 +57,7 @@ def without_times(run: Path) -> tuple[Any, ...]:
 
 
 def watched(bag: Path, out: Path, words: Sequence[str]) -> list[Sample]:
-    """Evaluate the bag and look on; raises CalledProcessError when the command fails."""
+    """Evaluate the bag and sample its processes; raises CalledProcessError when the command fails."""
     command = [sys.executable, "-m", "pose_node", "evaluate", str(bag), "--out", str(out), *words]
     command += ["--objects", OBJECT, "--labels", f"{ID}={OBJECT}"]
     with subprocess.Popen(command, cwd=results.ROOT, stdout=subprocess.DEVNULL) as running:
@@ -90,7 +90,7 @@ def _samples(running: Any, written: Path) -> Iterator[Sample]:
 
 
 def figures_of(samples: Sequence[Sample], frames: int) -> dict[str, float]:
-    """frames_per_s, cpu_share (of all cores, by the command's own processes), core_busy_min (by whomever), resident_mb,
+    """frames_per_s, cpu_share (of all cores, by the command's own processes), core_busy_min (by any process), resident_mb,
     memory_growth and memory_growth_max, from the tenth part of the frames until before the last. Raises ValueError with fewer than
     two samples in between."""
     window = [s for s in samples if frames // 10 <= s.frames < frames]  # at the last frame workers may be gone already
@@ -125,7 +125,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         whole: tuple[Any, ...] = ()
         for way, words in WAYS.items():
             found = figures_of(watched(bag, Path(place) / way, words), options.frames)
-            if way == "ray":  # memory of Ray's own processes is not ours
+            if way == "ray":  # memory of Ray's own processes is not counted
                 found = {"frames_per_s": found["frames_per_s"]}
             content = without_times(Path(place) / way)
             whole = whole or content

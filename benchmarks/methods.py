@@ -33,7 +33,7 @@ def worker(peer: str, setting: str, crop: Crop) -> Worker:
 
 
 def segment_of(crop: Crop, card: ObjectCard, config: SegmentConfig) -> Segment | None:
-    """What our own chain makes of the mask (flying pixels are left out); None where too few points are left."""
+    """The segment that our pipeline makes from the mask (without flying pixels); None where too few points are left."""
     found, _ = segments(crop.cloud, {crop.name: [crop.mask]}, {crop.name: card}, config)
     return found[0] if found else None
 

@@ -123,7 +123,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     found: dict[tuple[str, str], list[rows.Row]] = {}
     settings: dict[str, Any] = {}
     here = Path(__file__).parent
-    # What the refinement knows of the objects: their networks take no part here.
+    # The refinement depends on the objects' surfaces; their networks are not used here.
     surfaces = [hashlib.sha256((card.folder / SURFACE_FILE).read_bytes()).hexdigest() for card in cards.values()]
     try:
         for peer in options.peers:

@@ -1,4 +1,4 @@
-"""One way to write down what was measured: the figures, and all that is needed to measure them again."""
+"""How results are stored: the figures, and all that is needed to measure them again."""
 
 from __future__ import annotations
 

@@ -21,13 +21,13 @@ def use_driver_profile() -> None:
 
 
 def start(command: Sequence[str], log: Any) -> subprocess.Popen[bytes]:
-    """The node as a process with a robot's own settings of DDS; what it says goes to the open file ``log``."""
+    """The node as a process with a robot's own settings of DDS; its output goes to the open file ``log``."""
     environment = {key: value for key, value in os.environ.items() if key != _PROFILES}
     return subprocess.Popen(command, cwd=results.ROOT, stdout=log, stderr=log, env=environment)
 
 
 def command(objects: Sequence[str], **parameters: str) -> list[str]:
-    """The command line of a node that looks for shipped ``objects``, with these parameters beside."""
+    """The command line of a node that searches for shipped ``objects``, with these further parameters."""
     values = {"models": str(results.ROOT / "models"), "objects": f"[{', '.join(objects)}]", **parameters}
     words = [word for name, value in values.items() for word in ("-p", f"{name}:={value}")]
     return [sys.executable, "-m", "pose_node.ros.node", "--ros-args", *words]

@@ -24,9 +24,9 @@ def stored():
 
 
 def test_accuracy_has_not_fallen(stored):
-    judge = gate.Judge()
+    evaluator = gate.Evaluator()
     now = [
-        t for q in gate.questions(("rendered", "demo", "wrong_name", "demo_whole"), 5, VIEWS) for t in judge.trials(q)
+        t for q in gate.cases(("rendered", "demo", "wrong_name", "demo_whole"), 5, VIEWS) for t in evaluator.trials(q)
     ]
     found = gate.differences(stored, now)
     assert found["rendered_recall"]["pairs"] == VIEWS and found["demo_recall"]["pairs"] == 9
