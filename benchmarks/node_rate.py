@@ -65,7 +65,7 @@ class Camera:
         self._changes: Any = None
         self._sent: dict[int, float] = {}
         self.sent = 0
-        self.heard: list[tuple[float, float, int]] = []  # when, seconds since it was sent, poses
+        self.received: list[tuple[float, float, int]] = []  # when, seconds since it was sent, poses
 
     def masked(self, yes: bool) -> None:
         """Send masks from now on, or no longer."""
@@ -103,11 +103,11 @@ class Camera:
             while self._due and now >= self._due[0][0]:
                 self._tf.publish(self._due.popleft()[1])
             rclpy.spin_once(self._node, timeout_sec=max(min(next_s - time.perf_counter(), 0.01), 0.0))
-            if enough and self.heard and self.heard[-1][2] >= enough:
+            if enough and self.received and self.received[-1][2] >= enough:
                 return
         if enough:
             raise RuntimeError(
-                f"heard at most {max((p for *_, p in self.heard), default=0)} poses at once, expected {enough}"
+                f"received at most {max((p for *_, p in self.received), default=0)} poses at once, expected {enough}"
             )
 
     def _send(self) -> None:
@@ -135,7 +135,7 @@ class Camera:
         stamp_ns = message.header.stamp.sec * 10**9 + message.header.stamp.nanosec
         now = time.perf_counter()
         if stamp_ns in self._sent:
-            self.heard.append((now, now - self._sent[stamp_ns], len(message.poses)))
+            self.received.append((now, now - self._sent[stamp_ns], len(message.poses)))
 
 
 def tracking(objects: Sequence[str], fixed_frame: str = FRAME_ID) -> list[str]:
@@ -146,7 +146,7 @@ def tracking(objects: Sequence[str], fixed_frame: str = FRAME_ID) -> list[str]:
 
 def measure(camera: Camera, objects: Sequence[str]) -> dict[str, float]:
     """Figures of one node with ``objects``."""
-    camera.heard.clear()
+    camera.received.clear()
     with tempfile.TemporaryFile() as log:
         node = ros_node.start(tracking(objects, WORLD if camera.late else FRAME_ID), log)
         try:
@@ -156,20 +156,20 @@ def measure(camera: Camera, objects: Sequence[str]) -> dict[str, float]:
             camera.run(2.0)
             processes = [psutil.Process(node.pid), *psutil.Process(node.pid).children(recursive=True)]
             before = sum(sum(p.cpu_times()[:2]) for p in processes)
-            camera.heard.clear()
+            camera.received.clear()
             sent = camera.sent
             camera.run(MEASURED_S)
-            heard, sent = list(camera.heard), camera.sent - sent
+            received, sent = list(camera.received), camera.sent - sent
             after = sum(sum(p.cpu_times()[:2]) for p in processes)
             memory = [p.memory_info().rss / 2**20 for p in processes]
         finally:
             node.terminate()
             node.wait(30)
-    delays_ms = [1000.0 * delay for _, delay, _ in heard]
+    delays_ms = [1000.0 * delay for _, delay, _ in received]
     return {
-        "hz": len(heard) / MEASURED_S,
-        "answered": len(heard) / sent,
-        "tracked_mean": float(np.mean([poses for *_, poses in heard])),
+        "hz": len(received) / MEASURED_S,
+        "answered": len(received) / sent,
+        "tracked_mean": float(np.mean([poses for *_, poses in received])),
         "latency_ms_p50": results.percentile(delays_ms, 50),
         "latency_ms_p99": results.percentile(delays_ms, 99),
         "cores": (after - before) / MEASURED_S,

@@ -60,7 +60,7 @@ def cycle(camera: Camera, pid: int, cycles: int) -> dict[str, float]:
 def run_for(camera: Camera, pid: int, seconds: float) -> dict[str, float]:
     """Figures of so many seconds of frames."""
     node_mb, detector_mb = [], []
-    camera.heard.clear()
+    camera.received.clear()
     sent = camera.sent
     end = time.perf_counter() + seconds
     while time.perf_counter() < end:
@@ -70,7 +70,7 @@ def run_for(camera: Camera, pid: int, seconds: float) -> dict[str, float]:
         detector_mb.append(child)
         if len(node_mb) % 30 == 0:
             print(f"{int(end - time.perf_counter())} s left, {mine:.0f} MB and {child:.0f} MB", flush=True)
-    poses = [count for *_, count in camera.heard]
+    poses = [count for *_, count in camera.received]
     return {
         "seconds": seconds,
         "frames": camera.sent - sent,

@@ -78,19 +78,19 @@ def measure(
         try:
             robot.run(4.0)  # the node starts, and the post-dated edge begins to cover the present
             for _ in range(2):  # by its second frame a track is confirmed
-                robot.sender.good(_stamp(time.time() - age_s), "arm")
+                robot.sender.send_valid(_stamp(time.time() - age_s), "arm")
                 robot.run(1.0)
             stamps = []
             for _ in range(FRAMES):
-                stamps.append(robot.sender.good(_stamp(time.time() - age_s), "arm"))
+                stamps.append(robot.sender.send_valid(_stamp(time.time() - age_s), "arm"))
                 robot.run(FRAME_S)
             robot.run(3.0)
         finally:
             node.terminate()
             node.wait(30)
-    heard = [m.header.stamp for m in sender.heard if m.poses]
-    sender.heard.clear()
-    answered = sum(stamp in heard for stamp in stamps)
+    answered_stamps = [m.header.stamp for m in sender.received if m.poses]
+    sender.received.clear()
+    answered = sum(stamp in answered_stamps for stamp in stamps)
     print(f"{name}: {answered} of {FRAMES} frames answered", flush=True)
     return {f"{name}_answered": answered / FRAMES}
 

@@ -41,7 +41,7 @@ _MIN_FACING = 0.3  # cosine below which a point does not belong to a piece of su
 
 
 def refine_all(hypotheses: Sequence[Hypothesis], refiners: Mapping[str, Refiner], scene: Scene) -> list[Refined]:
-    """All hypotheses refined; those of one object and segment side by side, in the order of their first.
+    """All hypotheses refined, grouped by object and segment.
 
     A hypothesis with competitors gets a single outline pass, which is enough to compare them; the selection refines the
     winner fully.

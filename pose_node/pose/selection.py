@@ -1,4 +1,4 @@
-"""Which refined poses become estimates: one for each place that holds an object, a reason for each one refused.
+"""Which refined poses become estimates: one for each place with an object, and a reason for each refusal.
 
 Estimates compete for measured points, each of which is explained once. (Aldoma, Tombari, Di Stefano and Vincze, "A global
 hypotheses verification method for 3D object recognition", ECCV 2012; here greedily, the largest explanation first.)
@@ -36,7 +36,7 @@ class Selector:
         self.refiners, self.likelihoods, self.config = refiners, likelihoods, config
 
     def select(self, refined: Sequence[Refined], scene: Scene) -> tuple[list[Estimate], list[Rejected]]:
-        """One estimate for each place that holds an object, best first, and why the others were refused.
+        """One estimate for each place with an object, best first, and why the others were refused.
 
         Codes of refusals: not_visible, low_explained, low_score, taken.
         """
@@ -132,7 +132,7 @@ class Selector:
         """How well the network's estimate of the object's centre agrees with the pose's, in [0, 1].
 
         Of another object, even the mirror image of this one, a network predicts a centre where no fit of the surface has it.
-        Symmetry and hidden parts, which leave the rotation open, do not move the centre. So this tells whether it is the
+        Symmetry and hidden parts, which leave the rotation open, do not move the centre. So this shows whether it is the
         object at all; which of several poses is right is left to the surface.
         """
         belief, card = refined.hypothesis.belief, self.refiners[refined.hypothesis.object_name].card

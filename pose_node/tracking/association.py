@@ -21,7 +21,7 @@ def assign(
 ) -> dict[int, int]:
     """{row of ``measured``: row of ``tracked``} of the pairs at one place, with the least sum of distances.
 
-    Both hold (T_fixed_object [4, 4], covariance [6, 6]); of the covariances the traces of the positions alone matter.
+    Both are lists of (T_fixed_object [4, 4], covariance [6, 6]), of which only the trace of the position is used.
     """
     if not measured or not tracked:
         return {}

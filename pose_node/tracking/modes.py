@@ -1,6 +1,6 @@
 """The orientations that one track may have: weighted modes, each with a pose of its own.
 
-One place may hold an object in several orientations, and one observation cannot always distinguish them. An observation that
+An object at one place may have several orientations, and one observation cannot always distinguish them. An observation that
 agrees with a mode refines it (``fusion``). One that agrees with none becomes a new mode of little weight, which leads only
 after further observations agree with it: a single wrong estimate does not pull a track away, and a handle that comes into
 view turns it. Following searches for the leading mode alone, so only a detection is strong evidence against it.

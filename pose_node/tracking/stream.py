@@ -1,8 +1,8 @@
 """One camera's frames in order: tracks are followed, and detections in the background start tracks and correct them.
 
-A detection takes as long as many frames. So it is begun on one frame, and its result is used by the first frame that is
-``track.detect_lag_s`` later: wherever it runs meanwhile, the same frames give the same tracks. While nothing is tracked
-nothing has to wait for it, and the frame itself is detected.
+A detection takes as long as many frames, so its result is used only by the first frame that is ``track.detect_lag_s`` after
+the frame on which it was begun. This delay is fixed, so the same frames give the same tracks whether detections run in this
+process or in another. While nothing is tracked, every frame is detected at once, because no track has to wait for it.
 """
 
 from __future__ import annotations
@@ -102,7 +102,7 @@ class Stream:
         self.detector.retune(config)
 
     def reset(self) -> None:
-        """Forget the tracks and the clock."""
+        """Forget the tracks and the last stamp."""
         self.tracker.reset()
         self._pending = self._next_ns = self._last_ns = None
 
@@ -139,7 +139,7 @@ class Stream:
         return Step(result, self.tracker.tracks(now_ns), T_fixed_camera)
 
     def _check_order(self, now_ns: int) -> None:
-        """Take note of a frame's stamp: InputError when it is a little late, a reset when the clock was set back."""
+        """Check and store a frame's stamp: InputError when it is slightly late, a reset when the clock was set back."""
         if self._last_ns is not None and now_ns <= self._last_ns:
             if self._last_ns - now_ns <= CLOCK_SET_NS:
                 late_s = (self._last_ns - now_ns) * 1e-9
