@@ -1,4 +1,4 @@
-"""A training's checkpoint: written whole or not at all, and one sentence for each way in which a file is none."""
+"""Checkpoints of a training: written atomically; an invalid file is refused with its reason."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ CHECKPOINT = "checkpoint.pt"
 
 
 def save_checkpoint(path: Path, content: dict[str, Any]) -> None:
-    """Write a checkpoint; what stood there stays until the new one is complete."""
+    """Write a checkpoint; an existing one is replaced when the new one is complete."""
     temporary = path.with_suffix(".tmp")
     torch.save(content, temporary)
     temporary.replace(path)
 
 
 def read_checkpoint(path: Path, use: Callable[[dict[str, Any]], Any]) -> Any:
-    """``use`` of the checkpoint's content; ModelError when the file is damaged, none, or its parts do not fit."""
+    """``use(content)`` of a checkpoint. Raises ModelError when the file is damaged, no checkpoint, or of another network."""
     try:
         content = torch.load(path, weights_only=True)
     except OSError as error:
         raise ModelError(
             f"{path}: cannot be read ({error.strerror}), expected a checkpoint of `pose_node train`."
         ) from error
-    except Exception as error:  # torch has its own errors for a file cut short, for pickles and for archives
+    except Exception as error:  # torch raises errors of many types for truncated files, pickles and archives
         raise ModelError(
-            f"{path}: is damaged or no checkpoint ({type(error).__name__}); train again with --restart."
+            f"{path}: damaged or not a checkpoint ({type(error).__name__}); train again with --restart."
         ) from error
     try:
         return use(content)
@@ -39,5 +39,5 @@ def read_checkpoint(path: Path, use: Callable[[dict[str, Any]], Any]) -> Any:
             raise
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise ModelError(
-            f"{path}: does not hold this network's training ({type(error).__name__}: {reason}); train again with --restart."
+            f"{path}: not a checkpoint of this network ({type(error).__name__}: {reason}); train again with --restart."
         ) from error

@@ -1,4 +1,4 @@
-"""Rendered views as training samples: sample i depends on (seed, i) alone, so any run can be resumed exactly."""
+"""Rendered views as training samples: sample i depends only on (seed, i), so that a run can be resumed exactly."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from pose_node.learning.views import View, ViewSampler
 from pose_node.network.input import prepare
 from pose_node.objects.card import ObjectCard
 
-_NEGATIVE_SHARE = 0.12  # segments without the object: they teach objectness to say no
+_NEGATIVE_SHARE = 0.12  # segments without the object, the negatives of the objectness head
 _AXIS_STEPS = 24
-_FEWEST_POINTS = 60  # a view whose sensor lost nearly all of it teaches nothing: another is taken
+_MIN_POINTS = 60  # a view of which the sensor lost more is replaced
 _ATTEMPTS = 20
-_STREAM = 1_000_003  # distance between the seeds of two streams of views
+_STREAM = 1_000_003  # offset between the seeds of two streams of views
 
 
 @dataclass(frozen=True)
 class Sample:
-    """One view as tensors: the network's inputs, and the truth in the network's own units."""
+    """One view as tensors: the inputs of the network, and the labels in its units."""
 
     points: torch.Tensor
     normals: torch.Tensor
@@ -39,17 +39,20 @@ class Sample:
 
 
 class Views(Dataset):  # type: ignore[type-arg]
-    """``count`` samples of one object; ``stream`` separates training from held-out views."""
+    """``count`` samples of one object; ``stream`` separates training from held-out views.
+
+    Indexing raises InputError when view after view has too few points.
+    """
 
     def __init__(self, card: ObjectCard, sampler: ViewSampler, count: int, seed: int, stream: int = 0) -> None:
         self.card, self.sampler, self.count = card, sampler, count
         self.base = (seed * 1000 + stream) * _STREAM
-        self.copies = symmetry_motions(card.symmetry, _AXIS_STEPS)
-        # Copies as motions about the object's centre, in diameters: what frames and coordinates see.
+        self.motions = symmetry_motions(card.symmetry, _AXIS_STEPS)
+        # The equal poses as motions about the object's centre, in diameters, as needed for frames and coordinates.
         about = transform(np.eye(3), card.centre_m)
-        copies = invert(about) @ self.copies @ about
-        copies[:, :3, 3] /= card.diameter_m
-        self.copies_centred = copies
+        motions = invert(about) @ self.motions @ about
+        motions[:, :3, 3] /= card.diameter_m
+        self.motions_centred = motions
 
     def __len__(self) -> int:
         return self.count
@@ -59,12 +62,12 @@ class Views(Dataset):  # type: ignore[type-arg]
         take = self.sampler.negative if absent else self.sampler.view
         for attempt in range(_ATTEMPTS):
             view = take(self.base + index + attempt * _STREAM * 1000)
-            if len(view.points_m) >= _FEWEST_POINTS:
+            if len(view.points_m) >= _MIN_POINTS:
                 return self.sample(view)
-        raise InputError(f"{self.card.name}: {_ATTEMPTS} views in a row measured fewer than {_FEWEST_POINTS} points.")
+        raise InputError(f"{self.card.name}: {_ATTEMPTS} views in a row have fewer than {_MIN_POINTS} points.")
 
     def sample(self, view: View) -> Sample:
-        """A view as a training sample; in a view without the object the pose's labels mean nothing."""
+        """A view as a training sample; without the object the labels of the pose are placeholders."""
         prepared = prepare(view.points_m, view.viewpoint_m, self.card.diameter_m)
         centres_m = prepared.centres_m()
         present = view.T_camera_object is not None
@@ -73,14 +76,14 @@ class Views(Dataset):  # type: ignore[type-arg]
         on_object = _labels(view, centres_m) if present else np.zeros(len(centres_m))
         centre = (T_camera_centre[:3, 3] - prepared.centre_m) / prepared.scale_m
         canonical = apply(invert(T_camera_centre), centres_m) / prepared.scale_m
-        R = T_camera_centre[:3, :3] @ self.copies_centred[:, :3, :3]
+        R = T_camera_centre[:3, :3] @ self.motions_centred[:, :3, :3]
         truth = Truth(
             on_object=_float(on_object),
             present=_float(float(present)),
             offsets=_float((T_camera_centre[:3, 3] - centres_m) / prepared.scale_m),
             centre=_float(centre),
             frames=_float(np.swapaxes(R, -1, -2)[:, :2]),
-            coordinates=_float(apply(invert(self.copies_centred), canonical[None])),
+            coordinates=_float(apply(invert(self.motions_centred), canonical[None])),
             basis=_float(rotation_basis(R)),
         )
         return Sample(*(torch.from_numpy(a) for a in prepared.inputs()), truth)
@@ -96,7 +99,7 @@ def collate(samples: Sequence[Sample]) -> Sample:
 
 
 def _labels(view: View, centres_m: Array) -> Array:
-    """Whether each centre, one of the view's points, lies on the object."""
+    """1 for each centre (one of the view's points) that lies on the object, else 0."""
     return view.on_object[cKDTree(view.points_m).query(centres_m)[1]].astype(float)
 
 

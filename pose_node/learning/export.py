@@ -1,4 +1,4 @@
-"""Weights -> ``pose.onnx``: exported, compared with torch, and only then put in place with its hash on the card."""
+"""Weights -> ``pose.onnx``: exported, compared with torch, and only then installed, with its hash on the card."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ from pose_node.objects.card import ObjectCard, load_card, save_card
 
 NETWORK_FILE = "pose.onnx"
 OPSET = 17
-_MEANWHILE = "pose-"  # and the hash: the network's name while the two are exchanged
+_TEMPORARY_PREFIX = "pose-"  # and the hash: the name of the new network while files are replaced
 _PARITY_REL = 1e-4
 
 
 def export(folder: str | Path) -> Path:
     """Export ``models/<name>``'s averaged weights to ``pose.onnx`` and name it on the card.
 
-    Raises ModelError when nothing has been trained, or when ONNX Runtime and torch disagree by more than 1e-4 of an
-    output's largest value; then nothing is written. Whenever it is stopped, the card names a network that is there.
+    Raises ModelError when there is no finished training, or when ONNX Runtime and torch differ by more than 1e-4 of an
+    output's largest value; then nothing is written. The card names an existing network even if this is interrupted.
     """
     folder = Path(folder)
     card = load_card(folder)
@@ -49,7 +49,7 @@ def export(folder: str | Path) -> Path:
         worst = parity(network, temporary)
         if not worst <= _PARITY_REL:
             raise ModelError(
-                f"{folder}: exported network differs from torch by {worst:.1e}, expected at most {_PARITY_REL:.0e}."
+                f"{folder}: the exported network differs from torch by {worst:.1e}, expected at most {_PARITY_REL:.0e}."
             )
         network_facts = {
             "file": NETWORK_FILE,
@@ -61,33 +61,33 @@ def export(folder: str | Path) -> Path:
             "centres": CENTRES,
             "parity_max_rel": float(f"{worst:.1e}"),
         }
-        _put(temporary, replace(card, network=network_facts, training=trained, meshes_seen=meshes_seen))
+        _install(temporary, replace(card, network=network_facts, training=trained, meshes_seen=meshes_seen))
     finally:
         temporary.unlink(missing_ok=True)
     return folder / NETWORK_FILE
 
 
-def _put(network: Path, card: ObjectCard) -> None:
-    """Network and card take the places of the old pair.
+def _install(network: Path, card: ObjectCard) -> None:
+    """Replace the network and the card.
 
-    Two files cannot be replaced at once, so the card names the new network by another name while the old file is replaced.
+    Two files cannot be replaced at once: the card names a copy of the new network while the old file is replaced.
     """
     facts = dict(card.network or {})
-    meanwhile = card.folder / f"{_MEANWHILE}{facts['sha256'][:12]}.onnx"
-    shutil.copyfile(network, meanwhile)
+    copy = card.folder / f"{_TEMPORARY_PREFIX}{facts['sha256'][:12]}.onnx"
+    shutil.copyfile(network, copy)
     try:
-        save_card(replace(card, network={**facts, "file": meanwhile.name}))
+        save_card(replace(card, network={**facts, "file": copy.name}))
         network.replace(card.folder / NETWORK_FILE)
         save_card(card)
     finally:
         in_use = str((load_card(card.folder).network or {}).get("file"))
-        for path in card.folder.glob(f"{_MEANWHILE}*.onnx"):
+        for path in card.folder.glob(f"{_TEMPORARY_PREFIX}*.onnx"):
             if path.name != in_use:
                 path.unlink()
 
 
 def _facts(path: Path) -> tuple[dict[str, Any], tuple[str, ...]]:
-    """What a finished training wrote for the card; ModelError when it cannot be read."""
+    """The facts that a finished training wrote for the card; ModelError when they cannot be read."""
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
         return dict(values["training"]), tuple(map(str, values["meshes_seen"]))
@@ -105,7 +105,7 @@ def write_onnx(network: PoseNetwork, path: Path) -> None:
     for name in ("centres", "objectness", "offsets", "frames", "coordinates", "spreads"):
         axes[name][1] = "centres"
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the tracer warns of the exporter's age
+        warnings.simplefilter("ignore")  # the tracer warns that the exporter is deprecated
         torch.onnx.export(
             network,
             example(np.random.default_rng(0), 1, POINTS, CENTRES),
@@ -121,7 +121,7 @@ def write_onnx(network: PoseNetwork, path: Path) -> None:
 def parity(network: PoseNetwork, path: Path, clouds: int = 20) -> float:
     """Largest difference between ONNX Runtime and torch, relative to each output's largest value, over random clouds."""
     options = ort.SessionOptions()
-    options.intra_op_num_threads = 1  # as on the robot; a pool would only fight torch's
+    options.intra_op_num_threads = 1  # as on the robot, and without competition for torch's threads
     session = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     worst = 0.0
     for seed in range(clouds):
@@ -132,12 +132,12 @@ def parity(network: PoseNetwork, path: Path, clouds: int = 20) -> float:
         found = session.run(list(OUTPUTS), {k: v.numpy() for k, v in zip(INPUTS, inputs, strict=True)})
         for a, b in zip(expected, found, strict=True):
             apart = np.abs(a.numpy() - b).max() / max(np.abs(a.numpy()).max(), 1e-6)
-            worst = float(np.maximum(worst, apart))  # keeps a NaN, which max() would pass over
+            worst = float(np.maximum(worst, apart))  # keeps NaN, unlike max()
     return worst
 
 
 def example(rng: np.random.Generator, clouds: int, points: int, centres: int) -> tuple[torch.Tensor, ...]:
-    """Inputs of those sizes: noisy half-shells seen from outside."""
+    """Inputs of these sizes: noisy half-spheres seen from outside."""
     n = rng.normal(size=(clouds, points, 3))
     n /= np.linalg.norm(n, axis=-1, keepdims=True)
     n[..., 2] = -np.abs(n[..., 2])

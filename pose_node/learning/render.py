@@ -145,7 +145,7 @@ def directions(K: Array, window: Window, stride: int = 1) -> NDArray[np.float32]
 def sphere_window(centre_m: Array, radius_m: float, K: Array) -> Window:
     """The smallest window that holds the projection of a sphere (exact, also far off the optical axis).
 
-    Raises InputError when the sphere reaches the camera's own plane.
+    Raises InputError when the sphere reaches the plane of the camera's centre.
     """
     if centre_m[2] - radius_m < _NEAR_M:
         raise InputError(
@@ -153,10 +153,10 @@ def sphere_window(centre_m: Array, radius_m: float, K: Array) -> Window:
         )
     edges = []
     for axis in (0, 1):
-        # Tangents from the camera's centre to the circle that the sphere shows in the (axis, z) plane.
-        middle = np.arctan2(centre_m[axis], centre_m[2])
+        # Tangents from the camera's centre to the section of the sphere in the (axis, z) plane.
+        towards = np.arctan2(centre_m[axis], centre_m[2])
         half = np.arcsin(min(radius_m / np.hypot(centre_m[axis], centre_m[2]), 1.0))
-        edges.append(np.tan([middle - half, middle + half]))
+        edges.append(np.tan([towards - half, towards + half]))
     (x0, x1), (y0, y1) = edges
     skew = sorted((K[0, 1] * y0, K[0, 1] * y1))
     u0, u1 = K[0, 0] * x0 + skew[0] + K[0, 2], K[0, 0] * x1 + skew[1] + K[0, 2]
@@ -167,7 +167,7 @@ def sphere_window(centre_m: Array, radius_m: float, K: Array) -> Window:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Layer:
-    """One instance as seen alone: depth (inf: no hit) and cosine in the ``rows`` and ``columns`` of the window it can touch."""
+    """The ideal image of one instance alone: depth (inf: no hit) and cosine in ``rows`` and ``columns`` of the window."""
 
     rows: slice
     columns: slice
@@ -176,7 +176,7 @@ class Layer:
 
 
 def cast(instance: Instance, rays: NDArray[np.float32], K: Array, window: Window, stride: int = 1) -> Layer:
-    """Cast one instance into a window whose ``rays`` come from ``directions(K, window, stride)``."""
+    """Render one instance into a window with ``rays`` of ``directions(K, window, stride)``."""
     rows, columns = _patch(instance, K, window, stride)
     part = rays[rows, columns]
     if not part.size:
@@ -185,7 +185,7 @@ def cast(instance: Instance, rays: NDArray[np.float32], K: Array, window: Window
 
 
 def compose(layers: Sequence[Layer], rays: NDArray[np.float32], window: Window, plane: Plane | None = None) -> Shot:
-    """The nearest surface of each pixel, of all layers and the plane; ids are rows of ``layers``."""
+    """The nearest surface of all layers and the plane at each pixel; ids are rows of ``layers``."""
     depth = np.full(rays.shape[:2], np.inf, np.float32)
     ids = np.full(rays.shape[:2], NOTHING, np.int16)
     cosine = np.zeros(rays.shape[:2], np.float32)
@@ -210,30 +210,16 @@ def compose(layers: Sequence[Layer], rays: NDArray[np.float32], window: Window, 
 def render(
     instances: Sequence[Instance], K: Array, window: Window, plane: Plane | None = None, stride: int = 1
 ) -> Shot:
-    """Cast every instance (and the plane) into the window and keep the nearest surface of each pixel.
-
-    With ``stride`` > 1 only every stride-th pixel is cast, and the shot is that much smaller: for cheap first looks.
-    """
+    """The ideal image of all instances and the plane; with ``stride`` > 1, of every stride-th pixel."""
     rays = directions(K, window, stride)
     return compose([cast(i, rays, K, window, stride) for i in instances], rays, window, plane)
 
 
 def _patch(instance: Instance, K: Array, window: Window, stride: int) -> tuple[slice, slice]:
-    """The rows and columns of the (strided) window that an instance can touch."""
+    """The rows and columns of the (strided) window that an instance may cover."""
     if instance.centre_m[2] - instance.radius_m < _NEAR_M:
         return slice(None), slice(None)
     part = sphere_window(instance.centre_m, instance.radius_m, K).intersect(window)
     v0, u0 = -(-(part.v0 - window.v0) // stride), -(-(part.u0 - window.u0) // stride)
     v1, u1 = -(-(part.v0 + part.height - window.v0) // stride), -(-(part.u0 + part.width - window.u0) // stride)
     return (slice(v0, v1), slice(u0, u1)) if part.width and part.height else (slice(0, 0), slice(0, 0))
-
-
-def render_depth(renderers: Sequence[Renderer], poses: Sequence[Array], K: Array, size: tuple[int, int]) -> Shot:
-    """A whole ideal image of ``size`` (width, height) with ``renderers`` at T_camera_object ``poses``."""
-    instances = [Instance(r, np.asarray(T, float)) for r, T in zip(renderers, poses)]
-    return render(instances, K, Window(0, 0, *size))
-
-
-def back_project(depth_m: NDArray, K: Array, window: Window) -> Array:
-    """Points [h, w, 3] float64 in the camera frame of a window's depths (z = 0 where there is none)."""
-    return directions(K, window).astype(np.float64) * depth_m[..., None]

@@ -1,4 +1,4 @@
-"""Train one object's network from its folder: views rendered on the fly, checkpoints, exact resume."""
+"""Train the network of an object folder: views rendered during training, checkpoints, exact resumption."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from pose_node.learning.view_settings import TRAINING
 from pose_node.learning.views import ViewSampler
 from pose_node.objects.card import ObjectCard, load_card
 
-FACTS = "facts.json"  # written when a run is complete
+FACTS = "facts.json"  # written when a run is finished
 _GRID = 3000
 _HELD_OUT = 96
 _HELD_OUT_STREAM = 1
@@ -38,7 +38,7 @@ _CLUTTER_SHAPES = 40
 
 @dataclass(frozen=True)
 class Recipe:
-    """What a run is made of; a resumed run must have the same."""
+    """Settings of a run; a resumed run must have the same."""
 
     views: int = 16_000
     batch: int = 16
@@ -48,7 +48,7 @@ class Recipe:
     save_every: int = 100  # steps
 
     def __post_init__(self) -> None:
-        """Raises InputError for a run without a step, and for a seed that is none."""
+        """Raises InputError for less than one step and for an invalid seed."""
         if self.views < self.batch:
             raise InputError(f"views: found {self.views}, expected at least {self.batch}, which is one step.")
         if not 0 <= self.seed < 2**32:
@@ -56,12 +56,11 @@ class Recipe:
 
 
 def train(folder: str | Path, recipe: Recipe = Recipe(), resume: bool = True, workers: int = 1) -> Path:
-    """Train ``models/<name>`` and leave the weights in ``training/checkpoint.pt`` and the log beside it.
+    """Train ``models/<name>``; returns the path of the checkpoint, ``training/checkpoint.pt``, with the log beside it.
 
-    workers: processes that render; 0 renders between the steps.
-
-    Raises CardError for an incomplete folder, InputError for processes below 0, ModelError for a checkpoint of another recipe
-    or none.
+    workers: processes that render; 0 renders in this process, between the steps.
+    Raises CardError for an incomplete folder, InputError for ``workers`` below 0, ModelError for an invalid checkpoint or
+    one of another recipe.
     """
     if workers < 0:
         raise InputError(f"workers: found {workers}, expected 0 or more.")
@@ -81,10 +80,10 @@ def train(folder: str | Path, recipe: Recipe = Recipe(), resume: bool = True, wo
     views, held_out = datasets(card, clutter, recipe)
     steps = recipe.views // recipe.batch
     grid = torch.tensor(rotation_basis(rotation_grid(_GRID)), dtype=torch.float32)
-    ahead = Subset(views, range(state["step"] * recipe.batch, steps * recipe.batch))
-    aside = {"prefetch_factor": 4, "multiprocessing_context": "spawn"} if workers else {}
-    loader = DataLoader(ahead, recipe.batch, collate_fn=collate, num_workers=workers, **aside)
-    (out / FACTS).unlink(missing_ok=True)  # those of an earlier run must not vouch for this one
+    remaining = Subset(views, range(state["step"] * recipe.batch, steps * recipe.batch))
+    worker_options = {"prefetch_factor": 4, "multiprocessing_context": "spawn"} if workers else {}
+    loader = DataLoader(remaining, recipe.batch, collate_fn=collate, num_workers=workers, **worker_options)
+    (out / FACTS).unlink(missing_ok=True)  # those of an earlier run are not valid for this one
     started = time.monotonic() - state["seconds"]
     held_out_batch: list[Sample] = []
     with (
@@ -134,7 +133,7 @@ def train(folder: str | Path, recipe: Recipe = Recipe(), resume: bool = True, wo
 
 
 def clutter_meshes(card: ObjectCard, seed: int) -> list[shapes.Shape]:
-    """Procedural shapes, and the meshes of the objects that live beside this one."""
+    """Procedural shapes, and the meshes of the other objects in the same models folder."""
     found = shapes.training_set(_CLUTTER_SHAPES, first_seed=1000 * seed)
     for folder in sorted(card.folder.parent.glob("*/card.yaml")):
         if folder.parent.name != card.name:
@@ -144,21 +143,21 @@ def clutter_meshes(card: ObjectCard, seed: int) -> list[shapes.Shape]:
 
 
 def datasets(card: ObjectCard, clutter: Sequence[shapes.Shape], recipe: Recipe) -> tuple[Views, Views]:
-    """Training views, and held-out views among clutter of other kinds."""
+    """Training views, and held-out views with clutter of other kinds."""
     mesh = load_mesh(card.mesh_path, units="m")
     body = (np.asarray(mesh.vertices_m), np.asarray(mesh.faces))
     training = ViewSampler(*body, card.diameter_m, card.centre_m, clutter, TRAINING)
-    strangers = ViewSampler(
+    held_out = ViewSampler(
         *body, card.diameter_m, card.centre_m, shapes.held_out_set(first_seed=1000 * recipe.seed), TRAINING
     )
     return (
         Views(card, training, recipe.views, recipe.seed),
-        Views(card, strangers, _HELD_OUT, recipe.seed, stream=_HELD_OUT_STREAM),
+        Views(card, held_out, _HELD_OUT, recipe.seed, stream=_HELD_OUT_STREAM),
     )
 
 
 def schedule(step: int, steps: int, warm_up: int) -> float:
-    """Share of the learning rate: linear warm-up, then a cosine down to one hundredth."""
+    """Share of the learning rate: linear warm-up, then cosine decay to one hundredth."""
     if step < warm_up:
         return (step + 1) / warm_up
     done = (step - warm_up) / max(1, steps - warm_up)
@@ -167,7 +166,7 @@ def schedule(step: int, steps: int, warm_up: int) -> float:
 
 @torch.no_grad()
 def evaluate(network: PoseNetwork, batches: list[Sample]) -> dict[str, float]:
-    """Medians on held-out views: the frames' turn error in degrees, centre and coordinate errors in diameters."""
+    """Medians on held-out views: rotation error of the frames in degrees, centre and coordinate errors in diameters."""
     network.eval()
     turns, centres, coordinates = [], [], []
     for batch in batches:
@@ -190,7 +189,7 @@ def evaluate(network: PoseNetwork, batches: list[Sample]) -> dict[str, float]:
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """The trainer keeps to one core: the other renders."""
+    """Limits torch to one thread, since other cores render; restores the number of threads afterwards."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -216,7 +215,7 @@ def _restore(path: Path, recipe: Recipe, network: PoseNetwork, averaged: PoseNet
     def use(content: dict[str, Any]) -> dict[str, Any]:
         if content["recipe"] != vars(recipe):
             raise ModelError(
-                f"{path}: was made with {content['recipe']}, expected {vars(recipe)} (start afresh with --restart)."
+                f"{path}: found a checkpoint of {content['recipe']}, expected {vars(recipe)}; pass --restart to start over."
             )
         network.load_state_dict(content["network"])
         averaged.load_state_dict(content["averaged"])
