@@ -24,8 +24,8 @@ def estimate_charts(frames: Sequence[FrameRecord]) -> list[Figure]:
     for frame in frames:
         stamps[frame.scene].append(frame.stamp_ns)
         best: dict[str, EstimateRecord] = {}
-        for estimate in sorted(frame.estimates, key=lambda e: e.score):
-            best[estimate.object_name] = estimate
+        for estimate in sorted(frame.estimates, key=lambda e: -e.score):
+            best.setdefault(estimate.object_name, estimate)
         for name, estimate in best.items():
             found[frame.scene, name].append((frame, estimate))
     several = len({scene for scene, _ in found}) > 1

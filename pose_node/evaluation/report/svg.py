@@ -41,6 +41,7 @@ _STYLE = {
     "svg.fonttype": "none",  # text stays text: small, and found by the browser's search
     "axes.edgecolor": _SOFT,
     "axes.labelcolor": _SOFT,
+    "axes.labelpad": 7,
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.grid": True,
@@ -52,7 +53,7 @@ _STYLE = {
     "xtick.labelcolor": _SOFT,
     "ytick.labelcolor": _SOFT,
     "xtick.major.size": 0,
-    "xtick.major.pad": 6,
+    "xtick.major.pad": 12,
     "ytick.major.size": 0,
     "ytick.major.pad": 5,
 }
@@ -65,7 +66,7 @@ def new_axes(
 ) -> Axes:
     """Axes from ``x`` and ``y``, the (low, high) of each. log: x is logarithmic. counts: y has whole numbers alone."""
     with matplotlib.rc_context(_STYLE):
-        axes = Figure(figsize=(WIDTH / 72, HEIGHT / 72)).add_axes((0.145, 0.175, 0.815, 0.785))
+        axes = Figure(figsize=(WIDTH / 72, HEIGHT / 72)).add_axes((0.145, 0.2, 0.815, 0.765))
     axes.set(xlabel=x_label, ylabel=y_label, xscale="log" if log else "linear", xlim=x, ylim=y)
     if log:
         few = np.log10(x[1] / x[0]) < 2.5

@@ -32,6 +32,7 @@ def page_of_both(a, b):
     return page_of(write_comparison(compare(a, b)))
 
 
+@pytest.mark.usefixtures("blank_charts")
 def test_a_run_and_itself_differ_in_nothing(tmp_path):
     run = write_labelled(tmp_path / "run")
     for d in differences(run, run).values():
@@ -39,6 +40,7 @@ def test_a_run_and_itself_differ_in_nothing(tmp_path):
     assert "no difference shown" in page_of_both(run, run).texts
 
 
+@pytest.mark.usefixtures("blank_charts")
 def test_a_comparison_that_fails_leaves_no_older_one(tmp_path):
     a, b = write_labelled(tmp_path / "a"), write_labelled(tmp_path / "b")
     write_comparison(compare(a, b))
@@ -66,6 +68,7 @@ def test_pairs_are_narrower_than_runs(rng):
     assert 0.09 < d.low < d.high < 0.11
 
 
+@pytest.mark.usefixtures("blank_charts")
 def test_what_only_one_run_has_is_left_out_with_a_note(tmp_path):
     a, b = write_labelled(tmp_path / "a"), write_labelled(tmp_path / "b")
     lines = (b / "labels.jsonl").read_text().splitlines(keepends=True)
@@ -74,6 +77,7 @@ def test_what_only_one_run_has_is_left_out_with_a_note(tmp_path):
     assert "4 labels that only one of the runs has are left out." in words
 
 
+@pytest.mark.usefixtures("blank_charts")
 def test_settings_that_differ_are_listed(tmp_path):
     a = write_labelled(tmp_path / "a")
     b = write_labelled(tmp_path / "b", config={"refine": {"iterations": 20}})
@@ -81,6 +85,7 @@ def test_settings_that_differ_are_listed(tmp_path):
     assert "refine.iterations" in texts and "10" in texts and "20" in texts
 
 
+@pytest.mark.usefixtures("blank_charts")
 def test_runs_without_labels(tmp_path):
     a, b = write_unlabelled(tmp_path / "a"), write_unlabelled(tmp_path / "b", seed=1)
     texts = page_of_both(a, b).texts
@@ -134,6 +139,7 @@ def test_runs_that_do_not_belong_together_are_refused(tmp_path):
         compare(write_unlabelled(tmp_path / "e"), write_unlabelled(tmp_path / "f", frames=0))
 
 
+@pytest.mark.usefixtures("blank_charts")
 def test_the_command(tmp_path, capsys):
     a, b = write_labelled(tmp_path / "a"), write_labelled(tmp_path / "b", seed=2)
     assert cli.main(["evaluate", "--compare", str(a), str(b)]) == 0

@@ -91,6 +91,7 @@ def test_a_run_with_tracks(tmp_path, capsys, labelled):
     assert "losses per track" in output and "3 tracks, 2 confirmed" in output
 
 
+@pytest.mark.usefixtures("blank_charts")
 def test_of_many_tracks_the_page_says_which_are_drawn(tmp_path):
     words = " ".join(page_of(write_report(write_tracked(tmp_path / "run", others=15))).texts)
     assert "Charts of the 12 of 18 tracks that were confirmed in the most frames:" in words
@@ -98,6 +99,7 @@ def test_of_many_tracks_the_page_says_which_are_drawn(tmp_path):
 
 
 @pytest.mark.parametrize("write", [write_unlabelled, write_tracked])
+@pytest.mark.usefixtures("blank_charts")
 def test_one_frame_has_no_charts_over_time(tmp_path, write):
     run = write(tmp_path / "run", frames=1)
     texts = page_of(write_report(run)).texts
@@ -128,21 +130,25 @@ def test_a_quarter_turn_of_a_thing_that_looks_the_same_is_seen_by_its_axes(tmp_p
     assert (left & right).sum() > 0.9 * left.sum()  # declared equal: drawn as the label is
 
 
+@pytest.mark.usefixtures("blank_charts")
 def test_a_run_without_tracks_does_not_mention_them(tmp_path):
     words = " ".join(page_of(write_report(write_unlabelled(tmp_path / "run"))).texts)
     assert "Over time" in words and "track" not in words
 
 
+@pytest.mark.usefixtures("blank_charts")
 def test_a_figure_without_an_interval_says_why(tmp_path):
     words = " ".join(page_of(write_report(write_labelled(tmp_path / "run", scenes=1))).texts)
     assert "[–]: no interval: it needs at least three placements" in words
 
 
+@pytest.mark.usefixtures("blank_charts")
 def test_names_are_text_and_not_markup(tmp_path):
     page = page_of(write_report(write_labelled(tmp_path / "run", source='a/<b>&"c"', notes=("lost: <i>much</i>",))))
     assert '<b>&"c"' in page.texts and "lost: <i>much</i>" in page.texts
 
 
+@pytest.mark.usefixtures("blank_charts")
 def test_columns_are_in_order_where_the_first_row_has_few_figures(tmp_path, capsys):
     run = write_labelled(tmp_path / "run", objects=("bowl", "mug"))
     summary = json.loads((run / "summary.json").read_text())
@@ -154,6 +160,7 @@ def test_columns_are_in_order_where_the_first_row_has_few_figures(tmp_path, caps
     assert "AR, %" in row
 
 
+@pytest.mark.usefixtures("blank_charts")
 def test_figures_by_our_own_symmetries_are_called_own(tmp_path):
     run = write_labelled(tmp_path / "run", reference="card")
     words = " ".join(page_of(write_report(run)).texts)
@@ -161,6 +168,7 @@ def test_figures_by_our_own_symmetries_are_called_own(tmp_path):
     assert "rotation" in words and "not comparable with BOP's figures" in words
 
 
+@pytest.mark.usefixtures("blank_charts")
 def test_a_killed_run_shows_what_it_had(tmp_path, capsys):
     run = write_labelled(tmp_path / "run")
     (run / "summary.json").unlink()
@@ -171,6 +179,7 @@ def test_a_killed_run_shows_what_it_had(tmp_path, capsys):
     assert "interrupted" in printed(capsys, run)
 
 
+@pytest.mark.usefixtures("blank_charts")
 def test_a_run_that_saw_nothing(tmp_path, capsys):
     with RunWriter(tmp_path / "run", info()):
         pass
@@ -204,6 +213,7 @@ def test_worst_are_the_wrong_by_score_then_the_missed():
     assert worst([]) == []
 
 
+@pytest.mark.usefixtures("blank_charts")
 def test_false_alarms_are_drawn_and_marked(tmp_path, inputs):
     run = write_false_alarms(tmp_path / "run")
     alarms = [(x.frame.scene, x.frame.frame, x.estimate.object_name) for x in false_alarms(read_run(run))]
@@ -221,6 +231,7 @@ def test_false_alarms_are_drawn_and_marked(tmp_path, inputs):
     assert "False alarm: bowl" in "".join(page_of(write_report(run)).texts)  # and in words where nothing can be drawn
 
 
+@pytest.mark.usefixtures("blank_charts")
 def test_a_frame_that_cannot_be_read_has_no_picture(tmp_path, inputs):
     run = read_run(write_labelled(tmp_path / "run"))
 

@@ -6,6 +6,7 @@ import re
 from dataclasses import replace
 
 import numpy as np
+import pytest
 from run_writing import tracks_of
 
 from pose_node.evaluation.figures.tracks import track_paths
@@ -33,6 +34,7 @@ def lines(chart) -> int:
     return sum(path.count("M") for path in thin)
 
 
+@pytest.mark.usefixtures("blank_charts")
 def test_each_track_has_three_charts():
     assert list(charts())[:6] == [
         *(f"bowl 1: {what}" for what in ("position", "rotation", "score")),
@@ -58,6 +60,7 @@ def test_the_scale_shows_the_band_but_for_what_is_unknown():
     assert max(ticks(made["bowl 1: rotation"])) == 1.0
 
 
+@pytest.mark.usefixtures("blank_charts")
 def test_of_many_tracks_the_most_confirmed_are_drawn():
     made = charts(others=20)
     assert len(made) == 3 * MOST
