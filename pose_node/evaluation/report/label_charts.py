@@ -126,9 +126,9 @@ def score_charts(run: Run) -> list[Figure]:
 
 
 def _draw_bars(axes: Axes, edges: np.ndarray, counts: np.ndarray, colour: int, tooltips: Sequence[str]) -> None:
+    shown = np.flatnonzero(counts)
     style = {"align": "edge", "color": COLOURS[colour], "edgecolor": "white", "linewidth": 1}
-    for i in np.flatnonzero(counts):
-        (bar,) = axes.bar(edges[i], counts[i], edges[i + 1] - edges[i], **style)
+    for bar, i in zip(axes.bar(edges[shown], counts[shown], np.diff(edges)[shown], **style), shown):
         set_tooltip(bar, tooltips[i])
 
 

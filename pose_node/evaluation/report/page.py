@@ -75,16 +75,7 @@ def picture(image: Image, title: str) -> Markup:
 
 def write_page(path: Path, template: str, **values: Any) -> Path:
     """Fill in a template and write it; raises InputError when the file cannot be written."""
-    environment = Environment(
-        loader=PackageLoader("pose_node.evaluation.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["breakable"] = _breakable
-    environment.globals["theme"] = THEME
-    text = environment.get_template(template).render(values)
+    text = _ENVIRONMENT.get_template(template).render(values)
     try:
         path.write_text(text, encoding="utf-8")
     except OSError as error:
@@ -95,3 +86,14 @@ def write_page(path: Path, template: str, **values: Any) -> Path:
 def _breakable(text: object) -> Markup:
     """Text in which long names may break after an underscore."""
     return escape(text).replace("_", Markup("_<wbr>"))
+
+
+_ENVIRONMENT = Environment(
+    loader=PackageLoader("pose_node.evaluation.report"),
+    autoescape=True,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+_ENVIRONMENT.filters["breakable"] = _breakable
+_ENVIRONMENT.globals["theme"] = THEME

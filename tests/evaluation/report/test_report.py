@@ -61,7 +61,7 @@ def test_a_labelled_run(tmp_path, inputs):
 
 
 def test_the_same_run_gives_the_same_bytes(tmp_path):
-    run = write_labelled(tmp_path / "run")
+    run = write_tracked(tmp_path / "run")
     assert write_report(run).read_bytes() == write_report(run).read_bytes()
 
 
