@@ -148,11 +148,11 @@ def _by_bop_id(cards: Iterable[ObjectCard]) -> dict[int, str]:
     return {card.bop_id: card.name for card in cards if card.bop_id is not None}
 
 
-_Call = tuple[Result, tuple[TrackRecord, ...]]
+_CallResult = tuple[Result, tuple[TrackRecord, ...]]
 
 
 def _work(
-    call: Callable[[Pipeline, BagFrame], _Call],
+    call: Callable[[Pipeline, BagFrame], _CallResult],
     portable: PortablePipeline,
     references: Mapping[str, ReferenceModel],
     labels_complete: bool,
@@ -162,7 +162,7 @@ def _work(
     return _with_labels(frame, _record(portable.pipeline, frame, call), references, labels_complete)
 
 
-def _record(pipeline: Pipeline, frame: BagFrame, call: Callable[[Pipeline, BagFrame], _Call]) -> FrameRecord:
+def _record(pipeline: Pipeline, frame: BagFrame, call: Callable[[Pipeline, BagFrame], _CallResult]) -> FrameRecord:
     """One call of the pipeline, as in the node. A frame that cannot be used gives a record with the reason and no estimates."""
     start = time.perf_counter()
     tracks: tuple[TrackRecord, ...] = ()
@@ -180,7 +180,7 @@ def _record(pipeline: Pipeline, frame: BagFrame, call: Callable[[Pipeline, BagFr
     return replace(record, tracks=tracks)
 
 
-def _estimate(pipeline: Pipeline, frame: BagFrame) -> _Call:
+def _estimate(pipeline: Pipeline, frame: BagFrame) -> _CallResult:
     return pipeline.estimate(frame.cloud, masks=frame.masks), ()
 
 
@@ -195,7 +195,7 @@ def track_frame(pipeline: Pipeline, frame: BagFrame, camera_is_fixed: bool) -> S
     return pipeline.step(frame.cloud, T_fixed_camera, frame.masks)
 
 
-def _step(pipeline: Pipeline, frame: BagFrame, camera_is_fixed: bool) -> _Call:
+def _step(pipeline: Pipeline, frame: BagFrame, camera_is_fixed: bool) -> _CallResult:
     step = track_frame(pipeline, frame, camera_is_fixed)
     estimates = tuple(estimate for _, estimate in visible_tracks(step.tracks, step.T_fixed_camera))
     return replace(step.result, estimates=estimates), tuple(TrackRecord.of(track) for track in step.tracks)
@@ -210,7 +210,7 @@ def _with_labels(
     """
     numbers = {name: i for i, name in enumerate(references)}
     labels = tuple(Label(numbers[name], instance, T) for name, instance, T in frame.labels)
-    by_number = {numbers[name]: truth for name, truth in references.items()}
+    by_number = {numbers[name]: reference for name, reference in references.items()}
     if labels_complete and labels and frame.cloud is not None:
         record = replace(record, unmatched=unmatched_estimates(labels, record, by_number))
     depth_m = None if frame.cloud is None else depth_image(frame.cloud)
