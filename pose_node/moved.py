@@ -20,7 +20,7 @@ _ROOMS = {
     "objects": "card",
     "pose": "covariance outline refine",
     "ros": "demo detector_process interfaces memory node worker",
-    "tracking": "existence follow fusion stream",
+    "tracking": "existence follow stream",
 }
 _RENAMED = {
     "candidates": "detection.size_match",
@@ -43,6 +43,7 @@ _RENAMED = {
     "evaluation.unlabelled": "evaluation.figures.consistency",
     "evaluation.wording": "evaluation.report.formatting",
     "frames": "messages.pairing",
+    "fusion": "tracking.motion_models",
     "group": "geometry.symmetry_group",
     "infer": "network.object_network",
     "jsonfile": "evaluation.sources.json_file",

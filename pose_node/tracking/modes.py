@@ -1,7 +1,7 @@
 """The orientations that one track may have: weighted modes, each with a pose of its own.
 
 An object at one place may have several orientations, and one observation cannot always distinguish them. An observation that
-agrees with a mode refines it (``fusion``). One that agrees with none becomes a new mode of little weight, which leads only
+agrees with a mode refines it (``motion_models``). One that agrees with none becomes a new mode of little weight, which leads only
 after further observations agree with it: a single wrong estimate does not pull a track away, and a handle that comes into
 view turns it. Following searches for the leading mode alone, so only a detection is strong evidence against it.
 
@@ -19,7 +19,7 @@ from pose_node.arrays import Array
 from pose_node.config import TrackConfig
 from pose_node.geometry import se3
 from pose_node.objects.card import ObjectCard
-from pose_node.tracking.fusion import MovingPose, StaticPose
+from pose_node.tracking.motion_models import MovingPose, StaticPose
 from pose_node.tracking.observation import Camera, Observation, observe
 from pose_node.types import Estimate
 

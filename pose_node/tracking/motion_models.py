@@ -1,4 +1,4 @@
-"""Many observations of one pose fused: of an object that stands still, or of one that moves.
+"""Motion models of tracks, which fuse many observations of one pose: of a static object, and of a moving one.
 
 Errors of a pose observed twice from the same direction are correlated: both have the same errors of surface, mesh and border.
 So observations of a static object are grouped by viewing direction. Within a group, only the independent part of the error

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pose_node.config import TrackConfig
 from pose_node.geometry import se3
 from pose_node.pose.error_model import add_bias, depth_bias, shared_covariance
-from pose_node.tracking.fusion import _COMMON_SHARE, MovingPose, StaticPose
+from pose_node.tracking.motion_models import _COMMON_SHARE, MovingPose, StaticPose
 from pose_node.tracking.observation import Observation
 
 TRUTH = se3.transform(se3.exp_so3(np.array([0.3, -0.2, 0.9])), np.array([0.4, 0.1, 0.8]))
