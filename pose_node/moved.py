@@ -48,6 +48,7 @@ _RENAMED = {
     "infer": "network.object_network",
     "jsonfile": "evaluation.sources.json_file",
     "judge": "pose.selection",
+    "learning.stray": "learning.stray_bodies",
     "lookup": "objects.surface_lookup",
     "parts": "detection.surface_pieces",
     "pixels": "measurement.image_view",

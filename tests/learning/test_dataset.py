@@ -1,4 +1,4 @@
-"""Samples: the same whoever makes them, and labels that agree with each other and with the points."""
+"""Samples: reproducible in any process, with labels consistent with each other and with the points."""
 
 from __future__ import annotations
 
@@ -51,11 +51,11 @@ def same(a, b):
 
 
 def bytes_from(folder, index):
-    """A sample's bytes; runs in a process of its own."""
+    """The bytes of a sample; runs in another process."""
     return [t.numpy().tobytes() for t in tensors(views_of(load_card(folder))[index])]
 
 
-def test_a_sample_depends_on_seed_stream_and_index_alone(hook_card, views, samples):
+def test_a_sample_depends_only_on_seed_stream_and_index(hook_card, views, samples):
     again = views_of(hook_card)
     for i in (7, 2, 7):  # in another order than before
         assert same(samples[i], again[i])
@@ -102,7 +102,7 @@ def test_labels_agree_with_each_other_and_with_the_points(samples, hook_card):
         centres = s.points[s.centres]
         # A centre plus its offset is the object's centre, for all of them.
         torch.testing.assert_close(centres + t.offsets, t.centre.expand(CENTRES, 3), atol=1e-5, rtol=0.0)
-        # Frames are the rows of R^T; coordinates carried back by the pose are the points.
+        # Frames are the rows of R^T; the pose maps coordinates to the points.
         x, y = t.frames[0]
         R = torch.stack([x, y, torch.linalg.cross(x, y)], dim=1)
         torch.testing.assert_close(R @ R.T, torch.eye(3), atol=1e-5, rtol=0.0)
@@ -110,7 +110,7 @@ def test_labels_agree_with_each_other_and_with_the_points(samples, hook_card):
         torch.testing.assert_close(
             t.basis[0], torch.tensor(rotation_basis(R.double().numpy()), dtype=torch.float32), atol=1e-4, rtol=0.0
         )
-        # What is labelled the object lies on it, but for noise.
+        # Points labelled as the object are on it, up to noise.
         if on.any():
             miss = torch.cdist(t.coordinates[0][on], surface).min(dim=1).values
             assert float(miss.median()) < 0.06
@@ -118,7 +118,7 @@ def test_labels_agree_with_each_other_and_with_the_points(samples, hook_card):
 
 
 def by_hand(symmetry, T, centre_m=(0.01, -0.02, 0.0)):
-    """A sample of made-up points about an object at T."""
+    """A sample of random points around an object at T."""
     card = SimpleNamespace(diameter_m=0.2, centre_m=np.asarray(centre_m), symmetry=symmetry)
     points = np.random.default_rng(0).uniform(-0.08, 0.08, (300, 3)) + T[:3, 3]
     view = SimpleNamespace(points_m=points, viewpoint_m=np.zeros(3), T_camera_object=T, on_object=np.ones(300, bool))
@@ -126,7 +126,7 @@ def by_hand(symmetry, T, centre_m=(0.01, -0.02, 0.0)):
 
 
 @pytest.mark.parametrize("kind", ["discrete", "axis"])
-def test_every_copy_is_a_pose_that_explains_the_points(kind):
+def test_every_equal_pose_explains_the_points(kind):
     axis = Axis(np.array([0.0, 0.0, 1.0]), np.array([0.03, 0.01, 0.0]))
     half = transform(np.diag([-1.0, -1.0, 1.0]), np.array([0.06, 0.02, 0.0]))
     symmetry = Symmetry(np.stack([np.eye(4), half])) if kind == "discrete" else Symmetry(np.eye(4)[None], (axis,))
@@ -138,12 +138,12 @@ def test_every_copy_is_a_pose_that_explains_the_points(kind):
         R = torch.stack([*frame, torch.linalg.cross(*frame)], dim=1)
         moved = coordinates @ R.T
         shift = s.points[s.centres] - moved
-        assert float(shift.std(dim=0).max()) < 1e-5, "one translation carries all coordinates to their points"
-    # Copy 0 is the pose itself.
+        assert float(shift.std(dim=0).max()) < 1e-5, "one translation maps all coordinates to their points"
+    # The first one is the pose itself.
     np.testing.assert_allclose(t.frames[0].numpy(), T[:3, :2].T, atol=1e-6)
 
 
-def test_what_turns_turns_in_the_labels_too():
+def test_labels_of_an_unrotated_object():
     symmetry = Symmetry(np.eye(4)[None])
     T = transform(np.eye(3), np.array([0.0, 0.0, 0.8]))
     s = by_hand(symmetry, T)

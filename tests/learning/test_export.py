@@ -1,4 +1,4 @@
-"""Export: what ONNX Runtime runs is what torch trained, or nothing is written."""
+"""Export: ONNX Runtime agrees with torch, or nothing is written."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def weights(seed):
 
 
 def finish_training(folder, seed):
-    """What a finished run leaves, with random weights."""
+    """The files of a finished run, with random weights."""
     (folder / "training").mkdir(exist_ok=True)
     torch.save({"averaged": weights(seed).state_dict()}, folder / "training" / CHECKPOINT)
     facts = {"training": {"views": 0, "seed": seed}, "meshes_seen": ["hook", "training_box_0"]}
@@ -45,7 +45,7 @@ def finish_training(folder, seed):
 
 @pytest.fixture(scope="module")
 def exported(hook_card):
-    """The folder after one true export."""
+    """The folder after one complete export."""
     finish_training(hook_card.folder, 0)
     assert export(hook_card.folder) == hook_card.folder / "pose.onnx"
     return hook_card.folder
@@ -91,7 +91,7 @@ def test_onnx_runtime_and_torch_agree(exported, clouds, points, centres):
         assert np.abs(a.numpy() - b).max() < 1e-5 * max(1.0, float(a.abs().max())), name
 
 
-def test_the_robot_side_takes_it(exported):
+def test_the_robot_side_runs_it(exported):
     network = Network(load_card(exported), InferConfig(provider="cpu"))
     rng = np.random.default_rng(0)
     prepared = prepare(rng.normal(size=(500, 3)) * 0.03 + (0.0, 0.0, 0.7), np.zeros(3), 0.12)
@@ -104,12 +104,12 @@ def test_the_robot_side_takes_it(exported):
     assert all(outputs[name].tobytes() == again[name].tobytes() for name in OUTPUTS)
 
 
-def test_parity_sees_other_weights(exported):
+def test_parity_detects_other_weights(exported):
     assert parity(weights(0), exported / "pose.onnx", clouds=2) < 1e-5
     assert parity(weights(1), exported / "pose.onnx", clouds=2) > 0.01
 
 
-def test_a_network_that_answers_no_numbers_is_not_in_parity(exported):
+def test_parity_of_nan_outputs_is_nan(exported):
     def silent(*inputs):
         return [value * np.nan for value in weights(0)(*inputs)]
 
@@ -117,7 +117,7 @@ def test_a_network_that_answers_no_numbers_is_not_in_parity(exported):
 
 
 def test_a_network_that_differs_is_refused_and_nothing_is_written(exported, monkeypatch):
-    """The exporter is made to write other weights than it was given."""
+    """The exporter writes other weights than those given."""
     content, card_text = (exported / "pose.onnx").read_bytes(), (exported / "card.yaml").read_text()
     finish_training(exported, 1)
     try:
@@ -149,7 +149,7 @@ def test_an_exporter_that_fails_leaves_nothing_behind(exported, monkeypatch):
 
 @pytest.mark.parametrize("writes", [0, 1, 2])
 @pytest.mark.parametrize("failing", ["save_card", "replace", "facts"])
-def test_stopped_anywhere_the_card_names_a_network_that_is_there(exported, monkeypatch, failing, writes):
+def test_an_interrupted_export_leaves_a_card_with_an_existing_network(exported, monkeypatch, failing, writes):
     """The next export is stopped at its n-th write of the card, at the exchange of the files, or by unreadable facts."""
     finish_training(exported, 0)
     monkeypatch.setattr(exporting, "write_onnx", lambda network, path: path.write_bytes(b"another network %d" % writes))
@@ -182,7 +182,7 @@ def test_stopped_anywhere_the_card_names_a_network_that_is_there(exported, monke
         assert (exported / "card.yaml").read_bytes() == before
 
 
-def test_nothing_trained_and_training_not_finished(hook_folder):
+def test_export_without_a_finished_training_is_refused(hook_folder):
     with pytest.raises(ModelError, match="no finished training"):
         export(hook_folder)
     finish_training(hook_folder, 0)

@@ -1,4 +1,4 @@
-"""The loss: nothing left to gain at the truth, blind to symmetric copies, silent where there is no object."""
+"""The loss: minimal at the truth, invariant to symmetry, without pose terms where there is no object."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def truth_of(symmetry, *poses, on_object=0.8):
 
 
 def perfect(truth, copy=0, sharpness=0.0):
-    """What a network that knows would answer, in any of the equal poses; ``sharpness`` of its density at the truth."""
+    """Outputs of a perfect network, in any of the equal poses; ``sharpness`` of its density at the truth."""
     answers = {
         "objectness": 20.0 * (2.0 * truth.on_object - 1.0),
         "offsets": truth.offsets,
@@ -63,7 +63,7 @@ def evaluate(answers, truth):
 
 
 @pytest.mark.parametrize("symmetry", [NONE, FOURFOLD, ROUND], ids=["none", "fourfold", "round"])
-def test_nothing_is_left_at_the_truth(symmetry):
+def test_the_loss_is_minimal_at_the_truth(symmetry):
     truth = truth_of(symmetry, POSE)
     parts = evaluate(perfect(truth), truth)
     for name in ("objectness", "coordinates", "frame", "offset", "centre"):
@@ -72,7 +72,7 @@ def test_nothing_is_left_at_the_truth(symmetry):
 
 
 @pytest.mark.parametrize("symmetry", [FOURFOLD, ROUND], ids=["fourfold", "round"])
-def test_any_of_the_equal_poses_is_as_good(symmetry):
+def test_all_equal_poses_have_the_same_loss(symmetry):
     truth = truth_of(symmetry, POSE)
     for copy in range(1, truth.frames.shape[1], 3):
         parts = evaluate(perfect(truth, copy), truth)
@@ -85,7 +85,7 @@ def test_any_of_the_equal_poses_is_as_good(symmetry):
     [(FOURFOLD, QUARTERS[1]), (FOURFOLD, QUARTERS[2]), (ROUND, turn(ROUND.axes[0], np.array(5 * 2.0 * np.pi / 24)))],
     ids=["quarter", "half", "round"],
 )
-def test_a_symmetric_copy_as_the_truth_changes_nothing(symmetry, motion):
+def test_an_equal_pose_as_the_truth_has_the_same_loss(symmetry, motion):
     rng = torch.Generator().manual_seed(0)
     truth, other = truth_of(symmetry, POSE), truth_of(symmetry, POSE @ motion)
     answers = perfect(truth, sharpness=2.0)
@@ -96,7 +96,7 @@ def test_a_symmetric_copy_as_the_truth_changes_nothing(symmetry, motion):
         assert after[name] == pytest.approx(before[name], rel=1e-4, abs=1e-5), name
 
 
-def test_without_symmetry_a_turned_truth_is_another():
+def test_without_symmetry_a_rotated_truth_has_another_loss():
     truth, other = truth_of(NONE, POSE), truth_of(NONE, POSE @ QUARTERS[1])
     parts = evaluate(perfect(truth), other)
     for name in ("coordinates", "frame"):
@@ -114,7 +114,7 @@ def test_points_may_vote_for_different_equal_frames_but_coordinates_must_agree()
     assert parts["coordinates"] > 0.05
 
 
-def test_a_view_without_the_object_asks_for_objectness_alone():
+def test_a_view_without_the_object_has_an_objectness_loss_only():
     truth = truth_of(NONE, None)
     answers = {name: torch.randn_like(value).requires_grad_() for name, value in perfect(truth).items()}
     parts = losses(tuple(answers[n] for n in NAMES), truth, GRID)
@@ -135,7 +135,7 @@ def test_a_view_without_the_object_does_not_dilute_the_others():
         assert after[name] == pytest.approx(before[name], rel=1e-5), name
 
 
-def test_points_off_the_object_ask_for_objectness_alone():
+def test_points_off_the_object_have_an_objectness_loss_only():
     truth = truth_of(NONE, POSE, on_object=0.5)
     answers = perfect(truth)
     off = truth.on_object == 0
@@ -148,7 +148,7 @@ def test_points_off_the_object_ask_for_objectness_alone():
         assert parts[name] == pytest.approx(0.0, abs=1e-6), name
 
 
-def test_the_density_gains_by_peaking_at_the_truth():
+def test_a_density_with_its_peak_at_the_truth_has_a_lower_loss():
     truth = truth_of(NONE, POSE)
     nll = [evaluate(perfect(truth, sharpness=s), truth)["rotation"] for s in (-1.0, 0.0, 1.0, 2.0)]
     assert nll == sorted(nll, reverse=True)
@@ -157,7 +157,7 @@ def test_the_density_gains_by_peaking_at_the_truth():
     assert evaluate(perfect(truth, sharpness=2.0), elsewhere)["rotation"] > nll[1]
 
 
-def test_an_error_costs_less_when_it_was_announced():
+def test_an_error_with_a_large_spread_costs_less():
     truth = truth_of(NONE, POSE)
     answers = perfect(truth)
     wrong = {**answers, "coordinates": answers["coordinates"] + 0.5}

@@ -1,4 +1,4 @@
-"""The network: what turns turns, what is invariant stays, mirror images differ, clouds in a batch do not meet."""
+"""The network: equivariance and invariance, distinct mirror images, independent clouds of a batch."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ GRID = rotation_basis(rotation_grid(40))
 
 @pytest.fixture(scope="module")
 def network():
-    """Random weights, in float64: what is left is the mathematics."""
+    """Random weights in float64, so that rounding is negligible."""
     torch.manual_seed(0)
     return PoseNetwork().eval().double()
 
@@ -65,10 +65,10 @@ def difference(found, expected):
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-6), (torch.float32, 1e-5)])
 @pytest.mark.parametrize("seed", range(3))
-def test_every_output_turns_as_it_should(network, dtype, tolerance, seed):
-    """In float64 the Clebsch-Gordan tensors, kept in float32, set the limit.
+def test_every_output_is_equivariant_or_invariant(network, dtype, tolerance, seed):
+    """In float64 the limit is the rounding of the Clebsch-Gordan tensors, stored as float32.
 
-    What is pooled over the cloud gets five times as much: with random weights it nearly cancels, and is then normalised.
+    Pooled outputs have five times the tolerance: with random weights they nearly cancel before they are normalised.
     """
     R = exp_so3(np.random.default_rng(seed).normal(size=3) * 2.0)
     inputs = cloud(seed)
@@ -103,15 +103,15 @@ def test_outputs_have_the_shapes_of_the_contract(network):
 
 
 @pytest.mark.parametrize("name", OUTPUTS)
-def test_the_cloud_matters_to_every_output(network, name):
-    """Equivariance would also hold for a network that answers zero."""
+def test_every_output_depends_on_the_cloud(network, name):
+    """A network with constant output zero would be equivariant, too."""
     a, b = run(network, cloud(0))[name], run(network, cloud(5))[name]
     assert difference(a, b) > 1e-2
     if a.ndim > 1 and a.shape[1] == CENTRES:
         assert np.ptp(a, axis=1).max() > 1e-2 * np.abs(a).max(), "centres differ"
 
 
-def test_the_viewpoint_matters(network):
+def test_outputs_depend_on_the_viewpoint(network):
     points, normals, viewpoint, centres = exact(cloud(0))
     beside = (points, normals, np.add(viewpoint, (1.0, 0.0, 0.0)), centres)
     assert (
@@ -122,7 +122,7 @@ def test_the_viewpoint_matters(network):
     )
 
 
-def test_the_order_of_the_points_does_not_matter(network):
+def test_outputs_do_not_depend_on_the_order_of_the_points(network):
     points, normals, viewpoint, centres = exact(cloud(2))
     order = np.random.default_rng(0).permutation(POINTS)
     shuffled = (points[order], normals[order], viewpoint, np.argsort(order)[centres])
@@ -131,7 +131,7 @@ def test_the_order_of_the_points_does_not_matter(network):
         assert difference(after[name], before[name]) < 1e-9, name
 
 
-def test_the_order_of_the_fine_centres_is_the_order_of_the_answers(network):
+def test_outputs_follow_the_order_of_the_fine_centres(network):
     points, normals, viewpoint, centres = exact(cloud(3))
     rest = COARSE_CENTRES + np.random.default_rng(0).permutation(CENTRES - COARSE_CENTRES)
     order = np.concatenate([np.arange(COARSE_CENTRES), rest])
@@ -144,20 +144,20 @@ def test_the_order_of_the_fine_centres_is_the_order_of_the_answers(network):
 
 
 @pytest.mark.parametrize("name", ["objectness", "coordinates", "spreads"])
-def test_a_mirror_image_is_another_thing(network, name):
-    """Invariant outputs that a network of O(3) would repeat for the mirror image."""
+def test_invariant_outputs_differ_for_a_mirror_image(network, name):
+    """A network equivariant to O(3) would give equal outputs."""
     inputs = cloud(4)
     assert difference(run(network, turned(inputs, MIRROR))[name], run(network, exact(inputs))[name]) > 0.02
 
 
-def test_a_mirror_image_has_no_mirrored_vectors(network):
+def test_vectors_of_a_mirror_image_are_not_mirrored(network):
     inputs = cloud(4)
     mirrored, plain = run(network, turned(inputs, MIRROR)), run(network, exact(inputs))
     for name in VECTORS:
         assert difference(mirrored[name], plain[name] @ MIRROR.T) > 0.02, name
 
 
-def test_clouds_in_a_batch_do_not_meet(network):
+def test_clouds_of_a_batch_are_independent(network):
     a, b = exact(cloud(0)), exact(cloud(1))
     together, alone = run(network, a, b), [run(network, a), run(network, b)]
     for name in OUTPUTS:
@@ -165,7 +165,7 @@ def test_clouds_in_a_batch_do_not_meet(network):
             assert difference(together[name][i], alone[i][name][0]) < 1e-9, name
 
 
-def test_fewer_points_and_centres_fit_too(network):
+def test_fewer_points_and_centres_are_accepted(network):
     points, normals, viewpoint, centres = exact(cloud(0))
     few = np.concatenate([centres[:40], np.setdiff1d(np.arange(POINTS), centres)[:260]])
     outputs = run(network, (points[few], normals[few], viewpoint, np.arange(40)))
@@ -173,7 +173,7 @@ def test_fewer_points_and_centres_fit_too(network):
     assert all(np.isfinite(value).all() for value in outputs.values())
 
 
-def test_few_points_repeated_in_turn_stay_finite(network):
+def test_few_points_give_finite_outputs(network):
     rng = np.random.default_rng(0)
     prepared = prepare(rng.normal(size=(60, 3)) * 0.03 + (0.0, 0.0, 0.7), np.zeros(3), 0.2)
     assert all(np.isfinite(value).all() for value in run(network, prepared.inputs()).values())
@@ -191,7 +191,7 @@ def test_the_gradient_reaches_every_weight():
     assert all(torch.isfinite(p.grad).all() for p in network.parameters())
 
 
-def test_a_seed_makes_the_weights():
+def test_a_seed_determines_the_weights():
     def weights(seed):
         torch.manual_seed(seed)
         return torch.cat([p.flatten() for p in PoseNetwork().parameters()])

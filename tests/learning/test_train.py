@@ -1,4 +1,4 @@
-"""Training in miniature: a run that was killed ends with the same bytes, and another run's checkpoint is refused."""
+"""Short trainings: a resumed run ends with the same bytes, the checkpoint of another recipe is refused."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def few_held_out(monkeypatch):
 
 
 class Killed(Exception):
-    """Stands for the power cut."""
+    """Stands for a power failure."""
 
 
 def killed_in_step(monkeypatch, step):
@@ -55,7 +55,7 @@ def same_weights(a, b):
     return a.keys() == b.keys() and all(torch.equal(a[k], b[k]) for k in a)
 
 
-def test_a_run_that_was_killed_and_resumed_ends_with_the_same_bytes(hook_folder, tmp_path, monkeypatch):
+def test_an_interrupted_and_resumed_run_ends_with_the_same_bytes(hook_folder, tmp_path, monkeypatch):
     twin = tmp_path / "elsewhere" / "hook"
     shutil.copytree(hook_folder, twin)
     straight = train(hook_folder, TINY, workers=0)
@@ -80,7 +80,7 @@ def test_a_run_that_was_killed_and_resumed_ends_with_the_same_bytes(hook_folder,
     assert [entry["step"] for entry in whole["state"]["log"]] == [2, 4]
 
 
-def test_what_a_run_leaves(hook_folder):
+def test_the_files_of_a_run(hook_folder):
     train(hook_folder, replace(TINY, views=8), workers=0)
     out = hook_folder / "training"
     log = json.loads((out / "log.json").read_text())
@@ -109,7 +109,7 @@ def test_what_a_run_leaves(hook_folder):
     assert (out / CHECKPOINT).read_bytes() == before
 
 
-def test_the_facts_of_an_earlier_run_do_not_vouch_for_a_new_one(hook_folder, monkeypatch):
+def test_the_facts_of_an_earlier_run_are_removed(hook_folder, monkeypatch):
     out = hook_folder / "training"
     out.mkdir()
     (out / FACTS).write_text("{}")
@@ -125,7 +125,7 @@ def test_a_run_without_a_step_is_refused(views):
         Recipe(views=views)
 
 
-def test_numbers_that_are_none_are_refused(hook_folder):
+def test_invalid_seeds_and_workers_are_refused(hook_folder):
     with pytest.raises(InputError, match="seed: found -1"):
         Recipe(seed=-1)
     with pytest.raises(InputError, match="workers: found -2"):
@@ -173,7 +173,7 @@ def whole_checkpoint():
 
 
 @pytest.mark.parametrize("kind", ["cut short", "empty", "another file", "no dictionary", "other keys", "other shapes"])
-def test_a_damaged_checkpoint_is_said_by_train_and_by_export(hook_folder, whole_checkpoint, kind):
+def test_a_damaged_checkpoint_is_refused_by_train_and_export(hook_folder, whole_checkpoint, kind):
     out = hook_folder / "training"
     out.mkdir()
     (out / CHECKPOINT).write_bytes(damaged(kind, whole_checkpoint))
@@ -184,12 +184,12 @@ def test_a_damaged_checkpoint_is_said_by_train_and_by_export(hook_folder, whole_
         assert CHECKPOINT in str(caught.value) and "\n" not in str(caught.value)
 
 
-def test_a_folder_without_a_card(tmp_path):
+def test_a_folder_without_a_card_is_refused(tmp_path):
     with pytest.raises(CardError):
         train(tmp_path, TINY, workers=0)
 
 
-def test_the_objects_beside_are_clutter_but_not_the_object_itself(hook_folder):
+def test_the_other_objects_of_the_folder_are_clutter(hook_folder):
     beside = hook_folder.parent / "other"
     beside.mkdir()
     for name in ("mesh.ply", "surface.npz"):
@@ -203,7 +203,7 @@ def test_the_objects_beside_are_clutter_but_not_the_object_itself(hook_folder):
     assert names[:6] != [shape.name for shape in clutter_meshes(card, seed=1)][:6]
 
 
-def test_held_out_views_are_other_views_among_other_clutter(hook_folder):
+def test_held_out_views_have_other_seeds_and_clutter(hook_folder):
     card = load_card(hook_folder)
     clutter = clutter_meshes(card, 0)
     views, held_out = datasets(card, clutter, TINY)
@@ -224,7 +224,7 @@ def test_the_learning_rate_rises_then_falls():
     assert schedule(0, 1, 50) > 0
 
 
-def test_threads_are_given_back():
+def test_the_number_of_threads_is_restored():
     before = torch.get_num_threads()
     with pytest.raises(Killed), training.one_thread():
         assert torch.get_num_threads() == 1

@@ -1,4 +1,4 @@
-"""Views: reproducible, truthful about themselves, inside of what the settings say."""
+"""Views: reproducible, with correct labels, within their settings."""
 
 import dataclasses
 
@@ -50,7 +50,7 @@ def test_a_view_follows_from_its_seed(training):
     assert not np.array_equal(one.T_camera_object, other.T_camera_object)
 
 
-def test_the_parts_of_a_view_agree(training):
+def test_the_fields_of_a_view_are_consistent(training):
     for seed in range(20):
         v = training.view(seed)
         np.testing.assert_array_equal(v.scene_points_m[v.segment_index], v.points_m)
@@ -64,13 +64,13 @@ def test_the_parts_of_a_view_agree(training):
         assert max(v.depth_m.shape) <= TRAINING.max_crop_px + 3
 
 
-def test_points_on_the_object_are_where_their_truth_is(training):
+def test_points_on_the_object_are_near_their_true_surface_points(training):
     for seed in range(12):
         v = training.view(seed)
         truth = se3.apply(v.T_camera_object, v.object_points_m[v.on_object])
         off = np.linalg.norm(v.points_m[v.on_object] - truth, axis=1)
         assert np.median(off) < 0.012 and np.quantile(off, 0.99) < 0.05
-        # The truth lies on the mesh.
+        # The true points are on the mesh.
         low, high = PART.vertices_m.min(axis=0), PART.vertices_m.max(axis=0)
         inside = v.object_points_m[v.on_object]
         assert (inside >= low - 1e-5).all() and (inside <= high + 1e-5).all()
@@ -97,7 +97,7 @@ def test_without_noise_and_clutter_the_segment_is_the_object():
     assert near.max() < 0.003
 
 
-def test_the_benchmark_protocol_holds(benchmark):
+def test_benchmark_views_are_within_their_settings(benchmark):
     seen = [benchmark.view(seed) for seed in range(60)]
     shares = np.array([v.visible_share for v in seen])
     assert (shares >= 0.4).all() and np.quantile(shares, 0.2) < 0.75
@@ -132,7 +132,7 @@ def test_the_object_touches_the_support_and_nothing_lies_below_it(training):
     assert planes > 20 and standing > 0.6 * bodies
 
 
-def test_negatives_hold_nothing_of_the_object(training):
+def test_negatives_have_no_points_of_the_object(training):
     for seed in range(12):
         v = training.negative(seed)
         assert v.T_camera_object is None and v.visible_share == 0.0 and not v.on_object.any()
@@ -159,13 +159,13 @@ def test_a_region_of_the_object_can_be_counted(training):
     assert 0 < region.sum() < len(region)
 
 
-def test_settings_that_need_clutter_ask_for_it():
+def test_settings_that_require_clutter_refuse_none():
     with pytest.raises(InputError, match="clutter"):
         sampler(BENCHMARK, [])
     with pytest.raises(InputError, match="clutter"):
         sampler(TRAINING, []).negative(0)
 
 
-def test_clutter_ids_tell_object_clutter_and_support_apart(training):
+def test_ids_distinguish_object_clutter_and_support(training):
     ids = np.unique(np.concatenate([training.view(seed).scene_ids for seed in range(15)]))
     assert 0 in ids and render.PLANE in ids and ids.max() >= 1
