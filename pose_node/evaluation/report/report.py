@@ -143,7 +143,7 @@ def _of_labels(run: Run, inputs: PictureInputs | None) -> dict[str, Any]:
         "recall": label_charts.recall_charts(run.labels),
         "errors": label_charts.error_charts(run.labels),
         "scores": label_charts.score_charts(run),
-        "worst": None if inputs else Table(["frame", "result"], captions),
+        "worst": None if inputs else Table(["frame", "result"], captions, prose=[1]),
         "pictures": pictures,
         "has_alarms": bool(alarms),
         "all_correct": all(_is_correct(label) for label in labels),
