@@ -18,6 +18,7 @@ Nguyen, Izadi & Lovell, "Modeling Kinect Sensor Noise", 3DIMPVT 2012 (lateral no
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -105,7 +106,7 @@ class StructuredLight:
     def apply(self, depth_m: Image, ids: NDArray, cosine: Image, K: Array, rng: np.random.Generator) -> Image:
         """See ``Sensor.apply``."""
         p = _draw(self, rng)
-        grid = K[0, 0] / self.focal_px
+        grid = float(K[0, 0]) / self.focal_px
         mirrored = rng.random() < 0.5 * min(self.variation, 1.0)
         z, cosine = displace_edges(depth_m, cosine, p["jitter_px"] * grid * self.strength, max(1.5 * grid, 1.0), rng)
         lost = occlusion_shadow(depth_m, K[0, 0] * self.baseline_m, mirrored)
@@ -161,7 +162,7 @@ class TimeOfFlight:
     def apply(self, depth_m: Image, ids: NDArray, cosine: Image, K: Array, rng: np.random.Generator) -> Image:
         """See ``Sensor.apply``."""
         p = _draw(self, rng)
-        grid = K[0, 0] / self.focal_px
+        grid = float(K[0, 0]) / self.focal_px
         reach = max(int(round(grid)), 1)
         lost = grazing(cosine, p["grazing_deg"], rng) | patches(depth_m.shape, p["speckle"] * self.strength, 1.5, rng)
         z = depth_m.astype(np.float32)
@@ -218,7 +219,7 @@ class ActiveStereo:
     def apply(self, depth_m: Image, ids: NDArray, cosine: Image, K: Array, rng: np.random.Generator) -> Image:
         """See ``Sensor.apply``."""
         p = _draw(self, rng)
-        grid = K[0, 0] / self.focal_px
+        grid = float(K[0, 0]) / self.focal_px
         lost = occlusion_shadow(depth_m, K[0, 0] * self.baseline_m, True) | grazing(cosine, p["grazing_deg"], rng)
         lost |= patches(depth_m.shape, p["hole_share"] * self.strength, 6.0 * grid, rng)
         z, grown = fatten(depth_m.astype(np.float32), p["fattening_px"] * grid * self.strength, rng)
@@ -230,8 +231,8 @@ class ActiveStereo:
         fb = np.float32(p["baseline_focal"])
         with np.errstate(divide="ignore"):
             disparity = np.where(z > 0, fb / z, np.float32(0))
-        error = np.sqrt(1 - p["white"]) * field(z.shape, p["correlation_px"] * grid, rng)
-        error += np.sqrt(p["white"]) * white(z.shape, rng)
+        error = math.sqrt(1 - p["white"]) * field(z.shape, p["correlation_px"] * grid, rng)
+        error += math.sqrt(p["white"]) * white(z.shape, rng)
         error *= (p["disparity_px"] * self.strength) / np.maximum(cosine, np.float32(0.35))
         error += np.float32(p["wave_px"] * self.strength) * np.sin(np.float32(2 * np.pi) * disparity + rng.random())
         step = np.float32(p["step_px"])
@@ -251,5 +252,5 @@ def sensors(strength: float = 1.0, variation: float = 1.0) -> tuple[Sensor, ...]
 def _draw(sensor: object, rng: np.random.Generator) -> dict[str, float]:
     """One value for each (nominal, low, high) of a sensor."""
     ranges = {k: v for k, v in vars(sensor).items() if isinstance(v, tuple)}
-    at = rng.random(len(ranges))
+    at = rng.random(len(ranges)).tolist()  # Python floats keep float32 images float32 in numpy 1 and 2 alike
     return {k: n + sensor.variation * (lo + u * (hi - lo) - n) for u, (k, (n, lo, hi)) in zip(at, ranges.items())}
