@@ -49,7 +49,7 @@ def package_files(folder: str) -> list[str]:
 
 learn = ["torch>=2.3", "onnx", "onnxscript", "open3d>=0.18", "trimesh", "tqdm", "matplotlib"]
 learn += ["lxml", "networkx"]  # what trimesh reads 3MF with
-# Recomputes learning/coupling_table.npz; compiles Fortran and needs numpy 1. Training and export do without it.
+# Recomputes learning/coupling_table.npz; compiles Fortran and needs numpy 1. Training, export and tests do without it.
 escnn = ["escnn>=1.0.11"]
 evaluation = ["rosbags", "matplotlib", "jinja2", "rich", "trimesh"]
 view = ["rosbags", "rich", "trimesh", "rerun-sdk>=0.23"]  # pose_node view; with numpy 1: script/constraints.txt

@@ -5,7 +5,8 @@ computed once:
 
     pip install -e '.[escnn]' && python -m pose_node.learning.coupling_table
 
-A test compares the file with escnn where that extra is installed, and with ``pose_node.geometry.harmonics`` everywhere.
+Tests hold the file against escnn's irreps, for which ``script/setup all`` installs escnn without py3nj, against
+``pose_node.geometry.harmonics``, and number by number against escnn where the extra is installed.
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import warnings
 from itertools import product
 
 import numpy as np
@@ -46,12 +47,30 @@ def test_degrees_that_break_the_triangle_rule_have_no_tensor():
         clebsch_gordan(0, 1, 2)
 
 
+@pytest.fixture(scope="module")
+def so3():
+    """escnn's SO(3), which works without py3nj; only escnn's own Clebsch-Gordan tensors need that."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "`py3nj` package not found")
+        return pytest.importorskip("escnn.group").so3_group(MAX_DEGREE)
+
+
+@pytest.mark.learning
+def test_the_table_is_equivariant_under_the_irreps_of_escnn(so3):
+    """With the orthonormality above this fixes each tensor up to its sign: SO(3) has each product's parts once."""
+    for R in rotation_grid(5):
+        D = [so3.irrep(degree)(so3.element(R, "MAT")) for degree in DEGREES]
+        for left, right, out in PATHS:
+            tensor = clebsch_gordan(left, right, out)
+            rotated = np.einsum("abc,ax,by->xyc", tensor, D[left], D[right])
+            np.testing.assert_allclose(rotated, tensor @ D[out].T, atol=1e-12)
+
+
 @pytest.mark.learning
 @pytest.mark.skipif(
-    importlib.util.find_spec("py3nj") is None,
-    reason="escnn and py3nj are not installed: pip install -e '.[escnn]' compares the table with them",
+    importlib.util.find_spec("py3nj") is None, reason="py3nj is not installed: the extra escnn brings it"
 )
-def test_the_table_is_that_of_escnn():
+def test_the_table_is_what_escnn_computes(so3):
     found, expected = dict(np.load(TABLE_FILE)), compute_table()
     assert found.keys() == expected.keys()
     for key, tensor in expected.items():
@@ -59,8 +78,7 @@ def test_the_table_is_that_of_escnn():
 
 
 @pytest.mark.learning
-def test_schurs_lemma_leaves_one_weight():
+def test_schurs_lemma_leaves_one_weight(so3):
     """Why the network's linear maps have a single weight for each pair of channels."""
-    group = pytest.importorskip("escnn.group", reason="pip install -e '.[escnn]'").so3_group(MAX_DEGREE)
     for degree in DEGREES:
-        np.testing.assert_allclose(group.irrep(degree).endomorphism_basis(), np.eye(2 * degree + 1)[None], atol=1e-12)
+        np.testing.assert_allclose(so3.irrep(degree).endomorphism_basis(), np.eye(2 * degree + 1)[None], atol=1e-12)

@@ -42,7 +42,12 @@ def test_the_node_survives_any_input(busy, peer, camera, seed):
             assert np.isfinite([p.x, p.y, p.z]).all()
             assert np.linalg.norm([q.x, q.y, q.z, q.w]) == pytest.approx(1.0, abs=1e-9)
     peer.spin(1.2)  # a source that was silent for a second is no longer preferred to the other one
-    peer.wait(camera.send(peer))
+    for _ in range(3):  # a subscription that adapts to the fuzzer's publishers may lose a frame
+        stamp = camera.send(peer)
+        answered = peer.until(lambda stamp=stamp: peer.answer(stamp), 20.0, must=False)
+        if answered:
+            break
+    assert answered, f"no valid frame is answered after seed {seed}: {peer.values()}"
     answer = peer.wait(camera.send(peer))  # a track is confirmed by its second frame
     assert answer.header.frame_id == "camera"
     assert len(answer.poses) == 1, f"{OBJECT} after seed {seed}: {peer.values()}"

@@ -94,7 +94,11 @@ def test_items_read_before_an_error_are_processed():
     assert done == [2.0, 3.0, 4.0]
 
 
-@pytest.mark.parametrize("call, item", [(os._exit, 7), (signal.raise_signal, signal.SIGKILL)])
+def end_with(code):
+    os._exit(code)
+
+
+@pytest.mark.parametrize(("call", "item"), [(end_with, 7), (signal.raise_signal, signal.SIGKILL)])
 def test_a_lost_worker_is_one_sentence(call, item):
     with workers(call, 2) as two, pytest.raises(WorkerError, match="--jobs 2: a worker process ended abruptly"):
         list(two([item]))
