@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
+
+from pose_node.cli.pipeline_options import add_pipeline_options
 
 
 def add_bag_options(command: argparse.ArgumentParser) -> None:
@@ -11,13 +12,7 @@ def add_bag_options(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--objects", nargs="+", default=[], metavar="N", help="objects to look for (default: all in the models folder)"
     )
-    command.add_argument(
-        "--models",
-        type=Path,
-        metavar="DIR",
-        help="folder of object folders (default: ./models, else the installed ones)",
-    )
-    command.add_argument("--config", type=Path, metavar="FILE", help="settings in YAML (default: the built-in ones)")
+    add_pipeline_options(command)
     command.add_argument(
         "--topics",
         nargs="+",

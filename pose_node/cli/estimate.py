@@ -17,6 +17,7 @@ from scipy.spatial.transform import Rotation
 
 from pose_node.arrays import Array
 from pose_node.cli.exit_codes import DONE, NOTHING_FOUND
+from pose_node.cli.pipeline_options import add_pipeline_options
 from pose_node.errors import InputError
 from pose_node.measurement.cloud import Cloud
 from pose_node.measurement.image_files import read_depth, read_mask, size
@@ -59,13 +60,7 @@ def add_command(commands: Any) -> None:
     estimate.add_argument(
         "--depth-scale", type=float, metavar="S", help="millimetres per count (default: the camera file's, else 1)"
     )
-    estimate.add_argument(
-        "--models",
-        type=Path,
-        metavar="DIR",
-        help="folder of object folders (default: ./models, else the installed ones)",
-    )
-    estimate.add_argument("--config", type=Path, metavar="FILE", help="settings in YAML (default: the built-in ones)")
+    add_pipeline_options(estimate)
     estimate.add_argument("--json", action="store_true", help="print one JSON object per estimate and line")
     estimate.add_argument("--picture", type=Path, metavar="OUT.png", help="write an image of the poses over the depth")
     estimate.set_defaults(run=_estimate, side="")

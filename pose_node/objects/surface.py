@@ -15,7 +15,12 @@ from pose_node.arrays import Array
 from pose_node.errors import CardError
 
 SURFACE_FILE = "surface.npz"
-_DAMAGED = (zipfile.BadZipFile, zlib.error, struct.error)  # what reading a damaged archive raises
+# What numpy and zipfile raise for a damaged archive; NotImplementedError comes from flipped bytes in zipfile's flags, which then
+# ask for encryption, patches or a version that it lacks.
+_DAMAGED = (
+    *(OSError, ValueError, EOFError, TypeError, AttributeError, NotImplementedError),
+    *(zipfile.BadZipFile, zlib.error, struct.error),
+)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -49,7 +54,7 @@ def load_surface(path: Path, diameter_m: float) -> Surface:
             arrays = {key: data[key] for key in data.files}
     except FileNotFoundError as error:
         raise CardError(f"{path}: no such file, expected the object's surface samples.") from error
-    except (OSError, ValueError, EOFError, TypeError, AttributeError, NotImplementedError, *_DAMAGED) as error:
+    except _DAMAGED as error:
         raise CardError(f"{path}: cannot be read ({error}), expected the object's surface samples.") from error
     shapes = {"points_m": (-1, 3), "normals": (-1, 3), "view_directions": (-1, 3), "visible": (-1, -1)}
     if set(arrays) != set(shapes):

@@ -28,11 +28,12 @@ def view(options: argparse.Namespace) -> int:
         return DONE
     if not options.bag.exists():
         raise InputError(f"{options.bag}: no such file or folder, expected a bag.")
+    from pose_node.evaluation.runs.bag_run import open_bag
     from pose_node.viewing.recorded import view_bag
 
     selection = (options.objects, topics_of(options), labels_of(options), options.fixed_frame)
     read_as = {"depth_scale_mm": options.depth_scale, "viewpoint_frame": options.viewpoint_frame}
-    found = view_bag(options.bag, models, options.config, *selection, save=options.save, **read_as)
+    found = view_bag(*open_bag(options.bag, models, options.config, *selection, **read_as), save=options.save)
     if options.save is not None:
         print(f"written: {options.save}; open it with: rerun {options.save}")
     return DONE if found else NOTHING_FOUND

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TextIO
 
@@ -12,32 +11,19 @@ import numpy as np
 
 from pose_node.errors import InputError
 from pose_node.evaluation.records import Refusal
-from pose_node.evaluation.runs.bag_run import open_bag, track_frame
+from pose_node.evaluation.runs.bag_run import track_frame
 from pose_node.evaluation.runs.progress import progress
+from pose_node.evaluation.sources.bags import BagFrames
+from pose_node.pipeline import Pipeline
 from pose_node.viewing.canvas import Canvas, Shown, meshes_of, open_viewer
 
 
-def view_bag(
-    path: Path,
-    models: str | Path = "",
-    config: str | Path | None = None,
-    names: Sequence[str] = (),
-    topics: Mapping[str, str] | None = None,
-    labels: Mapping[int, str] | None = None,
-    fixed_frame: str | None = None,
-    save: Path | None = None,
-    stream: TextIO | None = None,
-    depth_scale_mm: float | None = None,
-    viewpoint_frame: str | None = None,
-) -> int:
+def view_bag(bag: BagFrames, pipeline: Pipeline, save: Path | None = None, stream: TextIO | None = None) -> int:
     """Show a recording with its tracks in the viewer, or write a file for it; returns the number of frames with an object.
 
-    Arguments and errors as of ``evaluate_bag``. save: a Rerun file to write; without it a viewer is started, and InputError
+    bag, pipeline: as ``open_bag`` returns them. save: a Rerun file to write; without it a viewer is started, and InputError
     raised where there is no display.
     """
-    bag, pipeline = open_bag(
-        path, models, config, names, topics, labels, fixed_frame, False, depth_scale_mm, viewpoint_frame
-    )
     canvas = Canvas(
         meshes_of([card.folder for card in pipeline.cards.values()]), bag.camera_is_fixed, open_viewer(save)
     )
