@@ -45,6 +45,32 @@ def _in_order(config: Any, stage: str, low: str, high: str, strictly: bool = Fal
 
 
 @dataclass(frozen=True, slots=True)
+class SensorConfig:
+    """The depth camera: a preset, and what was measured of it (pose_node measure-sensor). -1: the preset's value."""
+
+    preset: str = choice(
+        "structured_light",
+        ("structured_light", "active_stereo", "time_of_flight", "laser", "industrial_structured_light"),
+        "kind of depth camera, which states the values below",
+    )
+    noise_m: float = bounded(
+        -1.0, -1.0, 0.1, "standard deviation of a reading along its ray at zero range; -1: the preset's"
+    )
+    noise_per_m2: float = bounded(
+        -1.0, -1.0, 0.1, "growth of noise_m with the square of the range, 1/m; -1: the preset's"
+    )
+    smoothing_rad: float = bounded(
+        -1.0,
+        -1.0,
+        0.05,
+        "standard deviation of the window over which the camera smooths depth; 0: none; -1: the preset's",
+    )
+    bias_rel: float = bounded(
+        -1.0, -1.0, 0.1, "standard deviation of the error of whole regions, as a share of the range; -1: the preset's"
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class SegmentConfig:
     """Where objects may be in a frame without masks and boxes."""
 
@@ -180,6 +206,7 @@ class TrackConfig:
 class PipelineConfig:
     """One field per stage."""
 
+    sensor: SensorConfig = field(default_factory=SensorConfig)
     segment: SegmentConfig = field(default_factory=SegmentConfig)
     infer: InferConfig = field(default_factory=InferConfig)
     refine: RefineConfig = field(default_factory=RefineConfig)
