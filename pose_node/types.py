@@ -55,11 +55,37 @@ class Belief:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Matches:
+    """The M centres of a segment's sample, each with the K most similar of the places in an object's bank, best first.
+
+    Lengths are in object diameters.
+    points:      [M, 3] the centres, in the cloud's axes, relative to ``origin_m`` [3] (cloud frame, metres).
+    places:      [M, K, 3] in the object's axes, relative to ``centre_m`` [3] (object frame, metres).
+    similarity:  [M, K] cosine of the two descriptors.
+    probability: [M, K] that the centre shows this place, if it shows the object at all: a softmax over the whole bank, of which
+                 the K kept hold most but not all.
+    quality:     [M] probability that a centre's best match is right.
+    diameter_m:  the object's.
+    """
+
+    points: Array
+    places: Array
+    similarity: Array
+    probability: Array
+    quality: Array
+    origin_m: Array
+    centre_m: Array
+    diameter_m: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Hypothesis:
     """A proposed pose: ``T_camera_object`` [4, 4], its ``source``, and the segment that it should explain.
 
     confidence: in [0, 1], comparable only between hypotheses of one source; after the shortlist, the coarse score.
     belief:     the network's prediction for the segment, or None where no network has seen it.
+    matches:    of the segment's sample with the object's bank, the same for all hypotheses of a segment and object; None where
+                the hypothesis comes from elsewhere (expected, tracked).
     """
 
     object_name: str
@@ -68,6 +94,7 @@ class Hypothesis:
     source: HypothesisSource
     confidence: float = 1.0
     belief: Belief | None = None
+    matches: Matches | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

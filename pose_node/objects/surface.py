@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import struct
-import zipfile
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,14 +10,9 @@ from numpy.typing import NDArray
 
 from pose_node.arrays import Array
 from pose_node.errors import CardError
+from pose_node.objects.archive import read_arrays
 
 SURFACE_FILE = "surface.npz"
-# What numpy and zipfile raise for a damaged archive; NotImplementedError comes from flipped bytes in zipfile's flags, which then
-# ask for encryption, patches or a version that it lacks.
-_DAMAGED = (
-    *(OSError, ValueError, EOFError, TypeError, AttributeError, NotImplementedError),
-    *(zipfile.BadZipFile, zlib.error, struct.error),
-)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -49,20 +41,8 @@ def load_surface(path: Path, diameter_m: float) -> Surface:
 
     diameter_m: the object's, which the samples' extent must match.
     """
-    try:
-        with np.load(path, allow_pickle=False) as data:
-            arrays = {key: data[key] for key in data.files}
-    except FileNotFoundError as error:
-        raise CardError(f"{path}: no such file, expected the object's surface samples.") from error
-    except _DAMAGED as error:
-        raise CardError(f"{path}: cannot be read ({error}), expected the object's surface samples.") from error
     shapes = {"points_m": (-1, 3), "normals": (-1, 3), "view_directions": (-1, 3), "visible": (-1, -1)}
-    if set(arrays) != set(shapes):
-        raise CardError(f"{path}: found arrays {sorted(arrays)}, expected {sorted(shapes)}.")
-    for key, shape in shapes.items():
-        found = arrays[key].shape
-        if len(found) != len(shape) or 0 in found or any(e not in (-1, f) for e, f in zip(shape, found)):
-            raise CardError(f"{path}: {key} has shape {found}, expected {str(shape).replace('-1', 'N')}.")
+    arrays = read_arrays(path, shapes, "the object's surface samples")
     points, normals = arrays["points_m"].astype(float), arrays["normals"].astype(float)
     directions = arrays["view_directions"].astype(float)
     if len(points) != len(normals):
