@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from pose_node.arrays import Array
 
 Faces = NDArray[np.int64]
+Body = tuple[Array, Faces]  # vertices [V, 3], faces [F, 3]
 FACETS = 40  # around a full circle
 
 

@@ -1,4 +1,4 @@
-"""Procedural meshes are watertight, sized and reproducible; the two families share no kind."""
+"""Procedural meshes are watertight, sized, reproducible and of few faces; the two families share no kind."""
 
 import numpy as np
 import pytest
@@ -20,6 +20,7 @@ def test_every_kind_is_watertight_centred_sized_and_reproducible(make, kinds):
         assert np.isfinite(shape.vertices_m).all()
         assert mesh.is_watertight and mesh.is_winding_consistent, shape.name
         assert mesh.volume > 0, f"{shape.name} is wound inward"
+        assert len(shape.faces) < 7000, shape.name
         low, high = shape.vertices_m.min(axis=0), shape.vertices_m.max(axis=0)
         assert 0.05 - 1e-9 <= np.linalg.norm(high - low) <= 0.3 + 1e-9
         np.testing.assert_allclose(low + high, 0, atol=1e-9)
@@ -34,6 +35,19 @@ def test_families_share_no_kind_and_seeds_differ():
     kinds = len(shapes.TRAINING_KINDS)
     assert not np.array_equal(shapes.training(0).vertices_m, shapes.training(kinds).vertices_m)
     assert len(shapes.training_set(5)) == 5 and len({s.name for s in shapes.held_out_set(20)}) == 20
+
+
+def test_some_training_shapes_are_mirrored_and_some_carry_details():
+    kinds = len(shapes.TRAINING_KINDS)
+    cartons = [shapes.training(list(shapes.TRAINING_KINDS).index("carton") + kinds * i) for i in range(12)]
+    bodies = [trimesh.Trimesh(s.vertices_m, s.faces).body_count for s in cartons]
+    assert 1 in bodies and max(bodies) > 1
+
+
+def test_held_out_seeds_keep_their_shapes():
+    """Benchmarks render them as clutter: sums of the vertices as the frozen views had them."""
+    total = [float(np.abs(shapes.held_out(seed).vertices_m).sum()) for seed in (900000, 900007, 900009)]
+    np.testing.assert_allclose(total, [1.1905394940954168, 47.04189306606734, 5.534929399760868], rtol=1e-9)
 
 
 def test_polycubes_have_no_inner_faces():
