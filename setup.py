@@ -47,7 +47,7 @@ def package_files(folder: str) -> list[str]:
     return [os.path.relpath(p, NAME) for p in files_below(os.path.join(NAME, folder)) if not p.endswith(".py")]
 
 
-learn = ["torch>=2.3", "onnx", "onnxscript", "open3d>=0.18", "trimesh", "tqdm", "matplotlib"]
+learn = ["torch>=2.3", "onnx", "onnxscript", "open3d>=0.18", "trimesh", "tqdm", "matplotlib", "tensorboard"]
 learn += ["lxml", "networkx"]  # what trimesh reads 3MF with
 # Recomputes learning/coupling_table.npz; compiles Fortran and needs numpy 1. Training, export and tests do without it.
 escnn = ["escnn>=1.0.11"]

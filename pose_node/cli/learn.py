@@ -42,6 +42,23 @@ def add_commands(commands: Any) -> None:
     train.add_argument("--restart", action="store_true", help="start over instead of resuming")
     train.set_defaults(run=_train, side="learn")
 
+    backbone = commands.add_parser(
+        "train-backbone",
+        help="train the network that all objects share; resumes an interrupted run (torchrun: many machines)",
+    )
+    backbone.add_argument("folder", type=Path, metavar="models/backbone")
+    backbone.add_argument("--samples", type=int, metavar="S", help="number of samples, of four rendered views each")
+    backbone.add_argument(
+        "--shapes", type=int, metavar="K", help="number of procedural shapes that samples are drawn from"
+    )
+    backbone.add_argument("--batch", type=int, metavar="B", help="samples in a step, over all processes together")
+    backbone.add_argument("--meshes", type=Path, metavar="DIR", help="PLY files in millimetres to learn as well")
+    backbone.add_argument("--seed", type=int, metavar="SEED", help="of the views and the initial weights")
+    backbone.add_argument("--workers", type=int, metavar="P", help="number of rendering processes for each that learns")
+    backbone.add_argument("--device", default="cpu", metavar="cpu|cuda", help="where to learn (default: cpu)")
+    backbone.add_argument("--restart", action="store_true", help="start over instead of resuming")
+    backbone.set_defaults(run=_train_backbone, side="learn")
+
     export = commands.add_parser("export", help="write pose.onnx, checked against the trained network")
     export.add_argument("folder", type=Path, metavar="models/N")
     export.set_defaults(run=_export, side="learn")
@@ -71,6 +88,26 @@ def _train(options: argparse.Namespace) -> int:
     workers = {} if options.workers is None else {"workers": options.workers}
     train(options.folder, Recipe(**given), resume=not options.restart, **workers)
     print(f"trained; next: pose_node export {options.folder}")
+    return DONE
+
+
+def _train_backbone(options: argparse.Namespace) -> int:
+    from pose_node.learning.export_backbone import export_backbone
+    from pose_node.learning.train_backbone import BackboneRecipe, is_first_process, train_backbone
+
+    names = ("samples", "shapes", "batch", "seed")
+    given = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
+    workers = {} if options.workers is None else {"workers": options.workers}
+    train_backbone(
+        options.folder,
+        BackboneRecipe(**given),
+        options.meshes,
+        resume=not options.restart,
+        device=options.device,
+        **workers,
+    )
+    if is_first_process():
+        print(f"written: {export_backbone(options.folder)}")
     return DONE
 
 

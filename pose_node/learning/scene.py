@@ -61,7 +61,7 @@ class SceneSampler:
         faces: NDArray,
         diameter_m: float,
         centre_m: Array,
-        clutter: Sequence[Mesh],
+        clutter: Sequence[Mesh | Body],
         settings: ViewSettings,
     ) -> None:
         if settings.clutter_count[0] > 0 and not clutter:
@@ -72,7 +72,7 @@ class SceneSampler:
         self.diameter_m = float(diameter_m)
         self.centre_m = np.asarray(centre_m, float)
         self.object = Body("object", vertices_m, faces)
-        self.clutter = [Body(*mesh) for mesh in clutter]
+        self.clutter = [body if isinstance(body, Body) else Body(*body) for body in clutter]
 
     def scene(self, seed: int, has_object: bool = True) -> Scene:
         """The scene of a seed. Consecutive seeds use the sensors in turn.

@@ -25,7 +25,7 @@ from pose_node.learning.render import (
     directions,
     sphere_window,
 )
-from pose_node.learning.scene import OBJECT, Mesh, Scene, SceneSampler, seen_from
+from pose_node.learning.scene import OBJECT, Body, Mesh, Scene, SceneSampler, seen_from
 from pose_node.learning.segment_mask import imperfect_mask
 from pose_node.learning.view_settings import TRAINING, ViewSettings
 
@@ -70,7 +70,8 @@ class ViewSampler:
     """Views of one object.
 
     vertices_m [V, 3], faces [F, 3], centre_m [3]: the object's mesh and centre, in the object frame; diameter_m: its
-    largest extent; clutter: (name, vertices [V, 3] metres, faces [F, 3]) of everything that may be placed around it.
+    largest extent; clutter: (name, vertices [V, 3] metres, faces [F, 3]) of everything that may be placed around it, or
+    bodies made of these.
     Raises InputError when the settings require clutter and there is none.
     """
 
@@ -80,7 +81,7 @@ class ViewSampler:
         faces: NDArray,
         diameter_m: float,
         centre_m: Array,
-        clutter: Sequence[Mesh] = (),
+        clutter: Sequence[Mesh | Body] = (),
         settings: ViewSettings = TRAINING,
     ) -> None:
         self.settings = settings
