@@ -9,7 +9,7 @@ from pose_node.geometry.se3 import invert, transform
 from pose_node.learning.render import Renderer, directions, sphere_window
 
 DISTANCE_REL = 3.5  # of the camera from the object's centre, in diameters: a typical range of a depth camera
-_SPAN_PX = 100.0  # of the object's bounding sphere: more points than the backbone takes from a view
+_SPAN_PX = 72.0  # of the object's bounding sphere: more points than the backbone takes from a view
 
 
 def bank_view(renderer: Renderer, centre_m: Array, diameter_m: float, direction: Array) -> tuple[Array, Array]:
