@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from pose_node.arrays import Array
@@ -15,7 +15,8 @@ from pose_node.measurement.cloud import Cloud
 from pose_node.measurement.scene import Scene
 from pose_node.measurement.viewpoint import wrong_viewpoint
 from pose_node.network.object_network import Network, propose
-from pose_node.objects.card import load_card
+from pose_node.objects.card import check_unchanged, load_card
+from pose_node.objects.folders import folder_digest
 from pose_node.pose.likelihood import Likelihood
 from pose_node.pose.refine import Refiner, refine_all
 from pose_node.pose.selection import Selector
@@ -30,12 +31,18 @@ _NOTHING_REQUESTED = Rejected("not_wanted", "no mask matches the requested objec
 class Pipeline:
     """Finds objects in clouds, deterministically. ``estimate`` is stateless; ``step`` tracks the objects over time."""
 
-    def __init__(self, networks: Sequence[Network], config: PipelineConfig) -> None:
-        """networks: one for each object, at least one; ``load`` makes them from object folders."""
+    def __init__(
+        self, networks: Sequence[Network], config: PipelineConfig, refiners: Mapping[str, Refiner] | None = None
+    ) -> None:
+        """networks: one for each object, at least one; ``load`` makes them from object folders.
+
+        refiners: of some or all objects, by name, to share them with another pipeline; the others are made here.
+        """
+        made = refiners or {}
         self.networks = {network.card.name: network for network in networks}
         self.cards = {name: network.card for name, network in self.networks.items()}
         self.config = config
-        self.refiners = {name: Refiner(card, config.refine) for name, card in self.cards.items()}
+        self.refiners = {n: made.get(n) or Refiner(card, config.refine) for n, card in self.cards.items()}
         self.likelihoods = {n: Likelihood(r.card, r.lookup, config.judge) for n, r in self.refiners.items()}
         self.shortlister = Shortlister(self.refiners, self.likelihoods, config.judge)
         self.selector = Selector(self.refiners, self.likelihoods, config.judge)
@@ -53,10 +60,32 @@ class Pipeline:
         """
         settings = config if isinstance(config, PipelineConfig) else load(config)
         cards = [load_card(folder) for folder in folders]
-        names = [card.name for card in cards]
-        if not names or len(set(names)) < len(names):
-            raise InputError(f"objects: found {names}, expected at least one, each named once.")
+        _checked_names([card.name for card in cards])
         return cls([Network(card, settings.infer) for card in cards], settings)
+
+    def with_objects(self, folders: Sequence[str | Path]) -> Pipeline:
+        """A pipeline of these object folders with the settings of this one, which stays as it is and may be used meanwhile.
+
+        Objects whose folders have not changed since they were loaded are shared, and only the others are read. ``take_over``
+        then continues the tracks. Raises as ``load`` does, and CardError for a folder that changes while it is read.
+        """
+        unchanged = {c.folder.resolve() for c in self.cards.values() if folder_digest(c.folder) == c.digest}
+        names = _checked_names([Path(folder).resolve().name for folder in folders])
+        networks, refiners = self.networks, self.refiners
+        changed = [folder for folder in folders if Path(folder).resolve() not in unchanged]
+        if changed:
+            loaded = Pipeline.load(changed, self.config)
+            for card in loaded.cards.values():
+                check_unchanged(card)
+            networks, refiners = {**networks, **loaded.networks}, {**refiners, **loaded.refiners}
+        return Pipeline([networks[name] for name in names], self.config, refiners)
+
+    def take_over(self, other: Pipeline) -> None:
+        """Continue the stream of ``other`` with its next frame, and the tracks of the objects that both share.
+
+        Identities stay, and none is used twice; the tracks of all other objects are forgotten. ``other`` must not be used again.
+        """
+        self.stream.take_over(other.stream, [n for n, card in self.cards.items() if card is other.cards.get(n)])
 
     def estimate(
         self,
@@ -116,3 +145,10 @@ class Pipeline:
     def reset(self) -> None:
         """Forget all tracks; their identities are not used again."""
         self.stream.reset()
+
+
+def _checked_names(names: list[str]) -> list[str]:
+    """The names of the objects of a pipeline; raises InputError where there is none, or one twice."""
+    if not names or len(set(names)) < len(names):
+        raise InputError(f"objects: found {names}, expected at least one, each named once.")
+    return names

@@ -53,13 +53,14 @@ def test_it_names_every_parameter_and_no_other(values):
 @pytest.mark.parametrize("parameter", PARAMETERS, ids=lambda p: p.name)
 def test_a_parameter_is_documented_as_it_is(parameter, values, comments):
     sentence = parameter.metadata["doc"]
-    bounds = ""
+    notes = []
     if "range" in parameter.metadata:
-        bounds = "{:g} to {:g}".format(*parameter.metadata["range"])
+        notes.append("{:g} to {:g}".format(*parameter.metadata["range"]))
     if "options" in parameter.metadata:
-        bounds = ", ".join(parameter.metadata["options"])
-    if bounds:
-        sentence += f" [{bounds}{'; live' if parameter.live else ''}]"
+        notes.append(", ".join(parameter.metadata["options"]))
+    notes += [word for word, holds in (("live", parameter.live), ("reload", parameter.reload)) if holds]
+    if notes:
+        sentence += f" [{'; '.join(notes)}]"
     assert comments[parameter.name] == sentence
     assert parameter.checked(values[parameter.name]) == parameter.default
     assert type(values[parameter.name]) is (list if parameter.kind is tuple else parameter.kind)

@@ -238,6 +238,59 @@ def test_missing_files_are_errors(block, tmp_path):
         Pipeline.load([copy])
 
 
+@pytest.fixture
+def two(block, tmp_path):
+    """A models folder with the block and a copy of it under another name."""
+    for name in ("block", "copy"):
+        shutil.copytree(block.card.folder, tmp_path / name)
+    card = tmp_path / "copy" / "card.yaml"
+    card.write_text(card.read_text().replace("name: block", "name: copy"))
+    return tmp_path
+
+
+def test_other_objects_share_what_has_not_changed(two):
+    one = Pipeline.load([two / "block"], PipelineConfig(infer=InferConfig(min_points=100)))
+    both = one.with_objects([two / "copy", two / "block"])
+    assert list(both.cards) == ["copy", "block"] and list(one.cards) == ["block"]
+    assert both.networks["block"] is one.networks["block"] and both.refiners["block"] is one.refiners["block"]
+    assert both.config == one.config
+    with (two / "block" / "card.yaml").open("a") as card:
+        card.write("# measured again\n")
+    changed = both.with_objects([two / "copy", two / "block"])
+    assert changed.cards["copy"] is both.cards["copy"]
+    assert changed.cards["block"] is not both.cards["block"]
+    assert changed.refiners["block"].card is changed.cards["block"]
+    assert list(changed.with_objects([two / "copy"]).cards) == ["copy"]
+
+
+def test_objects_that_cannot_be_loaded_change_nothing(two, block, pose):
+    (two / "copy" / "surface.npz").write_bytes(b"")
+    pipeline = Pipeline.load([two / "block"])
+    pipeline.networks["block"].run = block.oracle(pose, 0.02)
+    with pytest.raises(CardError, match=r"copy/surface\.npz"):
+        pipeline.with_objects([two / "block", two / "copy"])
+    with pytest.raises(InputError, match="at least one"):
+        pipeline.with_objects([])
+    with pytest.raises(InputError, match="each named once"):
+        pipeline.with_objects([two / "block", two / "block"])
+    cloud, mask = block.see(pose)
+    assert pipeline.estimate(cloud, {"block": [mask]}).estimates
+
+
+def test_a_folder_that_changes_while_it_is_read_is_refused(two, monkeypatch):
+    pipeline = Pipeline.load([two / "block"])
+    load = Pipeline.load
+
+    def slowly(folders, config):
+        loaded = load(folders, config)
+        (two / "copy" / "mesh.ply").write_bytes(b"another")
+        return loaded
+
+    monkeypatch.setattr(Pipeline, "load", slowly)
+    with pytest.raises(CardError, match="copy: changed while it was read"):
+        pipeline.with_objects([two / "block", two / "copy"])
+
+
 def test_settings_may_be_a_file(block, tmp_path):
     (tmp_path / "pose.yaml").write_text("infer: {min_points: 100}\n")
     pipeline = Pipeline.load([str(block.card.folder)], str(tmp_path / "pose.yaml"))

@@ -27,6 +27,7 @@ from pose_node.objects.card_values import (
     parse_symmetry,
     vector,
 )
+from pose_node.objects.folders import folder_digest
 from pose_node.objects.surface import SURFACE_FILE, Surface, load_surface
 
 CARD_FILE, MESH_FILE = "card.yaml", "mesh.ply"
@@ -56,6 +57,7 @@ class ObjectCard(_WeaklyReferable):
     network:     file name, sha256, opset, input and output shapes; None before export.
     training, scores: records of ``train`` and the benchmarks, as data.
     meshes_seen: names of the meshes that the network was trained with.
+    digest:      ``folder_digest`` of the folder just before it was read; empty for a card that was not read.
     """
 
     name: str
@@ -72,11 +74,13 @@ class ObjectCard(_WeaklyReferable):
     training: Mapping[str, Any] = field(default_factory=dict)
     scores: Mapping[str, Any] = field(default_factory=dict)
     meshes_seen: tuple[str, ...] = ()
+    digest: str = ""
 
 
 def load_card(folder: str | Path) -> ObjectCard:
     """Read and check an object folder. Raises CardError for what is missing, unknown or invalid, in one sentence."""
     folder = Path(folder)
+    digest = folder_digest(folder)
     path = folder / CARD_FILE
     values = _read_yaml(path)
     known = {
@@ -111,7 +115,14 @@ def load_card(folder: str | Path) -> ObjectCard:
         training=values.get("training", {}),
         scores=values.get("scores", {}),
         meshes_seen=tuple(str(name) for name in values.get("meshes_seen", [])),
+        digest=digest,
     )
+
+
+def check_unchanged(card: ObjectCard) -> None:
+    """Raises CardError when the folder is not as it was when the card was read: someone writes to it, and no read is whole."""
+    if folder_digest(card.folder) != card.digest:
+        raise CardError(f"{card.folder}: changed while it was read, expected a folder that nothing writes to.")
 
 
 def save_card(card: ObjectCard) -> None:

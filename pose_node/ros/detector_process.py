@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from pose_node.config import PipelineConfig
+from pose_node.errors import ModelError
 from pose_node.measurement.cloud import Cloud
 from pose_node.types import Masks, Rejected, Result
 
@@ -67,12 +68,21 @@ class DetectorProcess:
         self._awaited: tuple[Any, ...] | None = None  # the newest request, until it is answered
         self._result: Result | None = None
         self._task: _Task | None = None
-        self._doing, self._problem = "loading", ""
+        self._doing, self._problem, self._last_end = "loading", "", ""
+        self._has_loaded = False  # at least once
         self._failures = self._failures_in_a_row = self._failed_starts = self._hangs = 0
         self._closing = False
         self._child: _Child | None = None
         self._thread = threading.Thread(target=self._supervise, name="detector", daemon=True)
         self._thread.start()
+
+    def wait_ready(self) -> None:
+        """Wait until the objects are loaded. Raises ModelError with the reason when the first start fails, and on ``close``."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._has_loaded or self._failures or self._closing)
+            if not self._has_loaded:
+                reason = self._last_end or "detector: it was closed while it loaded the objects"
+                raise ModelError(reason.removesuffix(".") + ".")
 
     def begin(self, cloud: Cloud, masks: Masks | None, objects: Collection[str] | None) -> None:
         """Begin a detection; the result of an earlier one is dropped. While the child is down the detection is refused."""
@@ -139,7 +149,8 @@ class DetectorProcess:
         with self._timed(child, "loading", self._load_s):
             child.ask((self._folders, self._config))
         with self._changed:
-            self._failed_starts = 0
+            self._failed_starts, self._has_loaded = 0, True
+            self._changed.notify_all()
         ready_s = time.monotonic()
         while (request := self._next_request(child, ready_s)) is not None:
             with self._timed(child, "detecting", max(self._durations_s)) as task:
@@ -197,6 +208,8 @@ class DetectorProcess:
             if self._closing:
                 return
             self._failures += 1
+            self._last_end = str(ended)
+            self._changed.notify_all()
             self._failures_in_a_row += 1
             self._failed_starts += ended.doing == "loading"
             self._hangs += ended.code == "detector_hung"

@@ -66,6 +66,12 @@ class FrameEstimator:
         self.active_objects = frozenset(loaded.pipeline.cards)
         self.detection_requested, self.reset_requested = threading.Event(), threading.Event()
 
+    def use(self, loaded: LoadedObjects, detector: DetectorProcess | None) -> None:
+        """Estimate these objects from the next frame on; new ones are searched for. Not while ``answer`` runs."""
+        names, before = frozenset(loaded.pipeline.cards), frozenset(self._loaded.pipeline.cards)
+        self.active_objects = (self.active_objects & names) | (names - before)
+        self._loaded, self._detector = loaded, detector
+
     def answer(self, frame: Frame, settings: Settings) -> Answer:
         """Estimate the objects in a frame. Raises InputError for messages that are invalid and for a pose that /tf lacks."""
         started_s = time.monotonic()

@@ -1,4 +1,4 @@
-"""Settings -> loaded objects: what the node does when it is configured."""
+"""Settings -> loaded objects: what the node does when it is configured, and for ``~/reload_objects``."""
 
 from __future__ import annotations
 
@@ -38,27 +38,61 @@ def load_objects(settings: Settings, log: Callable[[str], object]) -> LoadedObje
 
     Raises ConfigError, CardError, ModelError or InputError for settings and folders that cannot be used.
     """
-    # Imported late: a node whose parameters are refused does not load ONNX Runtime first.
-    from pose_node.pipeline import Pipeline
-
-    folders = object_folders(settings.node.models, settings.node.objects)
-    labels = convert.parse_labels(settings.node.mask_labels)
-    names = [folder.name for folder in folders]
-    for name in labels.values():
-        if name not in names:
-            raise ConfigError(f"parameter mask_labels: found object {name!r}, expected one of {', '.join(names)}.")
+    folders, labels = _named(settings)
     if settings.needs_tf and publish.tf2_msgs is None:
         raise ConfigError(
             "parameters fixed_frame and viewpoint_frame: found "
             f"{settings.node.fixed_frame or settings.node.viewpoint_frame!r} and no package tf2_msgs, which /tf needs: "
             "install it (a ROS installation has it, script/setup makes it), or leave the parameter empty."
         )
-    log(f"loading {', '.join(names)}")
+    # Imported late: a node whose parameters are refused does not load ONNX Runtime first.
+    from pose_node.pipeline import Pipeline
+
+    log(f"loading {', '.join(folder.name for folder in folders)}")
     begin_s = time.monotonic()
     pipeline = Pipeline.load(folders, config=settings.pipeline)
     # The chain's matrices are small: more threads would only wait for each other.
     threadpool_limits(settings.pipeline.infer.threads)
     return LoadedObjects(pipeline, folders, labels, time.monotonic() - begin_s)
+
+
+def load_again(before: LoadedObjects, settings: Settings) -> LoadedObjects:
+    """The objects that the settings name now; those whose folders have not changed are shared with ``before``.
+
+    ``before`` stays as it is, and may be used meanwhile. Raises as ``load_objects`` does.
+    """
+    folders, labels = _named(settings)
+    begin_s = time.monotonic()
+    pipeline = before.pipeline.with_objects(folders)
+    for name, network in pipeline.networks.items():
+        if network is not before.pipeline.networks.get(name):
+            network.warm()  # a first run is slow, and no frame should wait for it
+    # Of the objects that were not shared alone; the floor for all is what it took before.
+    return LoadedObjects(pipeline, folders, labels, max(before.load_s, time.monotonic() - begin_s))
+
+
+def differences(before: LoadedObjects, after: LoadedObjects) -> str:
+    """One sentence on which objects differ."""
+    old, new = before.pipeline.cards, after.pipeline.cards
+    kinds = {
+        "added": sorted(new.keys() - old.keys()),
+        "changed": sorted(name for name in new.keys() & old.keys() if new[name] is not old[name]),
+        "removed": sorted(old.keys() - new.keys()),
+    }
+    unchanged = sum(new[name] is old.get(name) for name in new)
+    words = [f"{kind} {', '.join(names)}" for kind, names in kinds.items() if names]
+    return f"{'; '.join([*words, f'{unchanged} unchanged'])}."
+
+
+def _named(settings: Settings) -> tuple[list[Path], dict[int, str]]:
+    """The folders of the objects that the settings name, and {label of the mask image: object name}; raises ConfigError."""
+    folders = object_folders(settings.node.models, settings.node.objects)
+    labels = convert.parse_labels(settings.node.mask_labels)
+    names = [folder.name for folder in folders]
+    for name in labels.values():
+        if name not in names:
+            raise ConfigError(f"parameter mask_labels: found object {name!r}, expected one of {', '.join(names)}.")
+    return folders, labels
 
 
 def facts(pipeline: Pipeline, settings: Settings) -> dict[str, Any]:

@@ -34,8 +34,9 @@ from pose_node.ros import loading, memory, parameters, publish
 from pose_node.ros.detector_process import DetectorProcess
 from pose_node.ros.estimator import Answer, FrameEstimator
 from pose_node.ros.inputs import Inputs
-from pose_node.ros.loading import LoadedObjects
 from pose_node.ros.outputs import Outputs
+from pose_node.ros.parameters import Settings
+from pose_node.ros.reloading import InUse, Reloader
 from pose_node.ros.services import Services
 from pose_node.ros.signals import StoppedError, StopSignals
 from pose_node.ros.status import Status, conditions
@@ -59,8 +60,7 @@ class PoseNode(LifecycleNode):
         self.interruptible: Callable[[], AbstractContextManager[None]] = nullcontext
         self.add_on_set_parameters_callback(self._on_set_parameters)
         # From configure to cleanup:
-        self._loaded: LoadedObjects | None = None
-        self._detector: DetectorProcess | None = None
+        self._in_use: InUse | None = None
         self._outputs: Outputs | None = None
         # From activate to deactivate:
         self._estimator: FrameEstimator | None = None
@@ -70,6 +70,7 @@ class PoseNode(LifecycleNode):
         self._worker = Worker(self._process)
         self._status = Status()
         self._fault = ""  # why the node goes to the error state
+        self._reloader = Reloader(self, self._worker, self._status, lambda: self._in_use, self._change_over)
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
         # The node's own clock stands still while use_sim_time waits for /clock; these timers must run then, too.
         steady = Clock(clock_type=ClockType.STEADY_TIME)
@@ -101,12 +102,12 @@ class PoseNode(LifecycleNode):
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Subscribe, offer the services, and let the worker have frames."""
-        assert self._loaded is not None
+        assert self._in_use is not None
         self._status.begin()
         self._inputs = Inputs(
             self, lambda: self.settings, self._frame_prefix, self._on_frame, self._refuse, self._status
         )
-        self._estimator = FrameEstimator(self._loaded, self._inputs.tf, self._detector)
+        self._estimator = FrameEstimator(self._in_use.loaded, self._inputs.tf, self._detector)
         self._services_offered = Services(self, self._estimator, self._detector, self.settings.tracks)
         self._inputs.subscribe()
         self.get_logger().info("active")
@@ -139,11 +140,12 @@ class PoseNode(LifecycleNode):
 
     def _load(self) -> None:
         log = self.get_logger()
-        self._loaded = loading.load_objects(self.settings, log.info)
-        pipeline = self._loaded.pipeline
+        loaded = loading.load_objects(self.settings, log.info)
+        pipeline, detector = loaded.pipeline, None
         if self.settings.tracks and self.settings.pipeline.track.detect_beside:
-            self._detector = DetectorProcess(self._loaded.folders, self.settings.pipeline, self._loaded.load_s)
-            pipeline.stream.detector = self._detector
+            detector = DetectorProcess(loaded.folders, self.settings.pipeline, loaded.load_s)
+            pipeline.stream.detector = detector
+        self._in_use = InUse(loaded, detector)
         publishes_tf = self.settings.tracks and self.settings.node.publish_tf
         self._outputs = Outputs(self, pipeline.cards, self._frame_prefix if publishes_tf else None)
         self._status.facts = loading.facts(pipeline, self.settings)
@@ -156,11 +158,26 @@ class PoseNode(LifecycleNode):
             self._outputs.close()
         if self._detector is not None:
             self._detector.close()
-        self._outputs = self._detector = self._loaded = None
+        self._outputs = self._in_use = None
         with suppress(StoppedError), self.interruptible():
             if not self._worker.wait_idle(_CLEANUP_WAIT_S):
                 self.get_logger().warning(f"an earlier frame is still being processed after {_CLEANUP_WAIT_S:g} s")
         memory.release()
+
+    def _change_over(self, settings: Settings, after: InUse) -> None:
+        """Use other objects from the next frame on; the worker is held."""
+        assert self._in_use is not None and self._outputs is not None
+        pipeline, detector = after.loaded.pipeline, after.detector
+        self._outputs.offer(pipeline.cards)
+        pipeline.take_over(self._in_use.loaded.pipeline)
+        if detector is not None:
+            pipeline.stream.detector = detector
+        if self._estimator is not None and self._services_offered is not None:
+            self._estimator.use(after.loaded, detector)
+            self._services_offered.offer(pipeline.cards, detector)
+        self._in_use = after
+        self.settings = parameters.reread(self.settings, settings)
+        self._status.facts = loading.facts(pipeline, self.settings)
 
     def _stop(self) -> None:
         """Undo ``on_activate``."""
@@ -182,10 +199,15 @@ class PoseNode(LifecycleNode):
     def _on_set_parameters(self, changes: Sequence[Parameter]) -> SetParametersResult:
         values = {change.name: change.value for change in changes}
         try:
-            self.settings = parameters.changed(self.settings, values, running=self._loaded is not None)
+            self.settings = parameters.changed(self.settings, values, running=self._in_use is not None)
         except ConfigError as error:
             return SetParametersResult(successful=False, reason=str(error))
         return SetParametersResult(successful=True)
+
+    @property
+    def _detector(self) -> DetectorProcess | None:
+        """The detector's process, where there is one."""
+        return None if self._in_use is None else self._in_use.detector
 
     @property
     def _frame_prefix(self) -> str:
@@ -279,7 +301,8 @@ class PoseNode(LifecycleNode):
         self._stop()
         if self._detector is not None:
             self._detector.close()
-        ended = self._worker.close(_EXIT_WAIT_S)
+        ended = self._reloader.close(_EXIT_WAIT_S)
+        ended &= self._worker.close(_EXIT_WAIT_S)
         self.destroy_node()
         return ended
 

@@ -25,9 +25,8 @@ class Outputs:
 
     def __init__(self, node: LifecycleNode, cards: Mapping[str, ObjectCard], frame_prefix: str | None) -> None:
         self._node, self._frame_prefix = node, frame_prefix
-        self._meshes = {name: card.mesh_path.resolve().as_uri() for name, card in cards.items()}
-        self._boxes_m = {name: card.surface.box_m for name, card in cards.items()}
         self._publishers: dict[str, Any] = {}
+        self._objects: set[str] = set()
         self._add("~/poses", PoseArray)
         self._add("~/markers", MarkerArray)
         if publish.vision_msgs is None:
@@ -36,9 +35,19 @@ class Outputs:
             self._add("~/detections", publish.vision_msgs.msg.Detection3DArray)
         if frame_prefix is not None:
             self._add("/tf", publish.tf2_msgs.msg.TFMessage)
-        for name in cards:
+        self.offer(cards)
+
+    def offer(self, cards: Mapping[str, ObjectCard]) -> None:
+        """Publish these objects from now on; the topics of those that stay are kept. Not while ``publish`` runs."""
+        for name in cards.keys() - self._objects:
             self._add(f"~/{name}/pose", PoseStamped)
             self._add(f"~/{name}/pose_with_covariance", PoseWithCovarianceStamped)
+        for name in self._objects - cards.keys():
+            for topic in (f"~/{name}/pose", f"~/{name}/pose_with_covariance"):
+                self._node.destroy_lifecycle_publisher(self._publishers.pop(topic))
+        self._objects = set(cards)
+        self._meshes = {name: card.mesh_path.resolve().as_uri() for name, card in cards.items()}
+        self._boxes_m = {name: card.surface.box_m for name, card in cards.items()}
 
     def publish(self, header: Header, answer: Answer, fixed_frame: str) -> None:
         """Publish an answer under its measurement's header; all tracks stand in fixed_frame."""
@@ -60,7 +69,10 @@ class Outputs:
         self._publishers = {}
 
     def _add(self, topic: str, kind: type) -> None:
-        self._publishers[topic] = self._node.create_lifecycle_publisher(kind, topic, 10)
+        publisher = self._node.create_lifecycle_publisher(kind, topic, 10)
+        if any(other.is_activated for other in self._publishers.values()):  # the node is active: no transition does it
+            publisher.on_activate(None)
+        self._publishers[topic] = publisher
 
     def _publish_tf(self, header: Header, tracks: Sequence[Track]) -> None:
         """A frame for each confirmed track, named after this node, as all nodes share the tree of frames."""

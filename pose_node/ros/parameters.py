@@ -15,16 +15,21 @@ from pose_node.errors import ConfigError
 _OF_RCLPY = ("use_sim_time", "start_type_description_service", "qos_overrides.")
 
 
+def _reread(default: Any, doc: str) -> Any:
+    """A field without limits that ``~/reload_objects`` reads again."""
+    return field(default=default, metadata={"doc": doc, "reload": True})
+
+
 @dataclass(frozen=True)
 class NodeConfig:
     """The node's own settings; the stages have theirs in ``PipelineConfig``."""
 
     autostart: bool = plain(True, "configure and activate at start, without a lifecycle manager")
-    models: str = plain("", "folder of the object folders; empty: ./models, or else the installed share folder")
-    objects: tuple[str, ...] = plain(("",), "names of the objects to search for; empty: all in the models folder")
+    models: str = _reread("", "folder of the object folders; empty: ./models, or else the installed share folder")
+    objects: tuple[str, ...] = _reread(("",), "names of the objects to search for; empty: all in the models folder")
     input: str = choice("auto", ("auto", "depth", "points"), "subscribe to depth images, to point clouds, or to both")
     rectified: bool = plain(True, "depth images are rectified: P of the camera info is used; false: K and D are used")
-    mask_labels: tuple[str, ...] = plain(
+    mask_labels: tuple[str, ...] = _reread(
         ("",), "'LABEL:OBJECT' pairs of the mask image; empty: every label is the object, if there is only one"
     )
     sync_wait_s: float = bounded(0.5, 0.0, 10.0, "a measurement waits at most this long for its camera info and mask")
@@ -89,6 +94,11 @@ class Parameter:
         """Whether it is read with each frame, so that it may change while the node runs."""
         return bool(self.metadata.get("live"))
 
+    @property
+    def reload(self) -> bool:
+        """Whether ``~/reload_objects`` reads it again, so that it may be set at any time and takes effect with that."""
+        return bool(self.metadata.get("reload"))
+
     def checked(self, value: Any) -> Any:
         """``value`` in this parameter's type, within its range or options, or ConfigError."""
         if self.kind is not tuple:
@@ -100,7 +110,8 @@ class Parameter:
     def descriptor(self) -> ParameterDescriptor:
         """What ``ros2 param describe`` shows."""
         constraints = [f"one of {', '.join(self.metadata['options'])}"] if "options" in self.metadata else []
-        constraints.append("may change at any time" if self.live else "read at configure")
+        read = "read at configure and by ~/reload_objects" if self.reload else "read at configure"
+        constraints.append("may change at any time" if self.live else read)
         described = ParameterDescriptor(description=self.metadata["doc"], additional_constraints="; ".join(constraints))
         if "range" in self.metadata:
             low, high = self.metadata["range"]
@@ -156,7 +167,8 @@ def read(node: Any) -> Settings:
 def changed(settings: Settings, changes: Mapping[str, Any], running: bool) -> Settings:
     """``settings`` with these changes; names that are not ours are ignored.
 
-    running: whether the objects are loaded, so that only live parameters may change; the present value may always be set again.
+    running: whether the objects are loaded, so that only live parameters may change, and those that ``~/reload_objects`` reads
+    may be set; the present value may always be set again.
     Raises ConfigError for an invalid value, and for a parameter that cannot change now.
     """
     new: dict[str, dict[str, Any]] = {}  # by stage; applied together, as two may only be valid together
@@ -168,17 +180,23 @@ def changed(settings: Settings, changes: Mapping[str, Any], running: bool) -> Se
         present = getattr(getattr(settings.pipeline, stage) if stage else settings.node, key)
         if (_without_empty(value) if parameter.kind is tuple else value) == present:
             continue
-        if running and not parameter.live:
+        if running and not (parameter.live or parameter.reload):
             live = ", ".join(each.name for each in parameters() if each.live)
             raise ConfigError(
                 f"parameter {parameter.name} is read at configure: deactivate and clean up the node, then set it "
                 f"({live} may change at any time)."
             )
-        if parameter.live:  # configure reads the others
+        if parameter.live:  # configure and ~/reload_objects read the others
             new.setdefault(stage, {})[key] = value
     node = replace(settings.node, **new.pop("", {}))
     stages = {stage: replace(getattr(settings.pipeline, stage), **values) for stage, values in new.items()}
     return replace(settings, node=node, pipeline=replace(settings.pipeline, **stages))
+
+
+def reread(settings: Settings, newer: Settings) -> Settings:
+    """``settings`` with what ``~/reload_objects`` reads again as ``newer`` has it."""
+    names = [parameter.name for parameter in parameters() if parameter.reload]
+    return replace(settings, node=replace(settings.node, **{name: getattr(newer.node, name) for name in names}))
 
 
 def _without_empty(texts: Iterable[str]) -> tuple[str, ...]:

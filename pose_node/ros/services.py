@@ -1,8 +1,9 @@
-"""The node's services: search for an object or not, detect now, and forget the tracks."""
+"""The services of an active node: search for an object or not, detect now, and forget the tracks."""
 
 from __future__ import annotations
 
 import threading
+from collections.abc import Collection
 from functools import partial
 
 from rclpy.node import Node
@@ -17,19 +18,28 @@ class Services:
     """``~/detect``, ``~/reset_tracks`` and ``~/<object>/set_active``, from activate to deactivate."""
 
     def __init__(self, node: Node, estimator: FrameEstimator, detector: DetectorProcess | None, tracks: bool) -> None:
-        self._node, self._estimator, self._detector, self._tracks = node, estimator, detector, tracks
+        self._node, self._estimator, self._tracks = node, estimator, tracks
         self._services: list[Service] = [
             node.create_service(Trigger, "~/detect", self._detect),
             node.create_service(Trigger, "~/reset_tracks", self._reset_tracks),
         ]
-        for name in sorted(estimator.active_objects):
-            self._services.append(node.create_service(SetBool, f"~/{name}/set_active", partial(self._set_active, name)))
+        self._by_object: dict[str, Service] = {}
+        self.offer(estimator.active_objects, detector)
+
+    def offer(self, objects: Collection[str], detector: DetectorProcess | None) -> None:
+        """Serve these objects from now on, which ``detector`` detects; the services of those that stay are kept."""
+        self._detector = detector
+        for name in sorted(set(objects) - self._by_object.keys()):
+            serve = partial(self._set_active, name)
+            self._by_object[name] = self._node.create_service(SetBool, f"~/{name}/set_active", serve)
+        for name in self._by_object.keys() - set(objects):
+            self._node.destroy_service(self._by_object.pop(name))
 
     def close(self) -> None:
         """Take the services away."""
-        for service in self._services:
+        for service in (*self._services, *self._by_object.values()):
             self._node.destroy_service(service)
-        self._services = []
+        self._services, self._by_object = [], {}
 
     def _set_active(self, name: str, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
         """Search for an object from the next frame on, or no longer."""

@@ -30,6 +30,8 @@ class Status:
         self.facts: dict[str, Any] = {}
         self._lock = threading.Lock()
         self._halted: StatusLine | None = None
+        self._reload_refused: StatusLine | None = None
+        self._last_reload = ""
         self.begin()
 
     def begin(self) -> None:
@@ -80,7 +82,20 @@ class Status:
     def configured(self) -> None:
         """The node is configured: what halted it is resolved."""
         with self._lock:
-            self._halted = None
+            self._halted = self._reload_refused = None
+            self._last_reload = ""
+
+    def reloaded(self, sentence: str) -> None:
+        """The node uses other objects, or found that none has changed."""
+        with self._lock:
+            self._last_reload, self._reload_refused = sentence, None
+
+    def reload_refused(self, sentence: str) -> None:
+        """The node goes on with the objects that it had."""
+        with self._lock:
+            self._last_reload = f"refused: {sentence}"
+            line = f"reload_refused: {sentence}"
+            self._reload_refused = (DiagnosticStatus.WARN, line)
 
     def answered(
         self, poses: int, rejected: Sequence[Rejected], stage_s: Mapping[str, float], total_s: float, latency_s: float
@@ -128,8 +143,9 @@ class Status:
                 **self._times,
                 **self._tracks,
                 "last_refusal": self._last_refusal,
+                "last_reload": self._last_reload,
             }
-            lines = [line for line in (self._halted, worst, *conditions) if line is not None]
+            lines = [line for line in (self._halted, worst, self._reload_refused, *conditions) if line is not None]
             if state == "active" and not arrived:
                 last = "" if self._last_frame is None else f"; the last one: {self._last_frame[1]}"
                 lines.append((DiagnosticStatus.WARN, f"no measurement arrived since the last report{last}"))

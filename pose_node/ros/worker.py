@@ -21,7 +21,7 @@ class Worker(Generic[T]):
         self._changed = threading.Condition()
         self._waiting: list[T] = []  # none or one
         self._begun_s: float | None = None
-        self._closed = False
+        self._held = self._closed = False
         self._thread = threading.Thread(target=self._run, name="worker", daemon=True)
         self._thread.start()
 
@@ -48,6 +48,23 @@ class Worker(Generic[T]):
         with self._changed:
             return self._changed.wait_for(lambda: self._begun_s is None and not self._waiting, timeout_s)
 
+    def hold(self, timeout_s: float) -> bool:
+        """Begin no call until ``release``, and wait until the present one is done; False, and not held, after the timeout.
+
+        Items may be put meanwhile; the newest waits.
+        """
+        with self._changed:
+            self._held = True
+            self._held = self._changed.wait_for(lambda: self._begun_s is None, timeout_s)
+            self._changed.notify_all()
+            return self._held
+
+    def release(self) -> None:
+        """Begin calls again."""
+        with self._changed:
+            self._held = False
+            self._changed.notify_all()
+
     def close(self, timeout_s: float) -> bool:
         """End the thread after its present call; False when that outlasts the timeout."""
         with self._changed:
@@ -61,7 +78,7 @@ class Worker(Generic[T]):
             with self._changed:
                 self._begun_s = None
                 self._changed.notify_all()
-                self._changed.wait_for(lambda: self._waiting or self._closed)
+                self._changed.wait_for(lambda: (self._waiting and not self._held) or self._closed)
                 if self._closed:
                     return
                 self._begun_s = time.monotonic()

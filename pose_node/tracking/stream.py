@@ -106,6 +106,14 @@ class Stream:
         self.tracker.reset()
         self._pending = self._next_ns = self._last_ns = None
 
+    def take_over(self, other: Stream, names: Collection[str]) -> None:
+        """Continue ``other`` with its next frame, with its tracks of these objects, whose cards both share.
+
+        A detection begins with the next frame; one that runs for ``other`` is dropped. All objects are searched for.
+        """
+        self.tracker.take_over(other.tracker, names)
+        self._last_ns = other._last_ns
+
     def search_for(self, objects: Collection[str] | None) -> None:
         """Search for these objects alone from the next frame on, or for all with None; tracks of others are forgotten.
 

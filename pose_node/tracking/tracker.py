@@ -109,6 +109,11 @@ class Tracker:
         """Forget the tracks of all other objects."""
         self._records = [record for record in self._records if record.object_name in names]
 
+    def take_over(self, other: Tracker, names: Collection[str]) -> None:
+        """Continue the tracks of ``other`` of these objects, whose cards both share, and its count of identities."""
+        self._records = [record for record in other._records if record.object_name in names]
+        self._next_id = other._next_id
+
     @property
     def following(self) -> bool:
         """Whether there is a track that is not lost."""

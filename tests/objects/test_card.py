@@ -13,7 +13,7 @@ from objects.card_editing import edited, refused
 
 from pose_node.errors import CardError
 from pose_node.geometry.symmetry import Axis, turn
-from pose_node.objects.card import load_card, save_card
+from pose_node.objects.card import check_unchanged, load_card, save_card
 
 
 def test_what_is_written_is_read(card):
@@ -157,3 +157,11 @@ def test_a_corrupt_card_is_refused(card, text, words):
 def test_a_missing_folder_is_refused(tmp_path):
     with pytest.raises(CardError, match=r"card\.yaml: cannot be read \(No such file or directory\)"):
         load_card(tmp_path / "nowhere")
+
+
+def test_a_folder_that_is_written_to_after_it_was_read_is_refused(card):
+    read = load_card(card.folder)
+    check_unchanged(read)
+    (card.folder / "mesh.ply").write_bytes(b"another")
+    with pytest.raises(CardError, match="part: changed while it was read"):
+        check_unchanged(read)

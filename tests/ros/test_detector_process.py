@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from pose_node.config import PipelineConfig
+from pose_node.errors import ModelError
 from pose_node.pipeline import Pipeline
 from pose_node.ros import detector_process
 from pose_node.ros.detector_process import DetectorProcess
@@ -78,6 +79,16 @@ def test_it_answers_as_the_pipeline_does_also_after_a_restart(block, pose, start
         until(lambda: ready(detector))
     assert detector.condition().failures == 2
     assert detector.condition().problem, "it has not answered since"
+
+
+def test_waiting_for_it_ends_when_it_has_loaded_or_cannot_or_is_closed(block, start, tmp_path):
+    start(block.card.folder).wait_ready()
+    with pytest.raises(ModelError, match=r"nothing.card\.yaml: cannot be read.*\.$"):
+        start(tmp_path / "nothing").wait_ready()
+    closed = start(block.card.folder)
+    closed.close()
+    with pytest.raises(ModelError, match="it was closed"):
+        closed.wait_ready()
 
 
 def test_an_invalid_request_is_refused_and_the_process_lives(block, pose, start):

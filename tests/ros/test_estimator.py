@@ -124,3 +124,17 @@ def test_requests_are_served_once_with_the_next_frame():
     node.answer(cloud_frame(), TRACKING)
     assert pipeline.calls == ["reset", "reset", "detect"]
     assert pipeline.searched == [frozenset(["mug", "bowl"]), frozenset(["bowl"]), frozenset(["bowl"])]
+
+
+def test_objects_that_come_are_searched_for_and_the_others_as_before():
+    node = estimator(FakePipeline(), TfBuffer())
+    node.active_objects = frozenset(["bowl"])
+    other = FakePipeline(estimate("bowl"))
+    other.cards = {"bowl": None, "mug": None, "can": None}
+    node.use(LoadedObjects(other, [], {}, 0.0), None)
+    assert node.active_objects == {"bowl", "can"}, "the mug was not searched for"
+    node.answer(cloud_frame(), TRACKING)
+    assert other.searched == [{"bowl", "can"}]
+    other.cards = {"mug": None}
+    node.use(LoadedObjects(other, [], {}, 0.0), None)
+    assert node.active_objects == set()

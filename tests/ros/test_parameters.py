@@ -120,5 +120,14 @@ def test_loading_a_dump_of_the_same_values_changes_nothing():
     before = settings(objects=["mug"])
     dump = {p.name: list(p.default) if p.kind is tuple else p.default for p in parameters.parameters()}
     assert parameters.changed(before, {**dump, "objects": ["mug"]}, running=True) == before
-    with pytest.raises(ConfigError, match="parameter objects is read at configure"):
-        parameters.changed(before, dump, running=True)
+
+
+def test_what_a_reload_reads_may_be_set_and_changes_nothing_before_it():
+    before = settings(objects=["mug"])
+    assert parameters.changed(before, {"objects": ["mug", "bowl"], "models": "/elsewhere"}, running=True) == before
+    with pytest.raises(ConfigError, match="list of strings"):
+        parameters.changed(before, {"objects": "bowl"}, running=True)
+    newer = settings(**{"objects": ["bowl"], "mask_labels": ["1:bowl"], "judge.min_score": 0.9, "fixed_frame": "map"})
+    after = parameters.reread(before, newer)
+    assert (after.node.objects, after.node.mask_labels) == (("bowl",), ("1:bowl",))
+    assert (after.node.fixed_frame, after.pipeline) == ("", before.pipeline), "no more than that"

@@ -86,3 +86,19 @@ def test_counts_restart_with_an_activation(status):
     level, line, values = report(status, state="inactive")
     assert (level, line) == (OK, "inactive")
     assert "rejected.no_points" not in values and "sentence.no_points" not in values
+
+
+def test_a_refused_reload_lasts_until_one_succeeds(status):
+    status.reload_refused("mug/card.yaml: is not YAML.")
+    for _ in range(2):
+        frame(status, poses=1)
+        level, line, values = report(status)
+        assert (level, line) == (WARN, "reload_refused: mug/card.yaml: is not YAML.")
+        assert values["last_reload"] == "refused: mug/card.yaml: is not YAML."
+    status.reloaded("added mug; 1 unchanged.")
+    frame(status, poses=1)
+    level, _, values = report(status)
+    assert (level, values["last_reload"]) == (OK, "added mug; 1 unchanged.")
+    status.reload_refused("mug/card.yaml: is not YAML.")
+    status.configured()
+    assert report(status, state="inactive")[0] == OK

@@ -70,3 +70,22 @@ def test_an_idle_worker_keeps_no_reference_to_its_last_item():
     gc.collect()
     assert gone() is None
     assert worker.close(WAIT_S)
+
+
+def test_a_held_worker_ends_its_call_and_begins_none_until_it_is_released():
+    slow = Slow()
+    worker = Worker(slow)
+    worker.put(1)
+    assert slow.begun.acquire(timeout=WAIT_S)
+    assert not worker.hold(0.0), "it is at work"
+    slow.may_end.release()
+    assert worker.hold(WAIT_S)
+    worker.put(2)
+    worker.put(3)
+    assert not slow.begun.acquire(timeout=0.2)
+    worker.release()
+    slow.may_end.release()
+    assert worker.wait_idle(WAIT_S)
+    assert slow.got == [1, 3]
+    assert worker.hold(WAIT_S)
+    assert worker.close(WAIT_S)

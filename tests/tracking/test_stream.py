@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -119,6 +120,29 @@ def test_new_settings_are_used_from_the_next_frame_on_and_the_tracks_stay(block,
     assert "infer" in step.result.stage_s, "the new period"
     assert "low_score" in [r.code for r in step.result.rejected], "the new threshold"
     assert [t.track_id for t in step.tracks] == [track.track_id]
+
+
+def test_the_tracks_of_shared_objects_go_on_with_other_objects(block, pose, tmp_path):
+    folder = shutil.copytree(block.card.folder, tmp_path / "copy")
+    (folder / "card.yaml").write_text((folder / "card.yaml").read_text().replace("name: block", "name: copy"))
+    pipeline = pipeline_for(block, pose, TrackConfig(detect_period_s=100.0))
+    for i in range(2):
+        cloud, masks = frame(block, pose, 0.1 * i)
+        (track,) = pipeline.step(cloud, np.eye(4), masks).tracks
+    both = pipeline.with_objects([block.card.folder, folder])
+    both.networks["copy"].run = block.oracle(pose, 0.02)
+    both.take_over(pipeline)
+    cloud, masks = frame(block, pose, 0.2)
+    step = both.step(cloud, np.eye(4), masks)
+    assert "detect" in step.result.stage_s, "what is new is searched for at once"
+    assert [(t.track_id, t.state) for t in step.tracks] == [(track.track_id, "confirmed")]
+    with pytest.raises(InputError, match="before the last"):
+        both.step(cloud, np.eye(4), masks)
+    alone = both.with_objects([folder])
+    alone.take_over(both)
+    cloud, masks = frame(block, pose, 0.3)
+    (new,) = alone.step(cloud, np.eye(4), {"copy": masks["block"]}).tracks
+    assert (new.object_name, new.track_id) == ("copy", 2), "no identity is used twice"
 
 
 def test_every_frame_is_detected_when_the_period_is_zero(block, pose):

@@ -50,6 +50,19 @@ def follow(tracker, seconds, outcome, T=STILL):
     return tracker.tracks(int(seconds * SECOND))
 
 
+def test_another_tracker_goes_on_with_the_tracks_of_some_objects(block):
+    tracker = tracker_of(block)
+    detect(tracker, 0.0, estimate())
+    (track,) = follow(tracker, 0.1, estimate())
+    same, none = tracker_of(block), tracker_of(block)
+    same.take_over(tracker, ["block"])
+    none.take_over(tracker, [])
+    (after,) = follow(same, 0.2, estimate())
+    assert (after.track_id, after.state) == (track.track_id, "confirmed")
+    assert not none.following
+    assert detect(none, 0.2, estimate())[0].track_id == 2, "an identity is not used again"
+
+
 def test_a_track_is_confirmed_when_it_was_seen_again_and_keeps_its_identity(block):
     tracker = tracker_of(block)
     (first,) = detect(tracker, 0.0, estimate())
