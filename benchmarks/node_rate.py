@@ -18,7 +18,7 @@ import argparse
 import tempfile
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +62,7 @@ class Camera:
         self._messages = [(player.camera_info(frame), player.depth_image(frame)) for frame in frames]
         self._masks = [ros_node.mask_image(frame, OBJECTS.values()) for frame in frames]
         self._mask: Any = None
-        self._changes: Any = None
+        self._clients: dict[str, Any] = {}
         self._sent: dict[int, float] = {}
         self.sent = 0
         self.received: list[tuple[float, float, int]] = []  # when, seconds since it was sent, poses
@@ -81,22 +81,29 @@ class Camera:
         from lifecycle_msgs.msg import Transition
         from lifecycle_msgs.srv import ChangeState
 
-        if self._changes is None:
-            self._changes = self._node.create_client(ChangeState, "/pose_node/change_state")
-            self._changes.wait_for_service(30.0)
-        request = self._changes.call_async(ChangeState.Request(transition=Transition(id=transition)))
+        request = self.call(ChangeState, "change_state", ChangeState.Request(transition=Transition(id=transition)))
         rclpy.spin_until_future_complete(self._node, request, timeout_sec=30.0)
         if request.result() is None:
             raise RuntimeError(f"transition {transition}: found no answer within 30 s, expected one.")
         return bool(request.result().success)
 
-    def run(self, seconds: float, enough: int = 0) -> None:
-        """Send for ``seconds``, or until ``enough`` poses came at once; RuntimeError when they never do."""
+    def call(self, kind: Any, service: str, request: Any) -> Any:
+        """Call a service of the node; the future of its answer, which comes while this runs."""
+        if service not in self._clients:
+            self._clients[service] = self._node.create_client(kind, f"/pose_node/{service}")
+            self._clients[service].wait_for_service(30.0)
+        return self._clients[service].call_async(request)
+
+    def run(self, seconds: float, enough: int = 0, until: Callable[[], bool] = lambda: False) -> None:
+        """Send for ``seconds``, or until ``enough`` poses came at once, or ``until`` holds.
+
+        RuntimeError when there are never enough poses.
+        """
         import rclpy
 
         begin = time.perf_counter()
         next_s = begin
-        while (now := time.perf_counter()) - begin < seconds:
+        while (now := time.perf_counter()) - begin < seconds and not until():
             if now >= next_s:
                 self._send()
                 next_s = max(next_s + 1.0 / self._rate_hz, now)
