@@ -10,6 +10,7 @@ import threading
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
@@ -19,7 +20,7 @@ from std_srvs.srv import Trigger
 
 from pose_node.errors import ConfigError, ModelError, PoseNodeError
 from pose_node.objects.card import check_unchanged
-from pose_node.ros import loading, parameters
+from pose_node.ros import loading, memory, parameters
 from pose_node.ros.detector_process import DetectorProcess
 from pose_node.ros.loading import LoadedObjects
 from pose_node.ros.parameters import Settings
@@ -79,8 +80,9 @@ class Reloader:
     async def _serve(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         log = self._node.get_logger()
         try:
-            response.message = await self._reload()
+            response.message, replaced = await self._reload()
             response.success = True
+            self._begin(partial(_free, replaced))
             self._status.reloaded(response.message)
             log.info(f"objects reloaded: {response.message}")
         except (PoseNodeError, OSError) as error:
@@ -93,15 +95,14 @@ class Reloader:
             log.error(f"objects not reloaded, the node goes on with those that it has: {response.message}")
         return response
 
-    async def _reload(self) -> str:
-        """What has changed, as a sentence; raises what refuses the reload."""
+    async def _reload(self) -> tuple[str, DetectorProcess | None]:
+        """What has changed, as a sentence, and the detector that is not used any more; raises what refuses the reload."""
         before = self._in_use()
         if before is None:
             raise ConfigError("state: found unconfigured, expected inactive or active: configure loads the objects.")
         settings = parameters.read(self._node)
         prepared: Future = Future(executor=self._node.executor)
-        self._thread = threading.Thread(target=self._run, args=(prepared, before, settings), name="reload", daemon=True)
-        self._thread.start()
+        self._begin(partial(self._run, prepared, before, settings))
         after: InUse = await prepared
         try:
             now = self._in_use()
@@ -113,8 +114,13 @@ class Reloader:
             raise
         finally:
             self._worker.release()
-        before.discard(after)
-        return loading.differences(before.loaded, after.loaded)
+        replaced = None if before.detector is after.detector else before.detector
+        return loading.differences(before.loaded, after.loaded), replaced
+
+    def _begin(self, work: Callable[[], None]) -> None:
+        """Do it beside the stream, in a thread that ``close`` waits for."""
+        self._thread = threading.Thread(target=work, name="reload", daemon=True)
+        self._thread.start()
 
     # The reload's thread ----------------------------------------------------------------------------------------------
 
@@ -152,3 +158,10 @@ class Reloader:
         finally:
             self._starting = None
         return detector
+
+
+def _free(detector: DetectorProcess | None) -> None:
+    """End a detector, and hand back the memory of objects that went: else each reload would add to the node's."""
+    if detector is not None:
+        detector.close()
+    memory.release()
