@@ -159,3 +159,29 @@ def test_it_works_in_every_state_and_a_changed_object_starts_a_new_track(begin, 
     assert reload(peer).message == f"changed {OBJECT}; 0 unchanged."
     stream.until(lambda: confirmed(peer) == {OBJECT: 2})
     assert process.end() == 0, process.output()
+
+
+def test_a_reload_that_a_cleanup_overtakes_is_refused_and_one_that_the_end_overtakes_leaves_nothing(
+    begin, peer, models
+):
+    psutil = pytest.importorskip("psutil", reason="the benchmarks' packages are not installed")
+    process = begin(**OFTEN, autostart="false")
+    assert change(peer, Transition.TRANSITION_CONFIGURE)
+    add(models, OTHER)
+    client = peer.node.create_client(Trigger, "/pose_node/reload_objects")
+    peer.until(client.service_is_ready)
+    answer = client.call_async(Trigger.Request())
+    assert change(peer, Transition.TRANSITION_CLEANUP)
+    peer.until(answer.done)
+    assert "cleaned up meanwhile" in answer.result().message
+    assert change(peer, Transition.TRANSITION_CONFIGURE)
+    peer.until(lambda: peer.values().get("objects") == f"{OBJECT} {OTHER}", 60.0)
+    shutil.rmtree(models / OTHER)
+    client.call_async(Trigger.Request())
+    own = psutil.Process(process.popen.pid)
+    peer.until(lambda: len(own.children(recursive=True)) == 2)  # the detector in use and the one that is to replace it
+    children = own.children(recursive=True)
+    assert process.end() == 0, process.output()
+    assert not psutil.wait_procs(children, timeout=20.0)[1]
+    assert "Traceback" not in process.output()
+    peer.node.destroy_client(client)
