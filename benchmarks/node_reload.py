@@ -72,8 +72,9 @@ class Reloads:
 def measure(camera: Camera, models: Path, rounds: int) -> dict[str, float]:
     """Figures of one node that searches for all objects in ``models``, after so many additions and removals."""
     labels = f"['{OBJECTS[TRACKED]}:{TRACKED}']"
+    all_there_are = ["''"]
     command = ros_node.command(
-        [], models=str(models), objects="['']", input="depth", fixed_frame=FRAME_ID, mask_labels=labels
+        all_there_are, models=str(models), input="depth", fixed_frame=FRAME_ID, mask_labels=labels
     )
     added, removed, steady = Reloads(camera), Reloads(camera), Reloads(camera)
     with tempfile.TemporaryFile() as log:
