@@ -16,7 +16,7 @@ from pose_node.measurement.scene import Scene
 from pose_node.measurement.viewpoint import wrong_viewpoint
 from pose_node.network.object_network import Network, propose
 from pose_node.objects.card import check_unchanged, load_card
-from pose_node.objects.folders import folder_digest
+from pose_node.objects.digest import folder_digest
 from pose_node.pose.likelihood import Likelihood
 from pose_node.pose.refine import Refiner, refine_all
 from pose_node.pose.selection import Selector

@@ -27,7 +27,7 @@ from pose_node.objects.card_values import (
     parse_symmetry,
     vector,
 )
-from pose_node.objects.folders import folder_digest
+from pose_node.objects.digest import folder_digest
 from pose_node.objects.surface import SURFACE_FILE, Surface, load_surface
 
 CARD_FILE, MESH_FILE = "card.yaml", "mesh.ply"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import sys
 from collections.abc import Iterator, Sequence
@@ -47,25 +46,6 @@ def object_folders(models: str | Path = "", names: Sequence[str] = ()) -> list[P
     if not ready:
         raise ConfigError(f"models: found no object with a pose.onnx in {folder}, expected at least one.")
     return ready
-
-
-def folder_digest(folder: str | Path) -> str:
-    """A hash of the names and contents of the files that lie in a folder, hidden ones aside: equal as long as none has changed.
-
-    It raises nothing: a file that cannot be read counts by its name, and a missing folder as an empty one.
-    """
-    digest = hashlib.sha256()
-    try:
-        files = sorted(path for path in Path(folder).iterdir() if path.is_file() and not path.name.startswith("."))
-    except OSError:
-        files = []
-    for path in files:
-        digest.update(path.name.encode(errors="surrogateescape") + b"\0")
-        try:
-            digest.update(hashlib.sha256(path.read_bytes()).digest())
-        except OSError:
-            digest.update(b"unread")
-    return digest.hexdigest()
 
 
 def _default_folders() -> Iterator[Path]:

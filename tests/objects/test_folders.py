@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pose_node.errors import ConfigError
-from pose_node.objects.folders import folder_digest, models_folder, object_folders
+from pose_node.objects.folders import models_folder, object_folders
 
 
 @pytest.fixture
@@ -50,17 +50,3 @@ def test_the_working_folder_comes_before_the_installed_share(models, tmp_path, m
     monkeypatch.chdir(elsewhere)
     monkeypatch.setenv("AMENT_PREFIX_PATH", f"/nowhere:{tmp_path / 'install'}")
     assert models_folder() == share / "models"
-
-
-def test_the_digest_of_a_folder_depends_on_its_files_names_and_contents_alone(models):
-    mug = models / "mug"
-    (mug / "card.yaml").write_text("diameter_m: 0.1")
-    before = folder_digest(mug)
-    (mug / "card.yaml").write_text("diameter_m: 0.1")
-    (mug / ".card.yaml.swp").write_text("an editor's")
-    (mug / "notes").mkdir()
-    assert folder_digest(mug) == before, "written again, and beside the files"
-    (mug / "card.yaml").write_text("diameter_m: 0.2")
-    changed = folder_digest(mug)
-    (mug / "pose.onnx").rename(mug / "bank.npz")
-    assert len({before, changed, folder_digest(mug), folder_digest(mug / "nowhere")}) == 4
