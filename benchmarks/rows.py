@@ -25,6 +25,7 @@ Row = dict[str, Any]
 _CHAIN = ("geometry", "objects", "measurement", "network", "detection", "pose")  # rooms
 _CHAIN_FILES = ("config", "types", "pipeline")
 _RENDERING = ("views", "view_settings", "scene", "segment_mask", "render", "noise", "shapes", "mesh_building", "mesh")
+_RENDERING += ("shape_kinds/held_out", "shape_kinds/placing")  # of the clutter
 
 
 def fingerprint(folders: Iterable[Path], config: Path | None, *settings: Any, code: Sequence[Path] = ()) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 
 from pose_node.arrays import Array
 from pose_node.learning.mesh import Mesh
-from pose_node.learning.render import raycasting_scene
+from pose_node.learning.shading import picture_axes, shade
 from pose_node.learning.similarity import Similarity
 from pose_node.learning.similarity_text import fold_axes, motion_text, symmetry_texts
 from pose_node.objects.card import ObjectCard
@@ -48,22 +48,19 @@ def draw_onboarding(path: Path, mesh: Mesh, card: ObjectCard, similarity: Simila
 
 
 def _draw_side(axes: Any, mesh: Mesh, card: ObjectCard, similarity: Similarity, side: Array) -> None:
-    forward = -side / np.linalg.norm(side)
-    up = np.array([0.0, 0.0, 1.0]) if abs(forward[2]) < 0.8 else np.array([0.0, 1.0, 0.0])
-    right = np.cross(forward, up)
-    right /= np.linalg.norm(right)
-    project = np.stack([right, np.cross(right, forward)])  # [2, 3]: picture right and up
+    project, forward = picture_axes(side)
     length = _nice(0.45 * card.diameter_m)
     box_centre = 0.5 * (mesh.vertices_m.min(axis=0) + mesh.vertices_m.max(axis=0))
     # The picture includes the origin, however far from the object: a wrong one must be visible.
     frame = project @ np.vstack([np.zeros(3), 1.2 * length * np.eye(3)]).T
     reach = 0.56 * card.diameter_m
-    body = project @ np.array([box_centre + s * reach * a for a in (right, project[1]) for s in (-1, 1)]).T
+    body = project @ np.array([box_centre + s * reach * a for a in project for s in (-1, 1)]).T
     both = np.hstack([frame, body])
     centre = 0.5 * (both.min(axis=1) + both.max(axis=1))
     half = 0.53 * float(np.ptp(both, axis=1).max())
     extent = (centre[0] - half, centre[0] + half, centre[1] - half, centre[1] + half)
-    axes.imshow(_shade(mesh, project, forward, extent), extent=extent, cmap="gray", vmin=0.0, vmax=1.0, origin="upper")
+    grey = shade(mesh.vertices_m, mesh.faces, project, forward, extent, _PIXELS)
+    axes.imshow(grey, extent=extent, cmap="gray", vmin=0.0, vmax=1.0, origin="upper")
     for axis in card.symmetry.axes:
         _line(axes, project, axis.origin_m, axis.direction, 0.6 * card.diameter_m, _SYMMETRY_COLOUR, "round")
     for order, point, direction in fold_axes(card.symmetry)[:_MAX_AXES]:
@@ -82,21 +79,6 @@ def _draw_side(axes: Any, mesh: Mesh, card: ObjectCard, similarity: Similarity, 
     axes.set_xlim(extent[0], extent[1])
     axes.set_ylim(extent[2], extent[3])
     axes.axis("off")
-
-
-def _shade(mesh: Mesh, project: Array, forward: Array, extent: tuple[float, ...]) -> Array:
-    """Grey values [H, W] of parallel rays through the picture; white in the background."""
-    scene = raycasting_scene(mesh.vertices_m, mesh.faces)
-    u, v = np.meshgrid(np.linspace(extent[0], extent[1], _PIXELS), np.linspace(extent[3], extent[2], _PIXELS))
-    behind = (mesh.vertices_m @ forward).min() - mesh.diameter_m
-    start = u[..., None] * project[0] + v[..., None] * project[1] + behind * forward
-    rays = np.concatenate([start, np.broadcast_to(forward, start.shape)], -1).astype(np.float32)
-    hit = scene.cast_rays(rays, nthreads=1)
-    normals = hit["primitive_normals"].numpy()
-    light = -forward + 0.5 * project[1] - 0.35 * project[0]
-    light /= np.linalg.norm(light)
-    facing = np.abs(normals @ light)
-    return np.where(np.isfinite(hit["t_hit"].numpy()), 0.25 + 0.65 * facing, 1.0)
 
 
 def _line(axes: Any, project: Array, point: Array, direction: Array, reach: float, colour: str, label: str) -> None:

@@ -100,7 +100,7 @@ def hat(rng):
         return superellipse(size + scale, d * size + scale, power, 40) + off
 
     flange = superellipse(1.0, d, rng.uniform(2, 8), 40)
-    round_off = rng.uniform(0.02, 0.15)
+    round_off = min(rng.uniform(0.02, 0.15), (d * wide - thick - 0.09) / 2)  # a top remains
     sections = [
         flange,
         part(0.02),
