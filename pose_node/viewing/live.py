@@ -202,13 +202,18 @@ def view_live(
     unknown = next((role for role in topics if role not in TOPICS), None)
     if unknown is not None:
         raise InputError(f"--topics: found {unknown!r}, expected one of {', '.join(TOPICS)} for a live view.")
-    folders = object_folders(models, names)
+    object_folders(models, names)  # raises now rather than when the first object is drawn
+
+    def mesh(name: str) -> tuple[Array, Any]:
+        """Found when it is needed, as the node may load further objects while it runs."""
+        return meshes_of(object_folders(models, [name]))(name)
+
     recording = open_viewer(save)
     stopping = threading.Event()
     rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stopping.set())
-    view = LiveView(node_name, topics, lambda still: Canvas(meshes_of(folders), still, recording))
+    view = LiveView(node_name, topics, lambda still: Canvas(mesh, still, recording))
     executor = SingleThreadedExecutor()
     executor.add_node(view)
     view.get_logger().info(f"listening to {node_name}")
