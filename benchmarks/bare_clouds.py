@@ -121,7 +121,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--output", type=Path, default=results.FOLDER)
     options = parser.parse_args(arguments)
     found: list[rows.Row] = []
-    for folder in sorted(path.parent for path in options.models.glob("*/pose.onnx")):
+    for folder in sorted(path.parent for path in options.models.glob("*/bank.npz")):
         keys = [key for set_name in SETS for key in _keys(set_name, folder.name)[: options.labels]]
         name = f"bare_clouds/{folder.name}-{rows.fingerprint([folder], None, code=[Path(__file__)])}"
         found += rows.measure(name, keys, _one, _prepare_worker, (folder,), options.jobs)

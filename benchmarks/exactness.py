@@ -12,9 +12,8 @@ the ball of 1 m, distributed evenly over the crops, the same in every run.
   up to the object's symmetry; translation of the object's centre in diameters. If only one of them is accepted, the error is
   180 degrees and 1 diameter. Crops that are rejected both times are excluded (``_refused``).
 - flips: motions that changed accept or reject. modes: motions that changed the rotation by more than 5 degrees.
-- onnx_rel_p99, onnx_rel_max: the exported network only: outputs for the moved crop against the moved outputs, largest
+- onnx_rel_p99, onnx_rel_max: the backbone only: outputs for the moved crop against the moved outputs, largest
   difference of each output over its largest value. prepared_rel_p99: the same of its input, sampling included.
-- onnx_vs_torch_max_rel: exported network against the torch weights, on the prepared crops, where ``training/checkpoint.pt`` exists.
 - permutation_differing: of 200 random orders of the points, how many changed a byte of pose, score or covariance.
 - rerendered_roll_*, rerendered_arc_*: the object rendered again by a camera that is rolled by a random angle, or moved by 15
   degrees on an arc. Other points and other noise: consistency is measured, not guaranteed.
@@ -35,8 +34,7 @@ from benchmarks import data, rendered, results, rows
 from benchmarks.peers import OBJECTS
 from benchmarks.peers.raw_poses import crops
 from pose_node.arrays import Array
-from pose_node.geometry import se3, symmetry
-from pose_node.geometry.harmonics import rotation_basis
+from pose_node.geometry import se3
 from pose_node.measurement.cloud import Cloud
 from pose_node.objects.card import ObjectCard
 from pose_node.types import Estimate
@@ -94,37 +92,10 @@ def network_difference(network: Any, points_m: Array, viewpoint_m: Array, T_move
         relative_difference(after.normals, before.normals @ R.T),
         float((after.centres != before.centres).any()),
     )
-    a, b = network.run(before), network.run(after)
-    grid = symmetry.rotation_grid(200)
-    worst = [relative_difference(b[key], a[key]) for key in ("objectness", "coordinates", "spreads")]
-    worst += [relative_difference(b[key], a[key] @ R.T) for key in ("offsets", "frames", "centre")]
-    worst.append(relative_difference(rotation_basis(R @ grid) @ b["rotation"], rotation_basis(grid) @ a["rotation"]))
+    a, b = network.backbone.run(before), network.backbone.run(after)
+    worst = [relative_difference(b.descriptors, a.descriptors), relative_difference(b.quality, a.quality)]
+    worst.append(relative_difference(b.vectors, a.vectors @ R.T))
     return {"prepared": prepared, "onnx": max(worst)}
-
-
-def torch_difference(folder: Path, network: Any, clouds: Sequence[tuple[Array, Array]]) -> float | None:
-    """Exported network against torch on prepared crops (points, viewpoint); None without a checkpoint."""
-    checkpoint = folder / "training" / "checkpoint.pt"
-    if not checkpoint.exists():
-        return None
-    import torch
-
-    from pose_node.learning.network import PoseNetwork
-    from pose_node.network.input import prepare
-    from pose_node.network.session import OUTPUTS
-
-    torch.set_num_threads(1)
-    model = PoseNetwork()
-    model.load_state_dict(torch.load(checkpoint, weights_only=True)["averaged"])
-    model.eval()
-    worst = 0.0
-    for points, viewpoint in clouds:
-        prepared = prepare(points, viewpoint, network.card.diameter_m)
-        with torch.no_grad():
-            expected = model(*(torch.from_numpy(np.asarray(x))[None] for x in prepared.inputs()))
-        found = network.run(prepared)
-        worst = max(worst, *(relative_difference(found[key], e[0].numpy()) for key, e in zip(OUTPUTS, expected)))
-    return worst
 
 
 def keys_of(kind: str, sources: Sequence[str], motions: int) -> list[str]:
@@ -169,7 +140,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     keys += keys_of("permutation", [f"real:{k}" for k in real] + [f"rendered:{k}" for k in made], options.permutations)
     moved = [f"{name}/{FIRST_SEED + 1000 + i}" for name in options.objects for i in range(options.rerendered)]
     keys += [f"{way}|{source}|0" for way in ("roll", "arc") for source in moved]
-    keys += [f"torch|{name}|0" for name in options.objects]
 
     mark = rows.fingerprint(folders, options.config, code=[Path(__file__), Path(rendered.__file__)])
     found = rows.measure(
@@ -184,8 +154,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
         figures.update(summary(by_kind[kind], kind))
     figures["permutation_differing"] = sum(r["differs"] for r in by_kind.get("permutation", ()))
     figures["permutation_tried"] = len(by_kind.get("permutation", ()))
-    parity = [r["worst"] for r in by_kind["torch"] if r["worst"] is not None]
-    figures["onnx_vs_torch_max_rel"] = max(parity, default=float("nan"))
     for way in ("roll", "arc"):
         compared = [r for r in by_kind.get(way, ()) if "turn" in r]
         for q in (50, 95):
@@ -252,8 +220,6 @@ def _base(kind: str, source: str) -> Estimate | None:
 
 def _one(key: str) -> dict[str, Any]:
     kind, source, index = key.split("|")
-    if kind == "torch":
-        return _torch_row(source)
     if kind in ("roll", "arc"):
         return _rerendered_row(kind, source)
     if kind == "permutation":
@@ -298,13 +264,6 @@ def _rerendered_row(way: str, source: str) -> dict[str, Any]:
         estimates = pipeline.estimate(cloud, masks={name: [mask]}).estimates
         found.append(estimates[0] if estimates else None)
     return compare(found[1], found[0], T, pipeline.cards[name])
-
-
-def _torch_row(name: str) -> dict[str, Any]:
-    network = _pipeline(name).networks[name]
-    clouds = [(points, np.zeros(3)) for owner, points in _real_crops().values() if owner == name]
-    clouds += [_crop("rendered", f"{name}/{FIRST_SEED + i}")[1:] for i in range(RENDERED_CROPS)]
-    return {"worst": torch_difference(_worker["folders"][name], network, clouds)}
 
 
 if __name__ == "__main__":

@@ -29,12 +29,11 @@ MOVED: tuple[tuple[str, str, float], ...] = (
     ("pose.outline", "_INDEPENDENT_RAYS", 3.0),
     ("detection.surface_pieces", "_CREASE", 2.0),
     ("detection.recognition", "_SAME_SEGMENT", 0.75),
-    ("network.object_network", "_MIN_OBJECTNESS", 1.75),
+    ("network.object_network", "_AGREES", 1.5),
     ("pose.covariance", "_CORRELATION_M", 2.0),
     ("config.judge", "tolerance_m", 1.5),
     ("config.judge", "min_score", 1.25),
     ("config.judge", "belief", 0.33),
-    ("config.judge", "centre_rel", 0.5),
     ("config.refine", "inlier_distance_rel", 0.5),
     ("config.segment", "cluster_gap_m", 2.0),
 )

@@ -29,8 +29,8 @@ from benchmarks import results
 from benchmarks.exactness import difference, motion, network_difference, relative_difference
 from pose_node.config import InferConfig, PipelineConfig
 from pose_node.measurement.cloud import Cloud
+from pose_node.network.backbone import OUTPUTS
 from pose_node.network.input import prepare
-from pose_node.network.session import OUTPUTS
 from pose_node.objects.card import load_card
 from pose_node.objects.folders import object_folders
 from pose_node.pipeline import Pipeline
@@ -79,7 +79,7 @@ def measure(pipelines: dict[str, Pipeline], taken: Sequence[tuple[str, Cloud]]) 
         masks = {name: [np.ones(len(cloud), dtype=bool)]}
         for _ in range(ROUNDS):
             begin = time.perf_counter()
-            outputs = network.run(prepared)
+            outputs = network.backbone.run(prepared)
             network_ms.append(1000.0 * (time.perf_counter() - begin))
             begin = time.perf_counter()
             result = pipeline.estimate(cloud, masks=masks)
@@ -105,7 +105,7 @@ def compare(
     """Differences between the providers."""
     outputs, degrees, mm, differing = [0.0], [0.0], [0.0], 0
     for (name, _), (one, first), (other, second) in zip(taken, a, b):
-        outputs += [relative_difference(other[key], one[key]) for key in OUTPUTS]
+        outputs += [relative_difference(getattr(other, key), getattr(one, key)) for key in OUTPUTS]
         if bool(first.estimates) != bool(second.estimates):
             differing += 1
         elif first.estimates:

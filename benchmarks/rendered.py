@@ -101,9 +101,6 @@ def row_of(view: Any, result: Result, card: ObjectCard) -> dict[str, Any]:
     for stage, poses in stages.items():
         near = (NEAR_DEG, NEAR_REL) if stage == "proposed" else (HIT_DEG, HIT_REL)
         row[stage] = _any_hit(poses, T_true, card, *near)
-    for head in ("votes", "coordinates", "rotation"):
-        mine = [h.T_camera_object for h in result.hypotheses if h.source == head]
-        row[f"proposed_{head}"] = _any_hit(mine, T_true, card, NEAR_DEG, NEAR_REL)
     if card.name == "mug":
         row["handle_px"] = handle_pixels(view.visible_object_m, card)
     mine = [e for e in result.estimates if e.object_name == card.name]
@@ -189,7 +186,7 @@ def figures_of(name: str, views: Sequence[Mapping[str, Any]]) -> dict[str, float
         "answered": results.share(["turn" in r for r in views]),
         "in_alternatives": results.share([r.get("alternatives", False) for r in views]),
     }
-    for stage in ("proposed", "proposed_votes", "proposed_coordinates", "proposed_rotation", "shortlisted", "refined"):
+    for stage in ("proposed", "shortlisted", "refined"):
         out[f"oracle_{stage}"] = results.share([r[stage] for r in views])
     for low, high in VISIBLE:
         inside = [r for r in views if low <= r["visible"] < high]

@@ -42,7 +42,7 @@ def fingerprint(folders: Iterable[Path], config: Path | None, *settings: Any, co
         digest.update(_meaning(path))
     files = [config] if config else []
     for folder in folders:
-        files += [folder / "surface.npz", folder / "mesh.ply", folder / "pose.onnx"]
+        files += [folder / "surface.npz", folder / "mesh.ply", folder / "bank.npz"]
         card = load_card(folder)  # its facts only: scores on the card change nothing
         for motions in (card.symmetry.discrete, card.confusions):
             digest.update(np.asarray(motions, float).tobytes())

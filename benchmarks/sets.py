@@ -76,7 +76,7 @@ def matched(set_name: str, models: Sequence[Path]) -> tuple[dict[int, ObjectCard
     for object_id, count in label_counts(set_name).items():
         name = card_name(set_name, object_id)
         found = [
-            home / name for home in (*models, networks_folder() / set_name) if (home / name / "pose.onnx").is_file()
+            home / name for home in (*models, networks_folder() / set_name) if (home / name / "bank.npz").is_file()
         ]
         if not found:
             without[name] = count

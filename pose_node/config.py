@@ -17,6 +17,8 @@ import yaml
 from pose_node.errors import ConfigError
 
 C = TypeVar("C")
+# Settings of earlier versions, and what replaces them.
+_REMOVED = {"centre_rel": "how well a pose agrees with the matches follows from the matches alone"}
 
 
 def bounded(default: float, low: float, high: float, doc: str, live: bool = False) -> Any:
@@ -99,7 +101,7 @@ class InferConfig:
     threads: int = bounded(1, 1, 256, "threads of ONNX Runtime; results are byte-equal for a fixed number")
     min_points: int = bounded(60, 10, 100000, "a segment with fewer points is rejected")
     min_voters: float = bounded(
-        0.5, 0.0, 1.0, "without masks and boxes, share of a segment's points that must vote for the object"
+        0.4, 0.0, 1.0, "without masks and boxes, share of a segment's points that must vote for the object"
     )
     max_prospects: int = bounded(
         10, 1, 1000, "without masks and boxes, at most this many pairs of segment and object get hypotheses"
@@ -149,13 +151,7 @@ class JudgeConfig:
         0.05, 0.0, 1.0, "orientations whose score is this close to the best are kept as alternatives"
     )
     belief: float = bounded(
-        0.06, 0.0, 1.0, "score penalty per nat by which the network finds a hypothesis less likely than the likeliest"
-    )
-    centre_rel: float = bounded(
-        0.15,
-        0.01,
-        10.0,
-        "the score falls to 61 % when the pose's centre is off the network's by this share of the diameter",
+        0.06, 0.0, 1.0, "score penalty per nat by which the matches support a hypothesis less than the best supported"
     )
     max_instances: int = bounded(10, 1, 1000, "at most this many estimates per object", live=True)
 
@@ -222,6 +218,8 @@ def from_mapping(cls: type[C], values: Mapping[str, Any], where: str = "config")
     known = {f.name: f for f in fields(cls)}  # type: ignore[arg-type]
     kept: dict[str, Any] = {}
     for key, value in values.items():
+        if key in _REMOVED:
+            raise ConfigError(f"{where}: {key!r} is no longer a setting: {_REMOVED[key]}.")
         if key not in known:
             hint = did_you_mean(str(key), _dotted_names(cls))
             raise ConfigError(f"{where}: unknown key {key!r}{hint}; expected one of {', '.join(known)}.")

@@ -14,9 +14,11 @@ from pose_node.measurement.checks import Request, checked_request
 from pose_node.measurement.cloud import Cloud
 from pose_node.measurement.scene import Scene
 from pose_node.measurement.viewpoint import wrong_viewpoint
+from pose_node.network.backbone import Backbone, read_card
 from pose_node.network.object_network import Network, propose
 from pose_node.objects.card import check_unchanged, load_card
 from pose_node.objects.digest import folder_digest
+from pose_node.objects.folders import backbone_folder
 from pose_node.pose.likelihood import Likelihood
 from pose_node.pose.refine import Refiner, refine_all
 from pose_node.pose.selection import Selector
@@ -34,7 +36,7 @@ class Pipeline:
     def __init__(
         self, networks: Sequence[Network], config: PipelineConfig, refiners: Mapping[str, Refiner] | None = None
     ) -> None:
-        """networks: one for each object, at least one; ``load`` makes them from object folders.
+        """networks: one for each object, at least one, all with one backbone; ``load`` makes them from object folders.
 
         refiners: of some or all objects, by name, to share them with another pipeline; the others are made here.
         """
@@ -46,7 +48,7 @@ class Pipeline:
         self.likelihoods = {n: Likelihood(r.card, r.lookup, config.judge) for n, r in self.refiners.items()}
         self.shortlister = Shortlister(self.refiners, self.likelihoods, config.judge)
         self.selector = Selector(self.refiners, self.likelihoods, config.judge)
-        self.provider = networks[0].provider
+        self.provider = networks[0].backbone.provider
         self.stream = Stream(
             self.refiners, self.likelihoods, config, lambda c, m, names: self.estimate(c, m, objects=names)
         )
@@ -55,26 +57,35 @@ class Pipeline:
     def load(cls, folders: Sequence[str | Path], config: str | Path | PipelineConfig | None = None) -> Pipeline:
         """Load object folders, with settings from a YAML file, a PipelineConfig, or the defaults.
 
-        Raises CardError, ModelError or ConfigError for an invalid folder, network or setting, and InputError when there is no
+        Raises CardError, ModelError or ConfigError for an invalid folder, backbone or setting, and InputError when there is no
         object or two have one name.
         """
         settings = config if isinstance(config, PipelineConfig) else load(config)
+        return cls._loaded(folders, settings, None)
+
+    @classmethod
+    def _loaded(cls, folders: Sequence[str | Path], settings: PipelineConfig, backbone: Backbone | None) -> Pipeline:
+        """See ``load``; the ``backbone`` is opened where none is given."""
         cards = [load_card(folder) for folder in folders]
         _checked_names([card.name for card in cards])
-        return cls([Network(card, settings.infer) for card in cards], settings)
+        backbone = backbone or Backbone(backbone_folder(folders), settings.infer)
+        return cls([Network(card, backbone, settings.infer) for card in cards], settings)
 
     def with_objects(self, folders: Sequence[str | Path]) -> Pipeline:
         """A pipeline of these object folders with the settings of this one, which stays as it is and may be used meanwhile.
 
-        Objects whose folders have not changed since they were loaded are shared, and only the others are read. ``take_over``
-        then continues the tracks. Raises as ``load`` does, and CardError for a folder that changes while it is read.
+        Objects whose folders have not changed since they were loaded are shared, and only the others are read; all are read
+        where the backbone has changed. ``take_over`` then continues the tracks. Raises as ``load`` does, and CardError for a
+        folder that changes while it is read.
         """
-        unchanged = {c.folder.resolve() for c in self.cards.values() if folder_digest(c.folder) == c.digest}
         names = _checked_names([Path(folder).resolve().name for folder in folders])
+        backbone = next(iter(self.networks.values())).backbone
+        same = read_card(backbone_folder(folders)) == (backbone.sha256, backbone.temperature)
+        unchanged = {c.folder.resolve() for c in self.cards.values() if same and folder_digest(c.folder) == c.digest}
         networks, refiners = self.networks, self.refiners
         changed = [folder for folder in folders if Path(folder).resolve() not in unchanged]
         if changed:
-            loaded = Pipeline.load(changed, self.config)
+            loaded = Pipeline._loaded(changed, self.config, backbone if same else None)
             for card in loaded.cards.values():
                 check_unchanged(card)
             networks, refiners = {**networks, **loaded.networks}, {**refiners, **loaded.refiners}

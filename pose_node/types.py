@@ -14,12 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pose_node.arrays import Array, Indices
-from pose_node.geometry.harmonics import RotationDensity
 
 Masks = Mapping[str, Sequence[NDArray[np.bool_]]]
 SegmentSource = Literal["mask", "box", "cluster", "votes", "track"]
 TrackState = Literal["tentative", "confirmed", "lost"]
-HypothesisSource = Literal["rotation", "votes", "coordinates", "expected", "confusion", "blind"]
+HypothesisSource = Literal["match", "expected", "confusion", "blind"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -44,17 +43,6 @@ class Segment:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Belief:
-    """What a network predicts for one segment as a whole.
-
-    rotation: its density over SO(3). centre_m: [3] the object's centre in the cloud's frame.
-    """
-
-    rotation: RotationDensity
-    centre_m: Array
-
-
-@dataclass(frozen=True, slots=True, eq=False)
 class Matches:
     """The M centres of a segment's sample, each with the K most similar of the places in an object's bank, best first.
 
@@ -68,10 +56,10 @@ class Matches:
     diameter_m:  the object's.
     """
 
-    points: Array
-    places: Array
-    similarity: Array
-    probability: Array
+    points: NDArray[np.float32]
+    places: NDArray[np.float32]
+    similarity: NDArray[np.float32]
+    probability: NDArray[np.float32]
     quality: Array
     origin_m: Array
     centre_m: Array
@@ -83,7 +71,6 @@ class Hypothesis:
     """A proposed pose: ``T_camera_object`` [4, 4], its ``source``, and the segment that it should explain.
 
     confidence: in [0, 1], comparable only between hypotheses of one source; after the shortlist, the coarse score.
-    belief:     the network's prediction for the segment, or None where no network has seen it.
     matches:    of the segment's sample with the object's bank, the same for all hypotheses of a segment and object; None where
                 the hypothesis comes from elsewhere (expected, tracked).
     """
@@ -93,7 +80,6 @@ class Hypothesis:
     segment: Segment
     source: HypothesisSource
     confidence: float = 1.0
-    belief: Belief | None = None
     matches: Matches | None = None
 
 
@@ -129,7 +115,7 @@ class Evidence:
     occluded:        share of the model's surface hidden behind something nearer (it does not count against the pose).
     covered:         share of the segment's points that the model explains.
     inlier_fraction, rms_m: as in ``Refined``.
-    agreement:       of the pose with the network's prediction of the object's centre; 1 where no network has seen the segment.
+    agreement:       share of the match probability that the pose makes true; 1 where the segment was not matched.
     """
 
     explained: float

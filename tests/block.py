@@ -1,10 +1,10 @@
-"""A test object without renderer or training: a convex block, its card, its depth images, and an ideal network."""
+"""A test object without renderer or training: a convex block, its card, its depth images, its bank, and an ideal backbone."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -13,13 +13,14 @@ from scipy.spatial import HalfspaceIntersection
 from scipy.spatial.distance import pdist
 
 from pose_node.arrays import Array
-from pose_node.geometry.harmonics import COEFFICIENTS, rotation_basis
 from pose_node.geometry.se3 import apply, exp_so3, invert, transform
-from pose_node.geometry.symmetry import Symmetry, rotation_grid
+from pose_node.geometry.symmetry import Symmetry
 from pose_node.measurement.cloud import Cloud
-from pose_node.measurement.sampling import CENTRES, POINTS, farthest_points
+from pose_node.measurement.sampling import farthest_points
+from pose_node.network.backbone import BACKBONE_FILE, INPUTS, OUTPUTS, Features
 from pose_node.network.input import Prepared
-from pose_node.objects.card import MESH_FILE, ObjectCard, load_card, save_card
+from pose_node.objects.bank import BANK_FILE, Bank, save_bank
+from pose_node.objects.card import CARD_FILE, MESH_FILE, ObjectCard, load_card, save_card
 from pose_node.objects.surface import SURFACE_FILE, Surface, save_surface
 
 # n . x <= d, metres: a block with three different edges and two corners cut off at odd angles, so no motion keeps it.
@@ -52,69 +53,82 @@ class Block:
         camera = np.diag([finer, finer, 1.0]) @ K
         return Cloud.from_depth(np.where(mask, enter, table_m), camera), mask
 
-    def oracle(
-        self, T_camera_object: Array, noise: float = 0.0, seed: int = 0
-    ) -> Callable[[Prepared], dict[str, Array]]:
-        """What a perfect network (with ``noise`` in diameters) answers when the block stands at a pose."""
-        T_camera_centre = T_camera_object @ transform(np.eye(3), self.card.centre_m)
+    def oracle(self, T_camera_object: Array, noise: float = 0.0, seed: int = 0) -> Callable[[Prepared], Features]:
+        """What a perfect backbone (with ``noise`` in diameters) answers when the block stands at a pose; other points get chance
+        descriptors of low quality."""
+        R = T_camera_object[:3, :3]
 
-        def run(prepared: Prepared) -> dict[str, Array]:
+        def run(prepared: Prepared) -> Features:
             rng = np.random.default_rng(seed)
-            centres = prepared.centres_m()
-            known = apply(invert(T_camera_centre), centres) / prepared.scale_m
-            t, R = T_camera_centre[:3, 3], T_camera_centre[:3, :3]
-            return {
-                "objectness": np.full(len(centres), 6.0),
-                "offsets": (t - centres) / prepared.scale_m + noise * rng.normal(size=centres.shape) @ R.T,
-                "frames": np.tile(R.T[:2], (len(centres), 1, 1)) + noise * rng.normal(size=(len(centres), 2, 3)) @ R.T,
-                "coordinates": known + noise * rng.normal(size=centres.shape),
-                "spreads": np.full(len(centres), -3.0),
-                "centre": (t - prepared.centre_m) / prepared.scale_m,
-                "rotation": density_at(R),
-            }
+            places_m = apply(invert(T_camera_object), prepared.centres_m())
+            on_block = (places_m @ _UNIT.T - _OFFSETS).max(axis=1) < 0.003
+            places_m = places_m + noise * self.card.diameter_m * rng.normal(size=places_m.shape)
+            chance = rng.normal(size=(len(places_m), 32))
+            chance /= np.linalg.norm(chance, axis=1, keepdims=True)
+            vectors = (_VECTORS + noise * rng.normal(size=(len(places_m), 8, 3))) @ R.T
+            return Features(
+                np.where(on_block[:, None], described(places_m), chance).astype(np.float32),
+                vectors.astype(np.float32),
+                np.where(on_block, 3.0, -3.0).astype(np.float32),
+            )
 
         return run
 
 
-def density_at(R: Array, sharpness: float = 3.0) -> Array:
-    """Coefficients [165] of a log density over SO(3) with its one highest peak at R [3, 3]."""
-    grid = rotation_grid(1200)
-    half = 0.5 * np.arccos(np.clip(0.5 * (np.trace(R.T @ grid, axis1=1, axis2=2) - 1.0), -1.0, 1.0)) + 1e-9
-    characters = sum(np.sin((2 * degree + 1) * half) / np.sin(half) for degree in range(5))  # all peak at angle zero
-    return np.linalg.lstsq(rotation_basis(grid), sharpness * characters, rcond=None)[0]
+_FREQUENCIES = (
+    np.random.default_rng(5).normal(size=(3, 16)) / 0.012
+)  # 1/m: descriptors are alike within about a centimetre
+_VECTORS = np.random.default_rng(6).normal(size=(8, 3))
 
 
-def write_onnx(
-    path: Path, change: dict[str, tuple[int, ...] | None] | None = None, inputs: tuple[str, ...] | None = None
-):
-    """Writes a network with the right inputs and outputs, all zeros; ``change`` gives outputs another shape, or removes them."""
+def described(places_m: Array) -> Array:
+    """Ideal descriptors [N, 32], of unit length, of places [N, 3] on the block."""
+    phase = places_m @ _FREQUENCIES
+    return np.concatenate([np.cos(phase), np.sin(phase)], axis=1) / 4.0
+
+
+def ideal_bank(card: ObjectCard, sha256: str) -> Bank:
+    """The bank that belongs to ``Block.oracle``, of the surface's first samples."""
+    places_m = card.surface.points_m[:2048]
+    return Bank(
+        described(places_m).astype(np.float32),
+        ((places_m - card.centre_m) / card.diameter_m).astype(np.float32),
+        np.tile(_VECTORS, (len(places_m), 1, 1)).astype(np.float32),
+        np.arange(len(places_m)) % 16,
+        np.tile(np.eye(3)[:1], (16, 1)).astype(np.float32),
+        sha256,
+    )
+
+
+def write_backbone(
+    folder: Path, outputs: dict[str, tuple[int, ...]] = OUTPUTS, inputs: tuple[str, ...] = INPUTS
+) -> str:
+    """A folder with a backbone that gives all centres the same descriptor and no vectors, and its card; returns its sha256.
+
+    outputs: {name: last dimensions}.
+    """
     onnx = pytest.importorskip("onnx", reason="writes the little networks of these tests")
-    from pose_node.network.session import INPUTS
-
-    shapes = {
-        "objectness": (CENTRES,),
-        "offsets": (CENTRES, 3),
-        "frames": (CENTRES, 2, 3),
-        "coordinates": (CENTRES, 3),
-        "spreads": (CENTRES,),
-        "centre": (3,),
-        "rotation": (COEFFICIENTS,),
-    }
-    shapes.update(change or {})
-    taken = {"points": (POINTS, 3), "normals": (POINTS, 3), "viewpoint": (3,), "centres": (CENTRES,)}
     helper, floats, whole = onnx.helper, onnx.TensorProto.FLOAT, onnx.TensorProto.INT64
+    kinds = {"centres": (whole, ["clouds", "centres"]), "viewpoint": (floats, ["clouds", 3])}
     entries = [
-        helper.make_tensor_value_info(name, whole if name == "centres" else floats, (1, *taken.get(name, (1,))))
-        for name in (INPUTS if inputs is None else inputs)
+        helper.make_tensor_value_info(name, *kinds.get(name, (floats, ["clouds", "points", 3]))) for name in inputs
     ]
-    kept = {name: (1, *shape) for name, shape in shapes.items() if shape is not None}
-    zeros = [onnx.numpy_helper.from_array(np.zeros(shape, np.float32), f"{name}_zeros") for name, shape in kept.items()]
-    nodes = [helper.make_node("Identity", [f"{name}_zeros"], [name]) for name in kept]
-    results = [helper.make_tensor_value_info(name, floats, shape) for name, shape in kept.items()]
-    graph = helper.make_graph(nodes, "zeros", entries, results, zeros)
+    constants, nodes, results = [], [helper.make_node("Shape", [inputs[-1]], ["count"], end=2)], []
+    for name, tail in outputs.items():
+        value = np.zeros((1, 1, *tail), np.float32)
+        value.ravel()[0] = 1.0
+        constants.append(onnx.numpy_helper.from_array(value, f"{name}_value"))
+        constants.append(onnx.numpy_helper.from_array(np.array(tail, np.int64), f"{name}_tail"))
+        nodes.append(helper.make_node("Concat", ["count", f"{name}_tail"], [f"{name}_shape"], axis=0))
+        nodes.append(helper.make_node("Expand", [f"{name}_value", f"{name}_shape"], [name]))
+        results.append(helper.make_tensor_value_info(name, floats, ["clouds", "centres", *tail]))
+    graph = helper.make_graph(nodes, "constant", entries, results, constants)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-    path.write_bytes(model.SerializeToString())
-    return {"file": path.name, "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / BACKBONE_FILE).write_bytes(model.SerializeToString())
+    sha256 = hashlib.sha256((folder / BACKBONE_FILE).read_bytes()).hexdigest()
+    (folder / CARD_FILE).write_text(f"network: {{sha256: {sha256}, temperature: 0.03}}\n", encoding="utf-8")
+    return sha256
 
 
 def _surface() -> Surface:
@@ -145,7 +159,7 @@ def _surface() -> Surface:
 
 @pytest.fixture(scope="session")
 def block(tmp_path_factory: pytest.TempPathFactory) -> Block:
-    """The block in a folder of its own, as ``load_card`` reads it, with a network that answers zeros."""
+    """The block in a folder of its own, as ``load_card`` reads it; the backbone beside it describes all places alike."""
     folder = tmp_path_factory.mktemp("models") / "block"
     folder.mkdir()
     corners = HalfspaceIntersection(np.column_stack([_UNIT, -_OFFSETS]), np.zeros(3)).intersections
@@ -163,20 +177,15 @@ def block(tmp_path_factory: pytest.TempPathFactory) -> Block:
     )
     card.mesh_path.write_bytes(b"")  # named by the card, read by the learning side alone
     save_surface(folder / SURFACE_FILE, surface)
-    save_card(replace(card, network=write_onnx(folder / "pose.onnx")))
+    save_card(card)
+    save_bank(folder / BANK_FILE, ideal_bank(card, write_backbone(folder.parent / "backbone")))
     return Block(load_card(folder))
 
 
 @pytest.fixture(scope="session")
-def onnx_writer() -> Callable[..., dict[str, str]]:
-    """See ``write_onnx``."""
-    return write_onnx
-
-
-@pytest.fixture(scope="session")
-def peaked() -> Callable[..., Array]:
-    """See ``density_at``."""
-    return density_at
+def backbone_writer() -> Callable[..., str]:
+    """See ``write_backbone``."""
+    return write_backbone
 
 
 @pytest.fixture

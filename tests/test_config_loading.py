@@ -53,7 +53,7 @@ def test_an_int_is_accepted_for_a_float(load):
     [
         ("judge: {min_scor: 0.5}", r"judge: unknown key 'min_scor' \(did you mean 'min_score'\?\); expected one of"),
         ("juge: {}", r"unknown key 'juge' \(did you mean 'judge'\?\)"),
-        ("min_score: 0.5", r"unknown key 'min_score' \(did you mean 'judge.min_score'\?\); expected one of segment"),
+        ("min_score: 0.5", r"unknown key 'min_score' \(did you mean 'judge.min_score'\?\); expected one of sensor"),
         ("3: {}", "unknown key 3"),
         ("judge: {min_score: 1.5}", r"judge.min_score: found 1.5, expected a number from 0 to 1\."),
         ("judge: {min_score: .nan}", "judge.min_score: found nan"),
@@ -74,6 +74,7 @@ def test_an_int_is_accepted_for_a_float(load):
         ("- judge", "found list, expected a mapping"),
         ("judge: {", "is not YAML"),
         ("/**:\n  ros__parameters:\n    judge: {min_scor: 0.5}\n", "unknown key 'min_scor'"),
+        ("judge: {centre_rel: 0.1}", "'centre_rel' is no longer a setting"),
     ],
 )
 def test_invalid_settings(load, text, sentence):

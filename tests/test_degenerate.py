@@ -34,7 +34,7 @@ SHAPES = (
 @pytest.fixture(scope="module")
 def pipeline(block):
     loaded = Pipeline.load([block.card.folder])
-    loaded.networks["block"].run = block.oracle(transform(np.eye(3), np.array([0.0, 0.0, 0.6])), 0.05)
+    loaded.networks["block"].backbone.run = block.oracle(transform(np.eye(3), np.array([0.0, 0.0, 0.6])), 0.05)
     return loaded
 
 

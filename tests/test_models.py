@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 
 import numpy as np
@@ -11,13 +10,16 @@ import pytest
 
 from pose_node.config import InferConfig
 from pose_node.geometry.symmetry import rotation_error
+from pose_node.network.backbone import Backbone, read_card
 from pose_node.network.input import prepare
-from pose_node.network.object_network import Network
+from pose_node.objects.bank import BANK_FILE, load_bank
 from pose_node.objects.card import load_card
+from pose_node.objects.folders import BACKBONE, SHARED
+from pose_node.objects.surface_lookup import SurfaceLookup
 
 MODELS = Path(__file__).resolve().parents[1] / "models"
-FOLDERS = sorted(p for p in MODELS.iterdir() if p.is_dir() and not p.name.startswith("."))
-SHIPPED_BYTES = 4_000_000  # the network is most of it
+FOLDERS = sorted(p for p in MODELS.iterdir() if p.is_dir() and not p.name.startswith(".") and p.name not in SHARED)
+SHIPPED_BYTES = 2_000_000  # a third of it is the bank
 
 
 @pytest.fixture(params=FOLDERS, ids=lambda p: p.name)
@@ -87,24 +89,25 @@ def test_its_confusions_are_no_symmetries(folder):
         assert np.degrees(rotation_error(np.eye(4), card.confusions, card.symmetry)).min() > 5.0
 
 
-def test_its_network_is_the_one_on_the_card(folder):
+def test_its_bank_was_made_by_the_shipped_backbone(folder):
     card = load_card(folder)
-    if card.network is None:
-        pytest.skip(f"{card.name} has no network yet")
-    content = (folder / card.network["file"]).read_bytes()
-    assert hashlib.sha256(content).hexdigest() == card.network["sha256"]
-    assert card.meshes_seen, "the card must list every mesh that the network saw"
+    bank = load_bank(folder / BANK_FILE)
+    assert bank.backbone == read_card(MODELS / BACKBONE)[0]
+    assert len(np.unique(bank.views)) > 90
+    places_m = bank.places * card.diameter_m + card.centre_m
+    assert SurfaceLookup(card.surface, card.diameter_m).distance_bound(places_m).mean() < 0.02 * card.diameter_m
 
 
 @pytest.mark.skipif(
     "CUDAExecutionProvider" not in onnxruntime.get_available_providers(), reason="needs onnxruntime-gpu and a GPU"
 )
-def test_its_network_says_the_same_on_a_gpu(folder):
+def test_the_backbone_says_the_same_on_a_gpu(folder):
     card = load_card(folder)
     prepared = prepare(card.surface.points_m[:2000] + np.array([0.0, 0.0, 1.0]), np.zeros(3), card.diameter_m)
     here, there = (
-        Network(card, config).run(prepared)
+        Backbone(MODELS / BACKBONE, config).run(prepared)
         for config in (InferConfig(provider="cpu"), InferConfig(provider="cuda", require_gpu=True))
     )
-    for name, expected in here.items():
-        np.testing.assert_allclose(there[name], expected, atol=1e-4 * np.abs(expected).max(), err_msg=name)
+    for name in ("descriptors", "vectors", "quality"):
+        expected = getattr(here, name)
+        np.testing.assert_allclose(getattr(there, name), expected, atol=1e-4 * np.abs(expected).max(), err_msg=name)

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from pose_node.config import InferConfig, JudgeConfig, PipelineConfig
-from pose_node.errors import CardError, ConfigError, InputError, ModelError
+from pose_node.errors import CardError, ConfigError, InputError
 from pose_node.geometry.se3 import angle, apply, exp_so3, rotate_covariance, transform
 from pose_node.geometry.symmetry import nearest_symmetric
 from pose_node.measurement.cloud import Cloud
@@ -22,14 +22,14 @@ from pose_node.ros.demo import recording
 from pose_node.types import Hypothesis, Segment
 
 MODELS = Path(__file__).resolve().parents[1] / "models"
-TRAINED = sorted(path.parent.name for path in MODELS.glob("*/pose.onnx"))
+SHIPPED = sorted(path.parent.name for path in MODELS.glob("*/bank.npz"))
 STAGES = {"segment", "infer", "shortlist", "refine", "decide"}
 TENTH_DEG = np.deg2rad(0.1)
 
 
 def pipeline_for(block, pose, noise=0.05, config=None):
     pipeline = Pipeline.load([block.card.folder], config)
-    pipeline.networks["block"].run = block.oracle(pose, noise)
+    pipeline.networks["block"].backbone.run = block.oracle(pose, noise)
     return pipeline
 
 
@@ -233,8 +233,9 @@ def test_missing_files_are_errors(block, tmp_path):
         Pipeline.load([block.card.folder], tmp_path / "nothing.yaml")
     copy = tmp_path / "block"
     shutil.copytree(block.card.folder, copy)
-    (copy / "pose.onnx").unlink()
-    with pytest.raises(ModelError, match=r"pose\.onnx"):
+    shutil.copytree(block.card.folder.parent / "backbone", tmp_path / "backbone")
+    (copy / "bank.npz").unlink()
+    with pytest.raises(CardError, match=r"no bank\.npz.*pose_node add-object"):
         Pipeline.load([copy])
 
 
@@ -243,6 +244,7 @@ def two(block, tmp_path):
     """A models folder with the block and a copy of it under another name."""
     for name in ("block", "copy"):
         shutil.copytree(block.card.folder, tmp_path / name)
+    shutil.copytree(block.card.folder.parent / "backbone", tmp_path / "backbone")
     card = tmp_path / "copy" / "card.yaml"
     card.write_text(card.read_text().replace("name: block", "name: copy"))
     return tmp_path
@@ -266,7 +268,7 @@ def test_other_objects_share_what_has_not_changed(two):
 def test_objects_that_cannot_be_loaded_change_nothing(two, block, pose):
     (two / "copy" / "surface.npz").write_bytes(b"")
     pipeline = Pipeline.load([two / "block"])
-    pipeline.networks["block"].run = block.oracle(pose, 0.02)
+    pipeline.networks["block"].backbone.run = block.oracle(pose, 0.02)
     with pytest.raises(CardError, match=r"copy/surface\.npz"):
         pipeline.with_objects([two / "block", two / "copy"])
     with pytest.raises(InputError, match="at least one"):
@@ -279,14 +281,14 @@ def test_objects_that_cannot_be_loaded_change_nothing(two, block, pose):
 
 def test_a_folder_that_changes_while_it_is_read_is_refused(two, monkeypatch):
     pipeline = Pipeline.load([two / "block"])
-    load = Pipeline.load
+    load = Pipeline._loaded
 
-    def slowly(folders, config):
-        loaded = load(folders, config)
+    def slowly(folders, config, backbone):
+        loaded = load(folders, config, backbone)
         (two / "copy" / "mesh.ply").write_bytes(b"another")
         return loaded
 
-    monkeypatch.setattr(Pipeline, "load", slowly)
+    monkeypatch.setattr(Pipeline, "_loaded", slowly)
     with pytest.raises(CardError, match="copy: changed while it was read"):
         pipeline.with_objects([two / "block", two / "copy"])
 
@@ -301,7 +303,7 @@ def test_settings_may_be_a_file(block, tmp_path):
 
 # --------------------------------------------------------------------------------- shipped networks on recorded frames
 
-recorded = pytest.mark.skipif(not TRAINED, reason="no network is shipped in models/ (no pose.onnx)")
+recorded = pytest.mark.skipif(not SHIPPED, reason="no object is shipped in models/ (no bank.npz)")
 SCENES = {
     "mustard_bottle": "000002",
     "potted_meat_can": "000002",
@@ -345,7 +347,7 @@ def mean_miss(card, T, truth):
 
 @recorded
 @pytest.mark.parametrize("number", [0, 2, 4])
-@pytest.mark.parametrize("name", [name for name in SCENES if name in TRAINED and name not in AMBIGUOUS])
+@pytest.mark.parametrize("name", [name for name in SCENES if name in SHIPPED and name not in AMBIGUOUS])
 def test_a_shipped_network_finds_its_object_in_a_real_frame(shipped, name, number):
     cloud, mask, truth = frame_of(name, number)
     pipeline = shipped(name)
@@ -355,7 +357,7 @@ def test_a_shipped_network_finds_its_object_in_a_real_frame(shipped, name, numbe
 
 
 @recorded
-@pytest.mark.parametrize("name", [name for name in SCENES if name in TRAINED])
+@pytest.mark.parametrize("name", [name for name in SCENES if name in SHIPPED])
 def test_a_shipped_network_keeps_both_symmetries_on_a_real_frame(shipped, name):
     cloud, mask, _ = frame_of(name, 0)
     cloud, mask = bare(cloud, mask)
@@ -392,7 +394,7 @@ def test_a_shipped_network_finds_its_object_in_a_cut_out_bare_cloud(shipped, nam
 
 
 @recorded
-@pytest.mark.parametrize("name", TRAINED)
+@pytest.mark.parametrize("name", SHIPPED)
 def test_a_shipped_network_does_not_see_its_object_in_a_bare_wall(shipped, name):
     rng = np.random.default_rng(0)
     depth = 0.9 + 0.002 * rng.normal(size=(120, 160))
@@ -414,8 +416,8 @@ def test_a_deleted_pipeline_frees_its_objects(block, pose):
 @pytest.mark.parametrize(("scene", "name"), [("000000", "gelatin_box"), ("000002", "mustard_bottle")])
 def test_one_percent_of_infinities_moves_no_object(scene, name):
     """Infinities are no readings; the holes that they leave move a pose by less than the sensor's noise."""
-    if name not in TRAINED:
-        pytest.skip(f"models/{name} has no pose.onnx")
+    if name not in SHIPPED:
+        pytest.skip(f"models/{name} has no bank.npz")
     pipeline = Pipeline.load([MODELS / name])
     card = pipeline.cards[name]
     frame = recording.read(scene)[0]

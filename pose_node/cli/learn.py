@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from pose_node.cli.exit_codes import DONE
+from pose_node.errors import CardError
+from pose_node.objects.folders import SHARED
 
 
 def add_commands(commands: Any) -> None:
     """Add the subcommands to the subparsers of ``pose_node``."""
-    add = commands.add_parser("add-object", help="make an object folder from a mesh")
-    add.add_argument("mesh", type=Path, metavar="MESH", help="PLY, OBJ, STL, OFF, GLB, GLTF or 3MF")
-    add.add_argument("--name", required=True, metavar="N", help="lower-case words joined by '_'")
+    add = commands.add_parser("add-object", help="make an object folder from a mesh, or renew object folders")
+    add.add_argument(
+        "paths",
+        nargs="+",
+        type=Path,
+        metavar="MESH|models/N",
+        help="a mesh (PLY, OBJ, STL, OFF, GLB, GLTF or 3MF), or folders whose bank another backbone made",
+    )
+    add.add_argument("--name", metavar="N", help="the new object's: lower-case words joined by '_'")
     add.add_argument(
         "--units", choices=("m", "mm", "cm", "in"), help="unit of the mesh (default: the one that the file states)"
     )
@@ -68,8 +77,15 @@ def _add_object(options: argparse.Namespace) -> int:
     from pose_node.learning.onboard import PICTURE_FILE, add_object
     from pose_node.learning.similarity_text import confusion_texts, symmetry_texts
 
+    folders = [path for path in options.paths if path.is_dir()]
+    if folders:
+        return _renew(folders)
+    if len(options.paths) > 1 or options.name is None:
+        raise CardError(
+            f"add-object: found {len(options.paths)} files and the name {options.name!r}, expected one mesh with --name N."
+        )
     done = add_object(
-        options.mesh, options.name, options.models, options.units, options.bop_id, options.symmetry, options.force
+        options.paths[0], options.name, options.models, options.units, options.bop_id, options.symmetry, options.force
     )
     card, similarity = done.card, done.similarity
     for note in done.notes:
@@ -77,7 +93,18 @@ def _add_object(options: argparse.Namespace) -> int:
     print(f"{card.folder}: diameter {1000 * card.diameter_m:.1f} mm")
     print(f"  symmetry: {'; '.join(symmetry_texts(similarity)) or 'none'}")
     print(f"  may be confused with: {'; '.join(confusion_texts(similarity)) or 'nothing found'}")
-    print(f"  look at {card.folder / PICTURE_FILE}, then: pose_node train {card.folder}")
+    print(f"  ready to use; look at {card.folder / PICTURE_FILE} for a wrong axis, size or symmetry")
+    return DONE
+
+
+def _renew(folders: Sequence[Path]) -> int:
+    from pose_node.learning.onboard import renew
+
+    for folder in folders:
+        if folder.name in SHARED:  # models/* includes them
+            continue
+        notes = renew(folder)
+        print(f"{folder}: renewed" + "".join(f"; {note}" for note in notes), flush=True)
     return DONE
 
 

@@ -59,12 +59,12 @@ def _recognised(
     found: list[_Recognised] = []
     rejected: list[Rejected] = []
     for segment in clusters:
-        if len(segment.indices) < config.min_points:
-            reason = f"found {len(segment.indices)} points, expected at least {config.min_points}."
-            rejected.append(Rejected("too_few_points", reason, segment.object_name, segment))
-            continue
         off_support = _off_support(segment, config)
         for name in segment.objects or networks:
+            refusal = networks[name].refusal(segment, scene)
+            if refusal is not None:
+                rejected.append(refusal)
+                continue
             pair = _recognise(segment, off_support, name, networks[name], scene)
             if pair.prediction.voter_share >= config.min_voters:
                 found.append(pair)
@@ -77,7 +77,8 @@ def _recognised(
 def _recognise(segment: Segment, off_support: Segment | None, name: str, network: Network, scene: Scene) -> _Recognised:
     """The network's prediction for a cluster or, where it is unsure and that helps, for the part of it off its support."""
     whole = network.predict(scene.sample(segment))
-    if off_support is not None and _UNSURE[0] < whole.voter_share < _UNSURE[1]:
+    unsure = _UNSURE[0] < whole.voter_share < _UNSURE[1]
+    if off_support is not None and unsure and network.refusal(off_support, scene) is None:
         part = network.predict(scene.sample(off_support))
         if part.voter_share > whole.voter_share + _MIN_GAIN:
             return _Recognised(off_support, name, part)

@@ -17,12 +17,13 @@ from pose_node.geometry.se3 import apply, invert, transform
 from pose_node.geometry.symmetry import symmetry_motions
 from pose_node.learning.loss import Truth
 from pose_node.learning.views import View, ViewSampler
+from pose_node.measurement.sampling import CENTRES, POINTS
 from pose_node.network.input import prepare
 from pose_node.objects.card import ObjectCard
 
 _NEGATIVE_SHARE = 0.12  # segments without the object, the negatives of the objectness head
 _AXIS_STEPS = 24
-_MIN_POINTS = 60  # a view of which the sensor lost more is replaced
+_MIN_POINTS = CENTRES  # a view of which the sensor lost more is replaced
 _ATTEMPTS = 20
 _STREAM = 1_000_003  # offset between the seeds of two streams of views
 
@@ -86,7 +87,13 @@ class Views(Dataset):  # type: ignore[type-arg]
             coordinates=_float(apply(invert(self.motions_centred), canonical[None])),
             basis=_float(rotation_basis(R)),
         )
-        return Sample(*(torch.from_numpy(a) for a in prepared.inputs()), truth)
+        return Sample(*(torch.from_numpy(a) for a in _filled(*prepared.inputs())), truth)
+
+
+def _filled(points: Array, normals: Array, viewpoint: Array, centres: Array) -> tuple[Array, ...]:
+    """The inputs of one cloud with its points repeated up to the size of a batch."""
+    rows = np.resize(np.arange(len(points)), POINTS)
+    return points[rows], normals[rows], viewpoint, centres
 
 
 def collate(samples: Sequence[Sample]) -> Sample:

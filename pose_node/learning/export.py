@@ -19,10 +19,11 @@ from pose_node.learning.checkpoint import CHECKPOINT, read_checkpoint
 from pose_node.learning.network import PoseNetwork
 from pose_node.learning.train import FACTS
 from pose_node.measurement.sampling import CENTRES, POINTS
-from pose_node.network.session import INPUTS, OUTPUTS
 from pose_node.objects.card import ObjectCard, load_card, save_card
 
 NETWORK_FILE = "pose.onnx"
+INPUTS = ("points", "normals", "viewpoint", "centres")
+OUTPUTS = ("objectness", "offsets", "frames", "coordinates", "spreads", "centre", "rotation")
 OPSET = 17
 _TEMPORARY_PREFIX = "pose-"  # and the hash: the name of the new network while files are replaced
 _PARITY_REL = 1e-4

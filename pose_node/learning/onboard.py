@@ -1,4 +1,4 @@
-"""``pose_node add-object``: makes an object folder from a mesh file, ready for the pipeline and for ``pose_node train``."""
+"""``pose_node add-object``: makes an object folder from a mesh file, ready for the pipeline; and renews folders of other backbones."""
 
 from __future__ import annotations
 
@@ -14,21 +14,26 @@ import numpy as np
 import yaml
 
 from pose_node.arrays import Array
+from pose_node.config import InferConfig
 from pose_node.errors import CardError, MeshError
 from pose_node.geometry.se3 import apply
 from pose_node.geometry.symmetry import Symmetry
+from pose_node.learning.bank_building import build_bank
 from pose_node.learning.mesh import Mesh, load_mesh, save_mesh
 from pose_node.learning.picture import draw_onboarding
 from pose_node.learning.similarity import Similarity, find_similarity
 from pose_node.learning.similarity_text import confusion_texts, symmetry_texts
 from pose_node.learning.surface import sample_surface
-from pose_node.objects.card import CARD_FILE, MESH_FILE, ObjectCard, load_card, save_card
+from pose_node.network.backbone import Backbone
+from pose_node.objects.bank import BANK_FILE, save_bank
+from pose_node.objects.card import MESH_FILE, ObjectCard, load_card, save_card
 from pose_node.objects.card_values import check_name, parse_symmetry
+from pose_node.objects.folders import SHARED, backbone_folder
 from pose_node.objects.mesh_file import read_ply
 from pose_node.objects.surface import SURFACE_FILE, save_surface
 
 PICTURE_FILE, README_FILE = "onboarding.png", "README.md"
-_WRITTEN_HERE = {CARD_FILE, MESH_FILE, SURFACE_FILE, PICTURE_FILE, README_FILE}
+_OLD_NETWORK = "pose.onnx"  # of earlier versions
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -53,14 +58,18 @@ def add_object(
 
     symmetry: "auto" searches it, "none" declares that there is none, anything else is a YAML file with
               ``discrete`` (4x4 motions, metres, mesh frame) and ``axes`` ({direction, origin_m}).
-    force:    replace an existing folder. Its network is kept only if mesh, centre and symmetry are unchanged.
-    Raises MeshError (the mesh) or CardError (the name, the symmetry file, the folder).
+    force:    replace an existing folder; its BOP id is kept where no other is given.
+    Raises MeshError (the mesh), CardError (the name, the symmetry file, the folder) or ModelError (the backbone).
     """
-    check_name(name)
+    if check_name(name) in SHARED:
+        raise CardError(
+            f"object name: found {name!r}, expected another: this folder has a network that all objects share."
+        )
     folder = Path(models) / name
     if folder.exists() and not force:
         raise CardError(f"{folder}: the object exists already; pass --force to replace it, or choose another name.")
     declared = _declared_symmetry(symmetry)
+    backbone = open_backbone(folder)
     mesh = load_mesh(mesh_path, units)
     surface = sample_surface(mesh)
     similarity = find_similarity(mesh, surface, declared)
@@ -79,12 +88,12 @@ def add_object(
             confusion_axes=similarity.confusion_axes,
             surface=surface,
             mesh_path=new / MESH_FILE,
-            bop_id=bop_id,
+            bop_id=_old_bop_id(folder) if bop_id is None else bop_id,
         )
         save_mesh(new / MESH_FILE, mesh)
         save_surface(new / SURFACE_FILE, surface)
         notes = list(mesh.notes)
-        card = _keep_training(folder, card, notes)
+        save_bank(new / BANK_FILE, build_bank(mesh, card.centre_m, backbone, notes))
         save_card(card)
         draw_onboarding(new / PICTURE_FILE, mesh, card, similarity)
         (new / README_FILE).write_text(_readme(card, mesh, similarity, Path(mesh_path).name, units))
@@ -94,6 +103,41 @@ def add_object(
     finally:
         shutil.rmtree(staging, ignore_errors=True)
     return Onboarded(load_card(folder), similarity, tuple(notes))
+
+
+def open_backbone(folder: Path) -> Backbone:
+    """The backbone for an object ``folder``, as the pipeline finds it; raises ConfigError or ModelError."""
+    return Backbone(backbone_folder([folder]), InferConfig(provider="cpu"))
+
+
+def renew(folder: str | Path) -> tuple[str, ...]:
+    """Make the bank of an existing object folder anew, with the present backbone; the rest of its facts stay.
+
+    A network of its own, which objects of earlier versions had, is removed. Returns sentences for the user. Raises CardError,
+    MeshError or ModelError; the folder then stays as it was.
+    """
+    folder = Path(folder)
+    card, backbone = load_card(folder), open_backbone(folder)
+    vertices_m, faces = read_ply(card.mesh_path)
+    notes: list[str] = []
+    bank = build_bank(Mesh(vertices_m, faces, card.diameter_m), card.centre_m, backbone, notes)
+    part = folder / f".{BANK_FILE}"
+    save_bank(part, bank)
+    part.replace(folder / BANK_FILE)
+    save_card(replace(card, network=None, training={}, meshes_seen=()))
+    old = folder / _OLD_NETWORK
+    if old.exists():
+        old.unlink()
+        notes.append(f"{old.name} removed: the backbone replaces it")
+    return tuple(notes)
+
+
+def _old_bop_id(folder: Path) -> int | None:
+    """The BOP id of the folder to be replaced, where its card can be read."""
+    try:
+        return load_card(folder).bop_id if folder.is_dir() else None
+    except CardError:
+        return None
 
 
 def _readme(card: ObjectCard, mesh: Mesh, similarity: Similarity, source: str, units: str | None) -> str:
@@ -113,7 +157,6 @@ def _readme(card: ObjectCard, mesh: Mesh, similarity: Similarity, source: str, u
         ("symmetry", "; ".join(symmetry_texts(similarity)) or "none"),
         ("may be confused with", "; ".join(confusion_texts(similarity)) or "nothing found"),
         ("BOP id", "none" if card.bop_id is None else str(card.bop_id)),
-        ("network", "see `training` in card.yaml"),
     ]
     table = "\n".join(f"| {key} | {value} |" for key, value in rows)
     return (
@@ -158,55 +201,6 @@ def _is_identity(value: Any) -> bool:
     except (TypeError, ValueError):
         return False
     return T.shape == (4, 4) and bool(np.allclose(T, np.eye(4), atol=1e-6))
-
-
-def _keep_training(folder: Path, card: ObjectCard, notes: list[str]) -> ObjectCard:
-    """Copy the training of the folder to be replaced if it is valid for the new card; the outcome is added to ``notes``."""
-    others = sorted(p for p in folder.iterdir() if p.name not in _WRITTEN_HERE) if folder.is_dir() else []
-    try:
-        old = load_card(folder) if folder.is_dir() else None
-    except CardError as error:
-        notes.append(f"the old card could not be read and was replaced: {error}")
-        old = None
-    if old is None or (old.network is None and not others):
-        return card
-    same = (
-        _same_mesh(old.mesh_path, card.mesh_path)
-        and np.allclose(old.centre_m, card.centre_m, atol=1e-5)
-        and old.symmetry.discrete.shape == card.symmetry.discrete.shape
-        and np.allclose(old.symmetry.discrete, card.symmetry.discrete, atol=1e-4)
-        and len(old.symmetry.axes) == len(card.symmetry.axes)
-        and all(
-            np.allclose(a.direction, b.direction, atol=1e-4) and np.allclose(a.origin_m, b.origin_m, atol=1e-5)
-            for a, b in zip(old.symmetry.axes, card.symmetry.axes)
-        )
-    )
-    names = ", ".join(p.name for p in others)
-    if not same:
-        notes.append(
-            f"mesh, centre or symmetry changed: the old training is removed{f' ({names})' if names else ''}; train again"
-        )
-        return card
-    for path in others:
-        copy = shutil.copytree if path.is_dir() else shutil.copy2
-        copy(path, card.folder / path.name)
-    notes.append(f"mesh, centre and symmetry are the same: the old training is kept{f' ({names})' if names else ''}")
-    return replace(
-        card,
-        network=old.network,
-        training=old.training,
-        scores=old.scores,
-        meshes_seen=old.meshes_seen,
-        bop_id=old.bop_id if card.bop_id is None else card.bop_id,
-    )
-
-
-def _same_mesh(a: Path, b: Path) -> bool:
-    """Whether two PLY files have the same vertices and faces, whatever their headers; False for an unreadable one."""
-    try:
-        return all(np.array_equal(x, y) for x, y in zip(read_ply(a), read_ply(b)))
-    except MeshError:
-        return False
 
 
 def _replace_folder(folder: Path, new: Path, old: Path) -> None:

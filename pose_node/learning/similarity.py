@@ -23,6 +23,7 @@ MIN_OVERLAP = 0.6  # a confusion leaves this share of the surface in place
 MIN_VIEW_OVERLAP = 0.75  # or this share of the visible surface, in the best tenth of the views
 MAX_CONFUSIONS = 12
 _GRID = 4608
+_AT_ONCE = 256  # motions of the grid that are measured together, so that their points fit into the cache
 _STARTS = 160
 _MIN_APART_RAD = np.radians(
     30.0
@@ -67,7 +68,7 @@ def _refined_grid(overlap: SelfOverlap) -> list[Motion]:
     field = _DistanceField(overlap)
     for centre in (overlap.centre, box_centre):
         T = transform(grid, centre - grid @ centre)
-        scores.append(np.array([field.mean_distance(M) for M in T]))
+        scores.append(field.mean_distance(T))
         starts.append(T)
     T, score = np.concatenate(starts), np.concatenate(scores)
     T = T[np.argsort(score, kind="stable")]
@@ -93,13 +94,16 @@ class _DistanceField:
         self._values = np.minimum(overlap.distance(np.stack(np.meshgrid(*lines, indexing="ij"), -1)), pad).ravel()
         self._points, self._far = overlap.points[:500], pad
 
-    def mean_distance(self, T: Array) -> float:
-        """Mean distance of the samples moved by T from the surface, each at most a tenth of the diameter."""
+    def mean_distance(self, T: Array) -> Array:
+        """Mean distance [N] of the samples moved by motions T [N, 4, 4] from the surface, each at most a tenth of the diameter."""
+        return np.concatenate([self._means(part) for part in np.array_split(T, max(len(T) // _AT_ONCE, 1))])
+
+    def _means(self, T: Array) -> Array:
         cell = np.rint((apply(T, self._points) - self._low) / self._step).astype(np.intp)
-        inside = ((cell >= 0) & (cell < self._cells)).all(axis=1)
-        i, j, k = cell[inside].T
-        near = self._values[(i * self._cells + j) * self._cells + k].sum()
-        return float(near + self._far * (~inside).sum()) / len(self._points)
+        inside = ((cell >= 0) & (cell < self._cells)).all(axis=-1)
+        i, j, k = np.moveaxis(np.clip(cell, 0, self._cells - 1), -1, 0)
+        distance = self._values[(i * self._cells + j) * self._cells + k]
+        return np.where(inside, distance, self._far).mean(axis=1)
 
 
 def _apart(T: Array, min_apart_rad: float, limit: int) -> list[Array]:

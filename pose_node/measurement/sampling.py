@@ -17,8 +17,9 @@ from pose_node.arrays import Array, Indices
 from pose_node.geometry.normals import normals as estimate_normals
 from pose_node.measurement.noise import noise_radius
 
-POINTS = 1024  # input points of the network; those of a smaller segment are repeated, so that clouds can be batched
-CENTRES = 128  # points that have features in the network; the first 32 are its coarse level
+POINTS = 1024  # input points of the network, at most
+CENTRES = 128  # points that have features in the network, at most; the first 32 are its coarse level
+LEAST_POINTS = 32  # that the network needs
 _POOL = 4096  # points that normals are estimated from
 _TIE_REL2 = 1e-9  # squared distances nearer than this share of the largest are a tie
 
@@ -27,10 +28,10 @@ _TIE_REL2 = 1e-9  # squared distances nearer than this share of the largest are 
 class Sample:
     """A segment's sample, the same for all objects: made once, then scaled for each (``network.input.scaled``).
 
-    points:    [n <= POINTS, 3] metres, relative to ``centre_m``.
+    points:    [n <= POINTS, 3] metres, relative to ``centre_m``; all different.
     normals:   [n, 3] unit vectors towards the viewpoint.
     viewpoint: [3] metres, relative to ``centre_m``.
-    centres:   [CENTRES] rows of ``points`` in farthest-point order.
+    centres:   [min(CENTRES, n)] rows of ``points`` in farthest-point order.
     centre_m:  [3] the sample's centroid, in the cloud's frame.
     """
 
@@ -42,22 +43,24 @@ class Sample:
 
 
 def sample_segment(points_m: Array, viewpoint_m: Array, count: int = POINTS, centres: int = CENTRES) -> Sample:
-    """Sample ``count`` of a segment's points [M >= 1, 3] seen from ``viewpoint_m`` [3], and ``centres`` of the sample."""
+    """At most ``count`` of a segment's points [M >= 1, 3] seen from ``viewpoint_m`` [3], and ``centres`` of the sample."""
     pool = even_subset(points_m, _POOL)
     sample = pool[evenly_spaced(len(pool), count)]
     centre_m = sample.mean(axis=0)
     normals = estimate_normals(pool, sample, viewpoint_m, noise_radius(float(np.linalg.norm(centre_m - viewpoint_m))))
     points = sample - centre_m
-    return Sample(points, normals, viewpoint_m - centre_m, farthest_points(points, centres), centre_m)
+    chosen = farthest_points(points, min(centres, len(points)))
+    return Sample(points, normals, viewpoint_m - centre_m, chosen, centre_m)
 
 
 def even_subset(points_m: Array, count: int) -> Array:
-    """At most ``count`` of the points [N, 3], evenly spaced in their order by distance to the centroid.
+    """At most ``count`` different ones of the points [N, 3], evenly spaced in their order by distance to the centroid.
 
     The distance is invariant, so a rigid motion does not change the choice; neighbours in this order lie anywhere on the
     surface, so the stride does not alias with the image grid.
     """
     points = points_m[np.lexsort(points_m.T[::-1])]
+    points = points[np.append(True, (points[1:] != points[:-1]).any(axis=1))]
     distance2 = np.sum((points - points.mean(axis=0)) ** 2, axis=1)
     points = points[np.argsort(distance2, kind="stable")]
     return points[evenly_spaced(len(points), count)]
@@ -73,8 +76,8 @@ def evenly_spaced(length: int, count: int) -> Indices:
 def farthest_points(points: Array, count: int) -> NDArray[np.int64]:
     """Farthest-point sampling of points [N, 3] relative to their centroid -> [count] rows, starting with the farthest from it.
 
-    Rows must come ordered by distance to the centroid: among near-ties the first wins, so rounding cannot choose. With
-    fewer points than ``count`` the first row fills the rest.
+    Rows must come ordered by distance to the centroid: among near-ties the first wins, so rounding cannot choose.
+    ``count`` is at most N.
     """
     chosen = np.empty(count, dtype=np.int64)
     x, y, z = np.ascontiguousarray(points.T)

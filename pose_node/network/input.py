@@ -1,4 +1,4 @@
-"""A segment's sample -> the network's input. The only preparation code: training uses it too, so that both stay the same."""
+"""A segment's sample -> the network's input. The only preparation code: banks are made with it too, so that both stay the same."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pose_node.arrays import Array
-from pose_node.measurement.sampling import POINTS, Sample, sample_segment
+from pose_node.measurement.sampling import Sample, sample_segment
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Prepared:
     """A network's input for one segment: lengths in object diameters, origin at ``centre_m``.
 
-    points, normals: [POINTS, 3] float32.
+    points, normals: [N, 3] float32, N distinct points.
     viewpoint:       [3] float32.
-    centres:         [CENTRES] int64, rows of ``points`` in farthest-point order (repeated where there are fewer points).
+    centres:         [M] int64, rows of ``points`` in farthest-point order.
     centre_m:        [3] the origin in the cloud's frame.
     scale_m:         the object's diameter.
     """
@@ -30,7 +30,7 @@ class Prepared:
     scale_m: float
 
     def inputs(self) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32], NDArray[np.int64]]:
-        """The network's input arrays, in the order of ``session.INPUTS``."""
+        """The network's input arrays, in the order of ``backbone.INPUTS``."""
         return self.points, self.normals, self.viewpoint, self.centres
 
     def centres_m(self) -> Array:
@@ -40,10 +40,9 @@ class Prepared:
 
 def scaled(sample: Sample, diameter_m: float) -> Prepared:
     """A sample as the network's input for an object of ``diameter_m``."""
-    rows = np.resize(np.arange(len(sample.points)), POINTS)
     return Prepared(
-        (sample.points / diameter_m).astype(np.float32)[rows],
-        sample.normals.astype(np.float32)[rows],
+        (sample.points / diameter_m).astype(np.float32),
+        sample.normals.astype(np.float32),
         (sample.viewpoint / diameter_m).astype(np.float32),
         sample.centres,
         sample.centre_m,

@@ -37,7 +37,7 @@ class MatchEvidence:
 def match_evidence(matches: Matches, T: Array) -> MatchEvidence:
     """The evidence for poses T_camera_object [B, 4, 4] of the object that ``matches`` is about."""
     share = shares(matches, *relative_poses(matches, T))
-    return MatchEvidence(share.astype(np.float64), matches.similarity[:, 0], matches.quality)
+    return MatchEvidence(share.astype(np.float64), matches.similarity[:, 0].astype(np.float64), matches.quality)
 
 
 def relative_poses(matches: Matches, T: Array) -> tuple[Array, Array]:
@@ -56,25 +56,44 @@ def camera_poses(matches: Matches, R: Array, t: Array) -> Array:
 
 def shares(matches: Matches, R: Array, t: Array) -> Floats:
     """[B, M] the part of each centre's match probability near where poses R [B, 3, 3], t [B, 3] put the centre."""
-    near = nearness(matches.points, matches.places, R, t)
-    near *= matches.probability.astype(np.float32)
+    near = nearness(pairs_of(matches.points, matches.places), R, t).reshape(len(R), *matches.places.shape[:2])
+    near *= matches.probability
     return near.sum(axis=-1)
 
 
-def nearness(points: Array, places: Array, R: Array, t: Array) -> Floats:
-    """exp(-d^2 / NEAR_REL^2) [B, M, K] of the distances d between points [M, 3] and places [M, K, 3] at poses R, t [B, ...].
+def attainable_share(matches: Matches) -> Floats:
+    """[M] the share that the best of a centre's own places would give it: small where the surface looks alike all over."""
+    apart2 = np.sum((matches.places[:, :, None] - matches.places[:, None]) ** 2, axis=-1)
+    near = np.exp(np.asarray(apart2, np.float32) * np.float32(-1.0 / NEAR_REL**2))
+    return (near @ matches.probability[..., None])[..., 0].max(axis=1)
 
-    The squared distances of all of them are one product of matrices, since |R q + t - p|^2 is bilinear in (R, t) and (p, q).
+
+def pairs_of(points: Floats, places: Floats) -> Floats:
+    """What ``nearness`` and weighted fits need of the pairs of points p [M, 3] and places q [M, K, 3]: [M * K, 17].
+
+    Columns: p q^T (9), p (3), q (3), 1, |p|^2 + |q|^2.
+    """
+    out = np.empty((*places.shape[:2], 17), np.float32)
+    p = points[:, None]
+    out[..., :9] = (p[..., None] * places[..., None, :]).reshape(*places.shape[:2], 9)
+    out[..., 9:12], out[..., 12:15], out[..., 15] = p, places, 1.0
+    out[..., 16] = np.einsum("mki,mki->mk", places, places) + np.einsum("mi,mi->m", points, points)[:, None]
+    return out.reshape(-1, 17)
+
+
+def nearness(pairs: Floats, R: Array, t: Array) -> Floats:
+    """exp(-d^2 / NEAR_REL^2) [B, P] of the distances d = |R q + t - p| of pairs [P, 17] at poses R [B, 3, 3], t [B, 3].
+
+    The squared distance is bilinear in the pose and the pair, so all of them are one product of matrices.
     """
     poses = np.empty((len(R), 17), np.float32)
-    poses[:, :9], poses[:, 9:12], poses[:, 12:15] = R.reshape(-1, 9), t, np.einsum("bij,bi->bj", R, t)
+    poses[:, :9], poses[:, 9:12], poses[:, 12:15] = (
+        -2.0 * R.reshape(-1, 9),
+        -2.0 * t,
+        2.0 * np.einsum("bij,bi->bj", R, t),
+    )
     poses[:, 15], poses[:, 16] = np.einsum("bi,bi->b", t, t), 1.0
-    pairs = np.empty((*places.shape[:2], 17), np.float32)
-    p = points[:, None]
-    pairs[..., :9] = -2.0 * (p[..., None] * places[..., None, :]).reshape(*places.shape[:2], 9)
-    pairs[..., 9:12], pairs[..., 12:15], pairs[..., 15] = -2.0 * p, 2.0 * places, 1.0
-    pairs[..., 16] = np.einsum("mki,mki->mk", places, places) + np.einsum("mi,mi->m", points, points)[:, None]
-    exponent = poses @ (pairs.reshape(-1, 17).T * np.float32(-1.0 / NEAR_REL**2))
-    # Rounding may leave a positive exponent where the distance is zero.
-    np.minimum(exponent, 0.0, out=exponent)
-    return np.exp(exponent, out=exponent).reshape(len(R), *places.shape[:2])
+    poses *= np.float32(-1.0 / NEAR_REL**2)
+    exponent = poses @ pairs.T
+    np.minimum(exponent, 0.0, out=exponent)  # rounding may leave more where the distance is zero
+    return np.exp(exponent, out=exponent)

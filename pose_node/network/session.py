@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
-import numpy as np
 import onnxruntime as ort
+from numpy.typing import NDArray
 
-from pose_node.arrays import Array
 from pose_node.config import InferConfig
 from pose_node.errors import ModelError
-from pose_node.geometry.harmonics import COEFFICIENTS
-from pose_node.network.input import Prepared
-from pose_node.objects.card import ObjectCard
 
-INPUTS = ("points", "normals", "viewpoint", "centres")
-OUTPUTS = ("objectness", "offsets", "frames", "coordinates", "spreads", "centre", "rotation")
 # CUDA rounds the factors of matrix products to ten bits by default (TF32), which changes the outputs.
 _OPTIONS = {"CUDAExecutionProvider": {"use_tf32": "0"}}
 _PROVIDERS = {
@@ -27,24 +22,26 @@ _PROVIDERS = {
 }
 
 
-def open_session(card: ObjectCard, config: InferConfig) -> ort.InferenceSession:
-    """ONNX Runtime's session for ``card.network``.
+def open_session(
+    path: Path,
+    sha256: str,
+    inputs: Sequence[str],
+    outputs: Mapping[str, tuple[int, ...]],
+    config: InferConfig,
+) -> ort.InferenceSession:
+    """ONNX Runtime's session for the network file ``path``.
 
+    sha256: of the file, as its card states. inputs: their names. outputs: {name: last dimensions}.
     Raises ModelError when the file is missing, has another hash or other inputs and outputs than expected, or does not load,
     and when the provider is not available.
     """
-    if card.network is None:
-        raise ModelError(f"{card.name}: the card names no network; train and export the object first.")
-    path = card.folder / str(card.network["file"])
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise ModelError(f"{path}: cannot be read ({error.strerror}), expected the exported network.") from error
+        raise ModelError(f"{path}: cannot be read ({error.strerror}), expected a network.") from error
     digest = hashlib.sha256(content).hexdigest()
-    if digest != card.network["sha256"]:
-        raise ModelError(
-            f"{path}: found sha256 {digest[:12]}..., expected {str(card.network['sha256'])[:12]}... as on the card."
-        )
+    if digest != sha256:
+        raise ModelError(f"{path}: found sha256 {digest[:12]}..., expected {sha256[:12]}... as on the card.")
     options = ort.SessionOptions()
     options.intra_op_num_threads = config.threads
     options.inter_op_num_threads = 1
@@ -64,7 +61,7 @@ def open_session(card: ObjectCard, config: InferConfig) -> ort.InferenceSession:
         raise ModelError(
             f"infer.provider {config.provider!r}: ONNX Runtime fell back to {found}, expected {wanted[0]}."
         )
-    _check_contract(session, path.name)
+    _check_contract(session, path, inputs, outputs)
     return session
 
 
@@ -83,26 +80,26 @@ def providers(config: InferConfig) -> Sequence[str]:
     return wanted
 
 
-def _check_contract(session: ort.InferenceSession, name: str) -> None:
-    """Raises ModelError when the file ``name`` has other inputs or outputs than ``INPUTS`` and ``OUTPUTS``."""
+def _check_contract(
+    session: ort.InferenceSession, path: Path, inputs: Sequence[str], outputs: Mapping[str, tuple[int, ...]]
+) -> None:
+    """Raises ModelError when the file has other inputs or outputs than expected."""
     found_inputs = tuple(i.name for i in session.get_inputs())
-    found_outputs = {o.name: o.shape for o in session.get_outputs()}
-    if found_inputs != INPUTS or tuple(found_outputs) != OUTPUTS:
+    found_outputs = {o.name: tuple(o.shape) for o in session.get_outputs()}
+    if found_inputs != tuple(inputs) or tuple(found_outputs) != tuple(outputs):
         raise ModelError(
-            f"{name}: found inputs {found_inputs} and outputs {tuple(found_outputs)}, expected {INPUTS} and {OUTPUTS}."
+            f"{path}: found inputs {found_inputs} and outputs {tuple(found_outputs)}, "
+            f"expected {tuple(inputs)} and {tuple(outputs)}."
         )
-    if found_outputs["rotation"][-1] != COEFFICIENTS:
-        raise ModelError(
-            f"{name}: found {found_outputs['rotation'][-1]} rotation coefficients, expected {COEFFICIENTS}."
-        )
+    for name, tail in outputs.items():
+        if found_outputs[name][len(found_outputs[name]) - len(tail) :] != tail:
+            raise ModelError(f"{path}: {name} has shape {found_outputs[name]}, expected it to end in {tail}.")
 
 
-def run(session: ort.InferenceSession, prepared: Prepared, name: str) -> dict[str, Array]:
-    """The outputs for one cloud as float64, batch dimension dropped; raises ModelError that names the object ``name``."""
-    feeds = {key: np.asarray(value)[None] for key, value in zip(INPUTS, prepared.inputs())}
+def run(session: ort.InferenceSession, outputs: Sequence[str], feeds: Mapping[str, NDArray[Any]]) -> list[NDArray[Any]]:
+    """The ``outputs`` for inputs {name: array}; raises ModelError when the provider fails."""
     try:
-        outputs: list[Any] = session.run(list(OUTPUTS), feeds)
+        found: list[NDArray[Any]] = session.run(list(outputs), dict(feeds))
     except Exception as error:  # onnxruntime's exceptions have no common base of their own
-        provider = session.get_providers()[0]
-        raise ModelError(f"{name}: {provider} failed while running ({error}).") from error
-    return {key: value[0].astype(np.float64) for key, value in zip(OUTPUTS, outputs)}
+        raise ModelError(f"{session.get_providers()[0]} failed while running ({error}).") from error
+    return found

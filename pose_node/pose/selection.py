@@ -14,6 +14,7 @@ import numpy as np
 from pose_node.arrays import Array, Indices
 from pose_node.config import JudgeConfig
 from pose_node.measurement.scene import Scene
+from pose_node.network.match_evidence import match_evidence
 from pose_node.pose.ambiguity import resolve_turns
 from pose_node.pose.grouping import by_segment_and_object
 from pose_node.pose.likelihood import Likelihood, Scores, tolerance
@@ -22,7 +23,7 @@ from pose_node.pose.shortlist import CONFIRMED_SOURCES, distinct
 from pose_node.types import Estimate, Evidence, Refined, Rejected
 
 _PLACE_REL = 0.25  # poses whose centres are nearer than this share of the diameter are at one place
-_MAX_DOUBT_NATS = 3.0  # by how much less than its best the network's density can count against a pose
+_MAX_DOUBT_NATS = 3.0  # by how much less than the best of them the matches can count against a pose
 _MIN_OBSERVED = 0.08  # share of the visible surface that must be neither hole nor occluded
 _CLAIM_OVERLAP = 0.3  # two estimates that share more of the smaller one's points than this exclude each other
 
@@ -70,10 +71,10 @@ class Selector:
         view = scene.view(segment)
         T = np.stack([r.T_camera_object for r in group])
         scores = likelihood.score(T, view, samples=2048, points=len(view.points_m), exact=True)
-        rank = scores.score + self._network_prior(group[0], T)
+        rank = scores.score + self._match_prior(group[0], T)
         best = int(np.argmax(rank))
         agreement = self._agreement(group[best])
-        score = float(scores.score[best]) * agreement
+        score = float(scores.score[best])
         refusal = self._refusal(scores[best], score, name)
         if refusal is not None:
             return Rejected(*refusal, name, segment, score)
@@ -97,7 +98,7 @@ class Selector:
             likelihood,
             view,
             margin,
-            lambda turned: self._network_prior(lead, turned),
+            lambda turned: self._match_prior(lead, turned),
         )
         return Estimate(
             object_name=name,
@@ -117,30 +118,18 @@ class Selector:
             alternatives=tuple((T[i], float(w)) for i, w in zip(kept[1:], weight[1:])),
         )
 
-    def _network_prior(self, refined: Refined, T: Array) -> Array:
-        """What the network's density over SO(3) adds to the scores of poses T [B, 4, 4]: it decides what the surface leaves open.
-
-        Bounded, because networks are overconfident: where the surface is unambiguous, the surface decides.
-        """
-        belief = refined.hypothesis.belief
-        if belief is None:
+    def _match_prior(self, refined: Refined, T: Array) -> Array:
+        """What the matches add to the scores of poses T [B, 4, 4]: they decide what the surface leaves open."""
+        matches = refined.hypothesis.matches
+        if matches is None:
             return np.zeros(len(T))
-        log = belief.rotation.log(T[:, :3, :3])
+        log = np.log(match_evidence(matches, T).support + 1e-6)
         return self.config.belief * np.maximum(log - log.max(), -_MAX_DOUBT_NATS)
 
     def _agreement(self, refined: Refined) -> float:
-        """How well the network's estimate of the object's centre agrees with the pose's, in [0, 1].
-
-        Of another object, even the mirror image of this one, a network predicts a centre where no fit of the surface has it.
-        Symmetry and hidden parts, which leave the rotation open, do not move the centre. So this shows whether it is the
-        object at all; which of several poses is right is left to the surface.
-        """
-        belief, card = refined.hypothesis.belief, self.refiners[refined.hypothesis.object_name].card
-        if belief is None:
-            return 1.0
-        T = refined.T_camera_object
-        off = (T[:3, :3] @ card.centre_m + T[:3, 3] - belief.centre_m) / card.diameter_m
-        return float(np.exp(-0.5 * (off @ off) / self.config.centre_rel**2))
+        """See ``Evidence.agreement``."""
+        matches = refined.hypothesis.matches
+        return 1.0 if matches is None else float(match_evidence(matches, refined.T_camera_object[None]).support[0])
 
     def _refusal(self, scores: Scores, score: float, name: str) -> tuple[str, str] | None:
         """Code and reason why the scores of one pose are not enough for an estimate; None where they are."""

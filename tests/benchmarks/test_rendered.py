@@ -13,9 +13,7 @@ from pose_node.geometry import se3
 from pose_node.objects.card import load_card
 from pose_node.types import Estimate, Evidence, Segment
 
-STAGES = dict.fromkeys(
-    ("proposed", "proposed_votes", "proposed_coordinates", "proposed_rotation", "shortlisted", "refined"), True
-)
+STAGES = dict.fromkeys(("proposed", "shortlisted", "refined"), True)
 
 
 def estimate(T: np.ndarray, covariance: np.ndarray | None = None, score: float = 0.9) -> Estimate:

@@ -10,8 +10,8 @@ import pytest
 from pose_node.config import InferConfig
 from pose_node.detection.recognition import candidates
 from pose_node.measurement.scene import Scene
+from pose_node.network.backbone import Backbone
 from pose_node.network.object_network import Network
-from pose_node.objects.card import load_card
 from pose_node.types import Segment
 
 CONFIG = InferConfig(provider="cpu")
@@ -21,13 +21,8 @@ CONFIG = InferConfig(provider="cpu")
 def setting(block, pose):
     """The scene, rows of the block in it, and a network that recognises as the block all points in front of the wall."""
     cloud, mask = block.see(pose)
-    network = Network(load_card(block.card.folder), CONFIG)
-    oracle = block.oracle(pose)
-
-    def run(prepared):
-        return {**oracle(prepared), "objectness": np.where(prepared.centres_m()[:, 2] > 0.85, -6.0, 6.0)}
-
-    network.run = run
+    network = Network(block.card, Backbone(block.card.folder.parent / "backbone", CONFIG), CONFIG)
+    network.backbone.run = block.oracle(pose)
     return Scene(cloud, {"block": network.card}), np.flatnonzero(mask.ravel()[cloud.source_index]), {"block": network}
 
 

@@ -14,6 +14,6 @@ NEEDED = "mustard_bottle"
 @pytest.fixture(scope="session")
 def models(repository):
     """The models folder, where the network of the recordings' object is."""
-    if not (repository / "models" / NEEDED / "pose.onnx").is_file():
-        pytest.skip(f"models/{NEEDED} has no pose.onnx yet")
+    if not (repository / "models" / NEEDED / "bank.npz").is_file():
+        pytest.skip(f"models/{NEEDED} has no bank.npz yet")
     return repository / "models"

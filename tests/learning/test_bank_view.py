@@ -41,6 +41,6 @@ def test_points_lie_on_the_side_towards_the_camera(direction):
 
 def test_a_direction_from_which_nothing_is_seen_gives_no_points():
     card = held_out(3)
-    renderer = Renderer(card.vertices_m + (10.0, 0.0, 0.0), card.faces)
+    renderer = Renderer(card.vertices_m + np.array([10.0, 0.0, 0.0]), card.faces)
     points_m, _ = bank_view(renderer, np.zeros(3), 0.1, np.array([0.0, 0.0, 1.0]))
     assert points_m.shape == (0, 3)

@@ -11,17 +11,13 @@ import onnxruntime
 import pytest
 import torch
 
-from pose_node.config import InferConfig
 from pose_node.errors import ModelError
 from pose_node.learning import export as exporting
 from pose_node.learning.checkpoint import CHECKPOINT
-from pose_node.learning.export import example, export, parity
+from pose_node.learning.export import INPUTS, OUTPUTS, example, export, parity
 from pose_node.learning.network import PoseNetwork
 from pose_node.learning.train import FACTS
 from pose_node.measurement.sampling import CENTRES, POINTS
-from pose_node.network.input import prepare
-from pose_node.network.object_network import Network
-from pose_node.network.session import INPUTS, OUTPUTS
 from pose_node.objects.card import load_card
 
 pytestmark = pytest.mark.learning
@@ -89,19 +85,6 @@ def test_onnx_runtime_and_torch_agree(exported, clouds, points, centres):
     for name, a, b in zip(OUTPUTS, expected, found):
         assert b.shape == tuple(a.shape)
         assert np.abs(a.numpy() - b).max() < 1e-5 * max(1.0, float(a.abs().max())), name
-
-
-def test_the_robot_side_runs_it(exported):
-    network = Network(load_card(exported), InferConfig(provider="cpu"))
-    rng = np.random.default_rng(0)
-    prepared = prepare(rng.normal(size=(500, 3)) * 0.03 + (0.0, 0.0, 0.7), np.zeros(3), 0.12)
-    outputs = network.run(prepared)
-    with torch.no_grad():
-        expected = weights(0)(*(torch.tensor(a)[None] for a in prepared.inputs()))
-    for name, value in zip(OUTPUTS, expected):
-        np.testing.assert_allclose(outputs[name], value[0].numpy(), atol=1e-5 * float(value.abs().max()) + 1e-6)
-    again = network.run(prepared)
-    assert all(outputs[name].tobytes() == again[name].tobytes() for name in OUTPUTS)
 
 
 def test_parity_detects_other_weights(exported):

@@ -9,10 +9,10 @@ import torch
 from pose_node.geometry.harmonics import COEFFICIENTS, rotation_basis
 from pose_node.geometry.se3 import exp_so3
 from pose_node.geometry.symmetry import rotation_grid
+from pose_node.learning.export import OUTPUTS
 from pose_node.learning.network import COARSE_CENTRES, PoseNetwork
 from pose_node.measurement.sampling import CENTRES, POINTS
 from pose_node.network.input import prepare
-from pose_node.network.session import OUTPUTS
 
 pytestmark = pytest.mark.learning
 MIRROR = np.diag([-1.0, 1.0, 1.0])

@@ -1,8 +1,10 @@
-"""add-object: a complete folder, or none; a training that is still valid is kept."""
+"""add-object: a complete folder, or none; folders of other backbones are renewed."""
 
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -14,18 +16,22 @@ from learning_parts import PARTS, make, quick_surface
 
 from pose_node.errors import CardError, MeshError
 from pose_node.geometry.symmetry import Axis, Symmetry, turn
-from pose_node.learning import onboard
-from pose_node.learning.onboard import add_object
+from pose_node.learning import bank_building, onboard
+from pose_node.learning.onboard import add_object, renew
 from pose_node.learning.similarity import Similarity
+from pose_node.network.backbone import read_card
+from pose_node.objects.bank import load_bank
 from pose_node.objects.card import load_card, save_card
 
 pytestmark = pytest.mark.learning
 
 
 @pytest.fixture(scope="module")
-def added(tmp_path_factory):
+def added(tmp_path_factory, backbone_writer):
     """A part added without shortcuts, once."""
     home = tmp_path_factory.mktemp("objects")
+    (home / "models").mkdir()
+    backbone_writer(home / "models" / "backbone")
     part = PARTS["two arms"][0].copy()
     part.apply_scale(1000)
     part.export(home / "part.stl")
@@ -35,9 +41,12 @@ def added(tmp_path_factory):
 def test_a_new_folder_is_complete(added):
     done, home = added
     assert sorted(p.name for p in done.card.folder.iterdir()) == [
-        "README.md", "card.yaml", "mesh.ply", "onboarding.png", "surface.npz",
+        "README.md", "bank.npz", "card.yaml", "mesh.ply", "onboarding.png", "surface.npz",
     ]  # fmt: skip
-    assert [p.name for p in (home / "models").iterdir()] == ["two_arms"]  # no temporary folder
+    assert sorted(p.name for p in (home / "models").iterdir()) == ["backbone", "two_arms"]  # no temporary folder
+    assert sum(p.stat().st_size for p in done.card.folder.iterdir()) < 2_000_000
+    bank = load_bank(done.card.folder / "bank.npz")
+    assert len(bank.directions) == 96 and len(np.unique(bank.views)) == 96
     card = load_card(home / "models" / "two_arms")
     assert card.bop_id == 4 and card.network is None
     assert card.diameter_m == pytest.approx(done.card.diameter_m)
@@ -79,48 +88,75 @@ def quick(monkeypatch):
     monkeypatch.setattr(onboard, "find_similarity", known)
 
 
-NETWORK = {"file": "pose.onnx", "sha256": "00"}
+@pytest.fixture
+def models(tmp_path, backbone_writer, monkeypatch):
+    """A folder with a backbone of its own; banks have few views."""
+    monkeypatch.setattr(bank_building, "VIEWS", 8)
+    backbone_writer(tmp_path / "models" / "backbone")
+    return tmp_path / "models"
 
 
 @pytest.fixture
-def trained(tmp_path, quick):
-    """A small object whose card names a network."""
+def box(tmp_path, models, quick):
+    """A small object's folder."""
     make.box((0.1, 0.07, 0.03)).export(tmp_path / "box.ply")
-    done = add_object(tmp_path / "box.ply", "box", tmp_path / "models", "m")
-    folder = done.card.folder
-    (folder / "pose.onnx").write_bytes(b"network")
-    (folder / "training").mkdir()
-    (folder / "training" / "log.json").write_text("[]")
-    save_card(replace(done.card, network=NETWORK, training={"views": 1}, meshes_seen=("box",)))
-    return folder
+    return add_object(tmp_path / "box.ply", "box", models, "m", bop_id=7).card.folder
 
 
-def test_force_keeps_a_training_that_is_still_valid(trained):
-    models = trained.parent
-    done = add_object(models.parent / "box.ply", "box", models, "m", force=True)
-    assert "are the same: the old training is kept (pose.onnx, training)" in done.notes[0]
-    assert (trained / "pose.onnx").read_bytes() == b"network"
-    assert (trained / "training" / "log.json").exists()
-    card = load_card(trained)
-    assert card.network == NETWORK and card.training == {"views": 1} and card.meshes_seen == ("box",)
+def test_force_replaces_a_folder_and_keeps_its_bop_id(box):
+    (box / "pose.onnx").write_bytes(b"network of an earlier version")
+    add_object(box.parent.parent / "box.ply", "box", box.parent, "m", symmetry="none", force=True)
+    card = load_card(box)
+    assert card.bop_id == 7 and len(card.symmetry.discrete) == 1
+    assert not (box / "pose.onnx").exists()
+    assert sorted(p.name for p in box.parent.iterdir()) == ["backbone", "box"]
 
 
-def test_force_keeps_the_training_of_a_mesh_file_with_another_header(trained):
-    mesh = trained / "mesh.ply"
-    mesh.write_bytes(mesh.read_bytes().replace(b"comment", b"comment by another writer", 1))
-    done = add_object(trained.parent.parent / "box.ply", "box", trained.parent, "m", force=True)
-    assert "the old training is kept" in done.notes[0]
+def test_an_old_folder_is_renewed_in_place(box):
+    before = load_card(box)
+    (box / "bank.npz").unlink()
+    (box / "pose.onnx").write_bytes(b"network of an earlier version")
+    facts = {"file": "pose.onnx", "sha256": "00"}
+    save_card(replace(before, network=facts, training={"views": 1}, meshes_seen=("box",)))
+    assert renew(box) == ("pose.onnx removed: the backbone replaces it",)
+    card = load_card(box)
+    assert card.network is None and card.training == {} and card.meshes_seen == ()
+    assert card.bop_id == 7 and np.array_equal(card.symmetry.discrete, before.symmetry.discrete)
+    assert load_bank(box / "bank.npz").backbone == read_card(box.parent / "backbone")[0]
+    assert not [p.name for p in box.iterdir() if p.name.startswith(".") or p.name == "pose.onnx"]
 
 
-def test_force_removes_a_training_that_is_no_longer_valid(trained):
-    models = trained.parent
-    done = add_object(models.parent / "box.ply", "box", models, "m", symmetry="none", force=True)
-    assert "the old training is removed (pose.onnx, training); train again" in done.notes[0]
-    assert not (trained / "pose.onnx").exists() and load_card(trained).network is None
-    assert [p.name for p in models.iterdir()] == ["box"]
+def test_a_renewal_that_fails_changes_nothing(box, monkeypatch):
+    before = (box / "bank.npz").read_bytes()
+    (box / "mesh.ply").write_bytes(b"no mesh")
+    with pytest.raises(MeshError):
+        renew(box)
+    assert (box / "bank.npz").read_bytes() == before
 
 
-def test_a_failure_leaves_nothing_behind(tmp_path, quick, monkeypatch):
+def test_names_of_shared_folders_are_refused(tmp_path):
+    with pytest.raises(CardError, match="all objects share"):
+        add_object(tmp_path / "part.ply", "backbone", tmp_path)
+
+
+def test_it_needs_neither_torch_nor_escnn(box):
+    """In a process where both are missing."""
+    code = (
+        "import sys\n"
+        "class Missing:\n"
+        "    def find_spec(name, path=None, target=None):\n"
+        "        if name.split('.')[0] in ('torch', 'escnn'):\n"
+        "            raise ModuleNotFoundError(name)\n"
+        "sys.meta_path.insert(0, Missing)\n"
+        "from pose_node.cli import main\n"
+        f"sys.exit(main(['add-object', {str(box)!r}]))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "renewed" in done.stdout
+
+
+def test_a_failure_leaves_nothing_behind(tmp_path, models, quick, monkeypatch):
     make.box((0.1, 0.07, 0.03)).export(tmp_path / "box.ply")
 
     def fail(*_):
@@ -128,17 +164,17 @@ def test_a_failure_leaves_nothing_behind(tmp_path, quick, monkeypatch):
 
     monkeypatch.setattr(onboard, "draw_onboarding", fail)
     with pytest.raises(MeshError, match="picture"):
-        add_object(tmp_path / "box.ply", "box", tmp_path / "models", "m")
-    assert list((tmp_path / "models").iterdir()) == []
+        add_object(tmp_path / "box.ply", "box", models, "m")
+    assert [p.name for p in models.iterdir()] == ["backbone"]
 
 
-def test_bad_arguments_are_refused_first(tmp_path):
+def test_bad_arguments_are_refused_first(tmp_path, models):
     with pytest.raises(CardError, match="for example 'my_part'"):
         add_object(tmp_path / "part.ply", "My Part", tmp_path)
     with pytest.raises(CardError, match="expected auto, none or a readable YAML file"):
         add_object(tmp_path / "part.ply", "part", tmp_path, symmetry="yes")
     with pytest.raises(MeshError, match="no such file"):
-        add_object(tmp_path / "part.ply", "part", tmp_path)
+        add_object(tmp_path / "part.ply", "part", models)
 
 
 def test_symmetry_from_a_file(tmp_path):

@@ -36,7 +36,7 @@ MASKS = [
 def pipeline(block, pose):
     """A pipeline of the block whose network predicts its pose."""
     pipeline = Pipeline.load([block.card.folder], PipelineConfig())
-    pipeline.networks["block"].run = block.oracle(pose, 0.02)
+    pipeline.networks["block"].backbone.run = block.oracle(pose, 0.02)
     return pipeline
 
 

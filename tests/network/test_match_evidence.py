@@ -13,6 +13,7 @@ from pose_node.network.match_evidence import (
     camera_poses,
     match_evidence,
     nearness,
+    pairs_of,
     relative_poses,
 )
 from pose_node.types import Matches
@@ -91,4 +92,4 @@ def test_nearness_is_the_kernel_of_the_distance(rng):
     t = rng.uniform(-0.2, 0.2, (3, 3))
     moved = np.einsum("bij,mkj->bmki", R, places) + t[:, None, None]
     expected = np.exp(-np.sum((moved - points[:, None]) ** 2, axis=-1) / NEAR_REL**2)
-    np.testing.assert_allclose(nearness(points, places, R, t), expected, atol=1e-4)
+    np.testing.assert_allclose(nearness(pairs_of(points, places), R, t).reshape(3, 7, 4), expected, atol=1e-4)

@@ -20,7 +20,7 @@ def test_an_axis_of_confusion_widens_the_covariance_by_what_the_view_allows(bloc
     for margin in (0.01, 1.0):
         card = replace(block.card, confusion_axes=(axis,))
         stages = stages_of({"block": card}, JudgeConfig(alternatives_margin=margin))
-        _, (estimate,), _ = stages.run(cloud, [Hypothesis("block", pose, segment, "votes")])
+        _, (estimate,), _ = stages.run(cloud, [Hypothesis("block", pose, segment, "match")])
         u = estimate.T_camera_object[:3, :3] @ axis.direction
         spread.append(u @ estimate.covariance[3:, 3:] @ u)
     assert spread[0] < np.deg2rad(10) ** 2 and spread[1] == pytest.approx(np.pi**2 / 3, rel=0.05)

@@ -41,7 +41,7 @@ def degrees(a, b):
 def test_fine_recovers_the_pose(block, refiner, pose):
     cloud, segment = seen(block, pose)
     start = beside(pose, np.random.default_rng(0))
-    refined = refiner.fine(Hypothesis("block", start, segment, "votes"), Scene(cloud, {"block": block.card}))
+    refined = refiner.fine(Hypothesis("block", start, segment, "match"), Scene(cloud, {"block": block.card}))
     assert refined.converged and refined.iterations <= RefineConfig().max_iterations
     assert degrees(refined.T_camera_object, pose) < 0.3
     assert np.linalg.norm(refined.T_camera_object[:3, 3] - pose[:3, 3]) < 0.001
@@ -53,7 +53,7 @@ def test_fine_converges_to_one_pose_from_all_starts_nearby(block, refiner, pose)
     cloud, segment = seen(block, pose)
     scene, rng = Scene(cloud, {"block": block.card}), np.random.default_rng(1)
     ends = [
-        refiner.fine(Hypothesis("block", beside(pose, rng), segment, "votes"), scene).T_camera_object for _ in range(4)
+        refiner.fine(Hypothesis("block", beside(pose, rng), segment, "match"), scene).T_camera_object for _ in range(4)
     ]
     for end in ends[1:]:
         assert degrees(ends[0], end) < 0.01
@@ -71,12 +71,12 @@ def test_a_rigid_motion_moves_the_result(block, refiner, pose):
     cloud, segment = seen(block, pose)
     rng = np.random.default_rng(3)
     start = beside(pose, rng)
-    still = refiner.fine(Hypothesis("block", start, segment, "votes"), Scene(cloud, {"block": block.card}))
+    still = refiner.fine(Hypothesis("block", start, segment, "match"), Scene(cloud, {"block": block.card}))
     for _ in range(5):
         T = transform(exp_so3(rng.normal(size=3)), rng.uniform(-1, 1, 3))
         moved_cloud = Cloud.from_points(apply(T, cloud.points_m), T[:3, 3])
         scene = Scene(moved_cloud, {"block": block.card})
-        moved = refiner.fine(Hypothesis("block", T @ start, segment, "votes"), scene)
+        moved = refiner.fine(Hypothesis("block", T @ start, segment, "match"), scene)
         assert np.abs(moved.T_camera_object - T @ still.T_camera_object).max() < 1e-6
         expected = rotate_covariance(T[:3, :3], still.covariance)
         np.testing.assert_allclose(moved.covariance, expected, rtol=1e-3, atol=1e-9)
@@ -89,9 +89,9 @@ def test_the_result_is_the_same_bytes_in_any_order_of_the_points(block, refiner,
     where[order] = np.arange(len(cloud))
     shuffled = Cloud.from_points(cloud.points_m[order])
     start = beside(pose, np.random.default_rng(5))
-    one = refiner.fine(Hypothesis("block", start, segment, "votes"), Scene(cloud, {"block": block.card}))
+    one = refiner.fine(Hypothesis("block", start, segment, "match"), Scene(cloud, {"block": block.card}))
     other_segment = Segment(np.sort(where[segment.indices]), "mask", "block")
-    other = refiner.fine(Hypothesis("block", start, other_segment, "votes"), Scene(shuffled, {"block": block.card}))
+    other = refiner.fine(Hypothesis("block", start, other_segment, "match"), Scene(shuffled, {"block": block.card}))
     assert one.T_camera_object.tobytes() == other.T_camera_object.tobytes()
 
 
@@ -102,7 +102,7 @@ def test_covariance_is_positive_and_grows_with_range(block, refiner, pose):
         far[2, 3] = z
         cloud, mask = block.see(far, table_m=2.0)
         segment = Segment(np.flatnonzero(mask.ravel()[cloud.source_index]), "mask", "block")
-        refined = refiner.fine(Hypothesis("block", far, segment, "votes"), Scene(cloud, {"block": block.card}))
+        refined = refiner.fine(Hypothesis("block", far, segment, "match"), Scene(cloud, {"block": block.card}))
         assert np.linalg.eigvalsh(refined.covariance).min() > 0
         assert np.linalg.eigvalsh(refined.information).min() >= -1e-6
         spread.append(np.trace(refined.covariance[:3, :3]))
@@ -114,7 +114,7 @@ def test_the_angle_about_a_symmetry_axis_stays_and_is_unknown(block, pose):
     card = replace(block.card, symmetry=Symmetry(np.eye(4)[None], (axis,)))
     cloud, segment = seen(block, pose)
     refined = Refiner(card, RefineConfig()).fine(
-        Hypothesis("block", pose, segment, "votes"), Scene(cloud, {"block": card})
+        Hypothesis("block", pose, segment, "match"), Scene(cloud, {"block": card})
     )
     u = pose[:3, :3] @ axis.direction
     assert u @ refined.covariance[3:, 3:] @ u == pytest.approx(np.pi**2 / 3, rel=0.05)
@@ -129,7 +129,7 @@ def test_one_flat_face_leaves_the_slide_along_it_open(block, refiner):
     flat = rows[np.abs(cloud.points_m[rows, 2] - cloud.points_m[rows, 2].min()) < 1e-6]
     inner = flat[np.linalg.norm(cloud.points_m[flat, :2], axis=1) < 0.025]
     refined = refiner.fine(
-        Hypothesis("block", pose, Segment(inner, "mask", "block"), "votes"), Scene(cloud, {"block": block.card})
+        Hypothesis("block", pose, Segment(inner, "mask", "block"), "match"), Scene(cloud, {"block": block.card})
     )
     sigma = np.sqrt(np.diag(refined.covariance))
     assert sigma[0] > 0.02 and sigma[1] > 0.02 and sigma[2] < 0.003
@@ -143,7 +143,7 @@ def test_only_masks_have_their_outline_measured(block, refiner, pose, monkeypatc
     monkeypatch.setattr(refine, "find_outline", lambda *a: looked.append(a) or real(*a))
     for source, expected in (("mask", True), ("cluster", False), ("votes", False), ("box", False)):
         looked.clear()
-        hypothesis = Hypothesis("block", pose, replace(segment, source=source), "votes")
+        hypothesis = Hypothesis("block", pose, replace(segment, source=source), "match")
         refiner.fine(hypothesis, Scene(cloud, {"block": block.card}))
         assert bool(looked) == expected
 
@@ -160,7 +160,7 @@ def test_the_outline_limits_the_error_of_correlated_depth(block, refiner, pose):
         across = points[rows, :2] @ [np.cos(way), np.sin(way)]
         points[rows] *= (1.0 + 0.008 * np.sin(across / 0.03 + phase) / points[rows, 2])[:, None]
         for source, found in ends.items():
-            hypothesis = Hypothesis("block", pose, Segment(rows, source, "block"), "votes")
+            hypothesis = Hypothesis("block", pose, Segment(rows, source, "block"), "match")
             bent = replace(cloud, points_m=points)
             found.append(degrees(refiner.fine(hypothesis, Scene(bent, {"block": block.card})).T_camera_object, pose))
     assert np.mean(ends["mask"]) < 0.8 * np.mean(ends["cluster"])

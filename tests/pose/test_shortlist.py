@@ -20,7 +20,7 @@ def test_the_pose_is_found_among_wrong_turns(stages, seen, pose):
     wrong = [transform(exp_so3(rng.normal(0, 2, 3)), pose[:3, 3] + rng.normal(0, 0.01, 3)) for _ in range(20)]
     near = transform(exp_so3(np.array([0.1, 0.1, -0.1])) @ pose[:3, :3], pose[:3, 3] + 0.004)
     shortlist, (estimate,), rejected = stages.run(
-        cloud, [Hypothesis("block", T, segment, "votes") for T in (*wrong, near)]
+        cloud, [Hypothesis("block", T, segment, "match") for T in (*wrong, near)]
     )
     assert not rejected and len(shortlist) <= stages.config.shortlist
     assert np.rad2deg(angle(estimate.T_camera_object[:3, :3].T @ pose[:3, :3])) < 0.5
@@ -31,13 +31,13 @@ def test_the_pose_is_found_among_wrong_turns(stages, seen, pose):
 def test_a_look_alike_on_the_card_is_tried(block, stages_of, seen, pose):
     stages = stages_of({"block": replace(block.card, confusions=HALF_TURN[None])})
     cloud, segment = seen(pose)
-    _, (estimate,), _ = stages.run(cloud, [Hypothesis("block", pose @ HALF_TURN, segment, "votes")])
+    _, (estimate,), _ = stages.run(cloud, [Hypothesis("block", pose @ HALF_TURN, segment, "match")])
     assert np.rad2deg(angle(estimate.T_camera_object[:3, :3].T @ pose[:3, :3])) < 1.0
 
 
 def test_a_mask_that_no_hypothesis_explains_is_searched_blindly(block, stages, stages_of, seen, pose):
     cloud, segment = seen(pose)
-    hopeless = [Hypothesis("block", transform(np.eye(3), pose[:3, 3] + [0, 0, 0.3]), segment, "votes")]
+    hopeless = [Hypothesis("block", transform(np.eye(3), pose[:3, 3] + [0, 0, 0.3]), segment, "match")]
     _, (estimate,), _ = stages.run(cloud, hopeless)
     assert np.rad2deg(angle(estimate.T_camera_object[:3, :3].T @ pose[:3, :3])) < 1.0
     off = stages_of({"block": block.card}, JudgeConfig(blind_rotations=0))
@@ -49,7 +49,7 @@ def test_hopeless_hypotheses_are_rejected_except_in_masks_and_boxes(block, stage
     stages = stages_of({"block": block.card}, JudgeConfig(blind_rotations=0))
     cloud, segment = seen(pose, source)
     wrong = transform(np.eye(3), pose[:3, 3] + [0, 0, 0.3])
-    kept, rejected = stages.shortlister.shortlist([Hypothesis("block", wrong, segment, "votes")], stages.scene(cloud))
+    kept, rejected = stages.shortlister.shortlist([Hypothesis("block", wrong, segment, "match")], stages.scene(cloud))
     if source in ("mask", "box"):
         assert kept and not rejected
     else:

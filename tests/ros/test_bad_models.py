@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import shutil
+from dataclasses import replace
 
 import pytest
 
@@ -13,24 +13,22 @@ from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
 from ros_testing import MODELS, OBJECT, call, node_arguments
 
-from pose_node.objects.card import load_card
+from pose_node.objects.bank import load_bank, save_bank
 
 
 def cut(path):
     path.write_bytes(path.read_bytes()[:1000])
 
 
-def another_network(path):
-    """Of the right hash by its own card, and nothing that ONNX Runtime can load."""
-    path.write_bytes(b"not a network")
-    card, known = path.parent / "card.yaml", load_card(MODELS / OBJECT).network["sha256"]
-    card.write_text(card.read_text().replace(known, hashlib.sha256(b"not a network").hexdigest()))
+def another_backbone(path):
+    bank = load_bank(path)
+    save_bank(path, replace(bank, backbone=bank.backbone[::-1]))
 
 
 DAMAGE = {
-    "network_missing": ("pose.onnx", lambda path: path.unlink(), "pose.onnx: cannot be read"),
-    "network_cut": ("pose.onnx", cut, "pose.onnx: found sha256"),
-    "network_of_another_kind": ("pose.onnx", another_network, "pose.onnx: ONNX Runtime cannot load it"),
+    "bank_missing": ("bank.npz", lambda path: path.unlink(), "found no bank.npz"),
+    "bank_cut": ("bank.npz", cut, "bank.npz: cannot be read"),
+    "bank_of_another_backbone": ("bank.npz", another_backbone, "bank.npz: made by backbone"),
     "card_missing": ("card.yaml", lambda path: path.unlink(), "objects: found 'mustard_bottle', expected one of"),
     "card_cut": ("card.yaml", cut, "card.yaml"),
     "surface_missing": ("surface.npz", lambda path: path.unlink(), "surface.npz"),
@@ -52,11 +50,11 @@ def test_it_is_refused_at_start_in_one_sentence(shipped, start, tmp_path, name):
 
 def test_a_managed_node_can_be_configured_after_a_failure(shipped, peer, start, tmp_path):
     shutil.copytree(MODELS / OBJECT, tmp_path / "models" / OBJECT)
-    network = tmp_path / "models" / OBJECT / "pose.onnx"
+    network = tmp_path / "models" / OBJECT / "bank.npz"
     network.unlink()
     process = start("pose_node.ros.node", *node_arguments(autostart="false", models=str(tmp_path / "models")))
     request = ChangeState.Request(transition=Transition(id=Transition.TRANSITION_CONFIGURE))
     assert not call(peer, ChangeState, "change_state", request, patience_s=10.0).success
-    shutil.copy(MODELS / OBJECT / "pose.onnx", network)
+    shutil.copy(MODELS / OBJECT / "bank.npz", network)
     assert call(peer, ChangeState, "change_state", request, patience_s=60.0).success
     assert process.end() == 0, process.output()

@@ -77,7 +77,7 @@ def test_a_detector_that_cannot_start_puts_the_node_in_the_error_state(start, pe
     process = start("pose_node.ros.node", *node_arguments(models=str(tmp_path / "models"), fixed_frame="camera"))
     process.wait_for("active")
     peer.until(lambda: peer.values().get("detector") == "ready")
-    network = tmp_path / "models" / OBJECT / "pose.onnx"
+    network = tmp_path / "models" / OBJECT / "bank.npz"
     kept = network.read_bytes()
     network.unlink()
     detector_of(process).kill()
@@ -85,7 +85,7 @@ def test_a_detector_that_cannot_start_puts_the_node_in_the_error_state(start, pe
     assert state(peer) == "unconfigured"
     peer.spin(0.5)  # it lasts
     values = peer.values()
-    assert values["level"] == "2" and "pose.onnx" in values["message"] and "not started again" in values["message"]
+    assert values["level"] == "2" and "bank.npz" in values["message"] and "not started again" in values["message"]
     network.write_bytes(kept)
     assert change(peer, Transition.TRANSITION_CONFIGURE)
     assert change(peer, Transition.TRANSITION_ACTIVATE)

@@ -120,12 +120,12 @@ def test_a_hang_is_reported_killed_and_restarted(block, pose, start, monkeypatch
 def test_a_child_that_cannot_load_is_given_up_after_some_starts(block, pose, start, tmp_path, monkeypatch):
     monkeypatch.setattr(detector_process, "_MAX_PAUSE_S", 0.05)
     folder = shutil.copytree(block.card.folder, tmp_path / "block")
-    (folder / "pose.onnx").unlink()
+    (folder / "bank.npz").unlink()
     detector = start(folder)
     until(lambda: detector.condition().hopeless)
     condition = detector.condition()
     assert condition.failures == detector_process._MAX_FAILED_STARTS
-    assert "pose.onnx" in condition.problem and "not started again" in condition.problem
+    assert "bank.npz" in condition.problem and "not started again" in condition.problem
     (refused,) = detect(detector, block, pose).rejected
     assert refused.code == "detector_down" and refused.reason == condition.problem
 

@@ -73,7 +73,7 @@ def test_an_activation_searches_for_all_objects_again(node, peer):
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_during_loading_ends_it_at_once(shipped, start, number):
-    everything = f"[{', '.join(sorted(p.name for p in MODELS.iterdir() if (p / 'pose.onnx').is_file()))}]"
+    everything = f"[{', '.join(sorted(p.name for p in MODELS.iterdir() if (p / 'bank.npz').is_file()))}]"
     for _ in range(5):  # a busy machine may hand the signal over when all is loaded
         process = start("pose_node.ros.node", *node_arguments(objects=everything))
         process.wait_for("loading")

@@ -24,7 +24,7 @@ MODELS = Path(__file__).resolve().parents[2] / "models"
 
 def pipeline_for(block, pose, track=None):
     pipeline = Pipeline.load([block.card.folder], PipelineConfig(track=track or TrackConfig()))
-    pipeline.networks["block"].run = block.oracle(pose, 0.02)
+    pipeline.networks["block"].backbone.run = block.oracle(pose, 0.02)
     return pipeline
 
 
@@ -194,7 +194,7 @@ def test_an_object_that_appears_later_is_tracked(block, pose, rate_hz, lag_s):
     def found(cloud, masks, objects):
         estimates = []
         for T, mask in zip(poses["both"], masks["block"]):
-            pipeline.networks["block"].run = block.oracle(T, 0.02)
+            pipeline.networks["block"].backbone.run = block.oracle(T, 0.02)
             estimates += pipeline.estimate(cloud, {"block": [mask]}).estimates
         return Result(tuple(estimates), ())
 

@@ -20,8 +20,8 @@ OBJECT, ID = "mustard_bottle", 5
 @pytest.fixture(scope="module")
 def models(repository):
     """The models folder, where the network of the recording's object is."""
-    if not (repository / "models" / OBJECT / "pose.onnx").is_file():
-        pytest.skip(f"models/{OBJECT} has no pose.onnx yet")
+    if not (repository / "models" / OBJECT / "bank.npz").is_file():
+        pytest.skip(f"models/{OBJECT} has no bank.npz yet")
     return repository / "models"
 
 

@@ -1,16 +1,18 @@
-"""A pipeline that can be pickled, with its cards, network files and settings, so that a worker needs none of our files."""
+"""A pipeline that can be pickled, with its cards, banks, backbone and settings, so that a worker needs none of our files."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 from pose_node.config import PipelineConfig
+from pose_node.network.backbone import BACKBONE_FILE, Backbone
 from pose_node.network.object_network import Network
-from pose_node.objects.card import ObjectCard
+from pose_node.objects.bank import BANK_FILE
+from pose_node.objects.card import CARD_FILE, ObjectCard
 from pose_node.pipeline import Pipeline
 
 
@@ -21,19 +23,26 @@ class PortablePipeline:
         self.pipeline = pipeline
 
     def __reduce__(self) -> tuple[Any, ...]:
-        cards = self.pipeline.cards.values()
-        files = [card.folder / str((card.network or {})["file"]) for card in cards]
-        return _load, ([(card, file.read_bytes()) for card, file in zip(cards, files)], self.pipeline.config)
+        networks = list(self.pipeline.networks.values())
+        shared = networks[0].backbone.folder
+        files = {path.name: path.read_bytes() for path in (shared / CARD_FILE, shared / BACKBONE_FILE)}
+        banks = [(network.card, (network.card.folder / BANK_FILE).read_bytes()) for network in networks]
+        return _load, (files, banks, self.pipeline.config)
 
 
-def _load(objects: Sequence[tuple[ObjectCard, bytes]], config: PipelineConfig) -> PortablePipeline:
-    """Load the networks from temporary files; raises ModelError as ``Network`` does."""
+def _load(
+    backbone: Mapping[str, bytes], objects: Sequence[tuple[ObjectCard, bytes]], config: PipelineConfig
+) -> PortablePipeline:
+    """Load backbone and banks from temporary files; raises ModelError as ``Backbone`` and ``Network`` do."""
     networks = []
-    with TemporaryDirectory(prefix="pose_node_") as folder:
+    with TemporaryDirectory(prefix="pose_node_") as name:
+        folder = Path(name)
+        for file, content in backbone.items():
+            (folder / file).write_bytes(content)
+        shared = Backbone(folder, config.infer)
         for card, content in objects:
-            card = replace(card, folder=Path(folder) / card.name)
-            file = card.folder / str((card.network or {})["file"])
-            file.parent.mkdir(parents=True)
-            file.write_bytes(content)
-            networks.append(Network(card, config.infer))
+            card = replace(card, folder=folder / card.name)
+            card.folder.mkdir()
+            (card.folder / BANK_FILE).write_bytes(content)
+            networks.append(Network(card, shared, config.infer))
     return PortablePipeline(Pipeline(networks, config))
