@@ -15,6 +15,7 @@ from pose_node.measurement.cloud import Cloud
 
 # In these sets the frames of one scene show one placement, from neighbouring views or by one moving camera.
 ONE_PLACEMENT_A_SCENE = ("ycbv", "ycbv_demo", "apc_shelf", "m3t_bottle", "visp_cube")
+PILES = ("pipes_rs",)  # neighbouring frames show partly the same pile, so a frame's labels count as one placement
 SCANS = ("stanford_bunny",)
 
 
@@ -23,7 +24,7 @@ class Crop:
     """One label. mask: of the cloud's source shape. name: that of the object's card.
 
     placement: shared by labels that are not independent: the instance in its scene where a set's frames of one scene are
-    neighbours (``ONE_PLACEMENT_A_SCENE``), else the label itself.
+    neighbours (``ONE_PLACEMENT_A_SCENE``), the frame of a pile (``PILES``), else the label itself.
     """
 
     key: str
@@ -48,6 +49,7 @@ def crops(set_name: str, object_id: int) -> Iterator[Crop]:
             name = card_name(set_name, object_id)
             key = f"{set_name}/{scene}/{frame}/{name}/{instance}"
             place = f"{set_name}/{scene}/{name}/{instance}" if set_name in ONE_PLACEMENT_A_SCENE else key
+            place = f"{set_name}/{scene}" if set_name in PILES else place
             yield Crop(key, place, set_name, object_id, name, cloud, mask, T_label)
 
 

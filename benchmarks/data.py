@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -162,7 +163,7 @@ def frames(set_name: str) -> Iterator[Frame]:
         originals = json.loads(original_path.read_text()) if original_path.exists() else {}
         for number in sorted(map(int, truths)):
             depth_m, K = _measured(scene, number, cameras[str(number)])
-            first = originals.get(str(number), [None] * len(truths[str(number)]))
+            first = originals.get(str(number), [])  # labels may have been added behind the published ones
             labels = tuple(
                 Label(
                     entry["obj_id"],
@@ -171,7 +172,7 @@ def frames(set_name: str) -> Iterator[Frame]:
                     _pose(old) if old is not None and old["obj_id"] == entry["obj_id"] else None,
                     np.asarray(Image.open(scene / "mask_visib" / f"{number:06d}_{k:06d}.png")) > 0,
                 )
-                for k, (entry, old) in enumerate(zip(truths[str(number)], first))
+                for k, (entry, old) in enumerate(zip_longest(truths[str(number)], first))
             )
             yield Frame(set_name, scene.name, number, depth_m, K, labels)
 

@@ -40,7 +40,7 @@ from scipy.stats import chi2
 from tqdm import tqdm
 
 from benchmarks import data, results
-from benchmarks.set_objects import networks_folder
+from benchmarks.set_objects import config_of, object_folder
 from pose_node.arrays import Array
 from pose_node.geometry import se3, symmetry
 from pose_node.learning.mesh import load_mesh
@@ -210,9 +210,9 @@ def figures_of(run: Run, card: ObjectCard, T_true: Array | None, start_ns: int) 
     return out
 
 
-def shelf(networks: Path) -> dict[str, float]:
+def shelf() -> dict[str, float]:
     """Spread of tracks and of frame-by-frame estimates in the real frames of ``apc_shelf``, with true masks."""
-    pipeline = Pipeline.load([networks / "apc_shelf" / "tissue_box"])
+    pipeline = Pipeline.load([object_folder("apc_shelf", 1)], config=config_of("apc_shelf"))
     (card,) = pipeline.cards.values()
     scene = data.data_folder() / "apc_shelf" / "scenes"
     tracks, singles = Run(), Run()
@@ -285,8 +285,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             figures.update(one.result())
     for condition in options.conditions:
         figures.update(nees(figures, options.objects, condition, options.seeds or RUNS.get(condition, 1)))
-    if (networks_folder() / "apc_shelf" / "tissue_box").is_dir():
-        figures.update(shelf(networks_folder()))
+    if (data.data_folder() / "apc_shelf").is_dir():
+        figures.update(shelf())
     for key, value in figures.items():
         print(f"{key}: {value:.4g}")
     asked = (options.objects, options.conditions, options.seeds, options.rate)

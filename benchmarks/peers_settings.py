@@ -27,7 +27,7 @@ import numpy as np
 
 from benchmarks import data, results, rows
 from benchmarks.crops import Crop, crops
-from benchmarks.methods import better_variant, hit, median_ms, peer_row, segment_of, worker
+from benchmarks.methods import better_variant, hit, median_ms, peer_row, points_of, segment_of, worker
 from benchmarks.peers import PEERS
 from benchmarks.peers.worker import Worker
 from benchmarks.set_objects import card_name, label_counts
@@ -81,7 +81,8 @@ class Trials:
             self.close()
             self._peer = (mine, worker(peer, setting, crop))
         segment = segment_of(crop, card, self.config.segment)
-        return peer_row(self._peer[1], crop, segment, card, self.refiners[crop.name])
+        answer = self._peer[1].poses(points_of(crop), crop.cloud.viewpoint_m)
+        return peer_row(answer, crop, segment, card, self.refiners[crop.name])
 
     def close(self) -> None:
         if self._peer is not None:

@@ -94,7 +94,7 @@ def _peers(sets: Mapping[str, Any]) -> Sequence[str]:
     f = table.of_sets(sets, names)
     rows = [
         (title, f"{100 * f[f'{method}_mssd_depth']:.0f} %", f"{f[f'{method}_ms_p50']:.0f} ms")
-        for method, title in table.TITLES.items()
+        for method, title in table.titles(f).items()
     ]
     head = (
         f"{f['labels']} real labels of {len(names)} data sets, mask given, one thread, our refinement for all (`sets`):"

@@ -263,7 +263,7 @@ def failures(trials: Sequence[Trial], path: Path, pixels: int = 320) -> int:
         rows, columns = np.nonzero(trial.label.mask)
         centre, half = (columns.mean(), rows.mean()), 0.75 * max(np.ptp(rows), np.ptp(columns)) + 10
         box = tuple(int(round(v)) for v in (centre[0] - half, centre[1] - half, centre[0] + half, centre[1] + half))
-        points, normals = _surface(trial.model)
+        points, normals = surface_of(trial.model)
         views = []
         for text, T in (("label", trial.label.T_camera_object), ("ours", trial.poses[0] if trial.poses else None)):
             instances = [] if T is None else [drawing.Instance(text, T, points, normals)]
@@ -439,7 +439,7 @@ def _mean_recall(entries: Mapping[str, Any], keys: Sequence[str], name: str) -> 
     return float(np.mean(each)) if each else float("nan")
 
 
-def _surface(model: data.Model) -> tuple[Array, Array]:
+def surface_of(model: data.Model) -> tuple[Array, Array]:
     """Samples of the model's surface and the outward normals of their faces: [S, 3] each."""
     import trimesh
 

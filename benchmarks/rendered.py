@@ -3,6 +3,7 @@
     python -m benchmarks.rendered                            all six objects, 1,000 views each -> results/rendered.json
     python -m benchmarks.rendered --objects mug --views 100  a partial run, printed and not written
     python -m benchmarks.rendered --truth ...                also refines from the truth: is a miss due to search or to selection?
+    python -m benchmarks.rendered_change                     has any object's recall fallen?
 
 The protocol is ``learning.view_settings.BENCHMARK``: 0.5-1.2 m, visible share 40-100 %, 20 % of the segment's points foreign, clutter of
 shapes that are not in the training, the three noise models in turn, Xtion intrinsics. View ``i`` is seed 700000 + i, which no
@@ -12,8 +13,9 @@ A view is a hit when the best estimate is within 5 degrees and 10 % of the diame
 object's symmetry. No estimate is a miss. Figures of an object:
 
 - recall, rotation_recall (rotation only), by visible share and by noise; medians and 95th percentiles of the answered.
+- first: the first proposal is a hit, before any refinement.
 - oracle_*: the share of views in which ANY pose of a stage is a hit (for ``proposed``: within 20 degrees and 20 %, near enough
-  for the refinement): proposals of the network, the shortlist after coarse refinement, the fine poses.
+  for the refinement): all proposals, the shortlist after coarse refinement, the fine poses.
 - in_alternatives: the estimate or one of its alternatives is a hit. nees_median: normalised estimation error squared over 6 of the
   hits (about 0.89 when covariances are right).
 
@@ -48,6 +50,7 @@ CLUTTER_SEED, CLUTTER_COUNT = 900_000, 30
 HIT_DEG, HIT_REL = 5.0, 0.10
 NEAR_DEG, NEAR_REL = 20.0, 0.20
 VISIBLE = ((0.0, 0.55), (0.55, 0.7), (0.7, 0.85), (0.85, 1.01))
+PARTIAL = data.cache_folder() / "partial"
 HANDLE_RADIUS_M, HANDLE_PIXELS = 0.050, 150  # the mug's body and rim end at 47.5 mm from its axis
 WIDE_DEG, NARROW_DEG = 30.0, 5.0
 
@@ -101,6 +104,7 @@ def row_of(view: Any, result: Result, card: ObjectCard) -> dict[str, Any]:
     for stage, poses in stages.items():
         near = (NEAR_DEG, NEAR_REL) if stage == "proposed" else (HIT_DEG, HIT_REL)
         row[stage] = _any_hit(poses, T_true, card, *near)
+    row["first"] = _any_hit(stages["proposed"][:1], T_true, card, HIT_DEG, HIT_REL)
     if card.name == "mug":
         row["handle_px"] = handle_pixels(view.visible_object_m, card)
     mine = [e for e in result.estimates if e.object_name == card.name]
@@ -186,6 +190,7 @@ def figures_of(name: str, views: Sequence[Mapping[str, Any]]) -> dict[str, float
         "answered": results.share(["turn" in r for r in views]),
         "in_alternatives": results.share([r.get("alternatives", False) for r in views]),
     }
+    out["first"] = results.share([r["first"] for r in views])
     for stage in ("proposed", "shortlisted", "refined"):
         out[f"oracle_{stage}"] = results.share([r[stage] for r in views])
     for low, high in VISIBLE:
@@ -254,18 +259,21 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--output", type=Path, default=results.FOLDER)
     options = parser.parse_args(arguments)
     figures: dict[str, float] = {}
+    hits: dict[str, str] = {}
     for name in options.objects:
         views = rows_of(options.models / name, options.config, options.views, options.jobs, options.truth)
+        hits[name] = "".join(str(int(is_hit(row))) for row in views)
         mine = figures_of(name, views)
         figures.update(mine)
         for key, value in mine.items():
             print(f"{key}: {value:.4g}", flush=True)
     if options.views >= 1000 and set(options.objects) == set(OBJECTS):
-        results.write_result("rendered", "python -m benchmarks.rendered", figures, options.output)
+        results.write_result("rendered", "python -m benchmarks.rendered", figures, options.output, {"hits": hits})
         title = f"Rendered views: {options.views} an object, recall below 5 degrees and 10 % of the diameter"
         results.write_table(options.output / "rendered.md", title, *_table(figures, options.objects))
     else:
-        print("a partial run: nothing written (all six objects and 1,000 views make rendered.json)")
+        results.write_result("rendered", "python -m benchmarks.rendered", figures, PARTIAL, {"hits": hits})
+        print(f"a partial run: written to {PARTIAL} alone (all six objects and 1,000 views make results/rendered.json)")
 
 
 def _table(figures: Mapping[str, float], objects: Sequence[str]) -> tuple[tuple[str, ...], list[tuple[Any, ...]]]:

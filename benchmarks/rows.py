@@ -39,8 +39,9 @@ def fingerprint(folders: Iterable[Path], config: Path | None, *settings: Any, co
     sources += [package / f"{name}.py" for name in _CHAIN_FILES]
     sources += [package / "learning" / f"{name}.py" for name in _RENDERING]
     for path in [*sources, *code]:
-        digest.update(_meaning(path))
+        digest.update(meaning(path))
     files = [config] if config else []
+    files += shared_files()
     for folder in folders:
         files += [folder / "surface.npz", folder / "mesh.ply", folder / "bank.npz"]
         card = load_card(folder)  # its facts only: scores on the card change nothing
@@ -51,6 +52,27 @@ def fingerprint(folders: Iterable[Path], config: Path | None, *settings: Any, co
     for path in files:
         digest.update(path.read_bytes() if path.exists() else b"absent")
     return digest.hexdigest()[:16]
+
+
+def reached(*modules: str) -> list[Path]:
+    """The files of these modules of the package and of all that they import of it, by name."""
+    found: dict[str, Path] = {}
+    waiting = list(modules)
+    while waiting:
+        name = waiting.pop()
+        path = data.ROOT / f"{name.replace('.', '/')}.py"
+        if name in found or not path.exists():
+            continue
+        found[name] = path
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("pose_node"):
+                waiting += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+    return [found[name] for name in sorted(found)]
+
+
+def shared_files() -> list[Path]:
+    """The networks that all objects share, where there are any."""
+    return [data.ROOT / "models" / name / f"{name}.onnx" for name in ("backbone", "scorer")]
 
 
 def measure(
@@ -86,7 +108,7 @@ def measure(
     return [rows[key] for key in keys]
 
 
-def _meaning(path: Path) -> bytes:
+def meaning(path: Path) -> bytes:
     """The syntax tree of a Python file without docstrings."""
     tree = ast.parse(path.read_text())
     for node in ast.walk(tree):

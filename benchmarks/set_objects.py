@@ -1,19 +1,25 @@
-"""Which sets are measured, which network belongs to which of their objects, and where that network is.
+"""Which sets are measured, with which sensor, and the object folder of each of their objects.
 
 A set's own object name is used where it is a valid card name ("006_mustard_bottle" as mustard_bottle); the others are listed here.
-Networks on meshes that are not shipped are outside the repository, one folder a set: ``$POSE_NODE_NETWORKS/<set>/<object>/card.yaml``,
-by default in ``networks`` of the benchmarks' cache.
+Folders are made from the set's mesh as ``pose_node add-object`` makes them, outside the repository in the benchmarks' cache, and
+again when the mesh or the search for symmetries has changed; their banks when the backbone is another.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
-import os
 from collections import Counter
 from functools import cache
 from pathlib import Path
 
-from benchmarks import data
+import yaml
+
+from benchmarks import data, rows
+from pose_node.config import PipelineConfig, SensorConfig
+from pose_node.errors import CardError
+from pose_node.objects.bank import BANK_FILE, load_bank
+from pose_node.objects.card import CARD_FILE
 
 SETS = (
     "ycbv",
@@ -30,7 +36,19 @@ SETS = (
     "lmo",
     "apc_boxes",
     "stanford_bunny",
+    "pipes_rs",
+    "wrs_zivid",
+    "graspnet_tof",
 )
+# Preset of ``pose_node.measurement.sensor`` for each set, by its README: SR300 and its like are structured light.
+SENSORS = {
+    "ycb_realsense": "active_stereo",
+    "m3t_bottle": "active_stereo",
+    "pipes_rs": "active_stereo",
+    "stanford_bunny": "laser",
+    "wrs_zivid": "industrial_structured_light",
+    "graspnet_tof": "time_of_flight",
+}
 NAMES = {
     "apc_shelf": {1: "tissue_box"},
     "apc_boxes": {1: "tissue_box", 2: "crayon_box"},
@@ -53,12 +71,46 @@ NAMES = {
         12: "coffee_tin",
     },
 }
+ONBOARDING = ("mesh", "surface", "similarity", "symmetry_search")
 
 
-def networks_folder() -> Path:
-    """Where networks on meshes that are not shipped are kept, one folder a set."""
-    given = os.environ.get("POSE_NODE_NETWORKS")
-    return Path(given) if given else data.cache_folder() / "networks"
+def config_of(set_name: str) -> PipelineConfig:
+    """The defaults, with the sensor that recorded the set."""
+    return PipelineConfig(sensor=SensorConfig(preset=SENSORS.get(set_name, "structured_light")))
+
+
+def object_folder(set_name: str, object_id: int, bank: bool = True) -> Path:
+    """The folder of one object of a set, made on first use; sets with one mesh share it.
+
+    bank: with a bank of the present backbone; the peers need none.
+    """
+    from pose_node.learning import onboard
+
+    name, mesh = card_name(set_name, object_id), data.model(set_name, object_id).path
+    digest = hashlib.sha256(mesh.read_bytes())
+    for part in ONBOARDING:
+        digest.update(rows.meaning(data.ROOT / "pose_node" / "learning" / f"{part}.py"))
+    home = data.cache_folder() / "objects" / digest.hexdigest()[:12]
+    folder = home / name
+    if not (folder / CARD_FILE).exists():
+        onboard.add_object(mesh, name, home, units="mm", bop_id=object_id)
+    elif bank and not _is_current(folder / BANK_FILE):
+        onboard.renew(folder)
+    return folder
+
+
+def _is_current(bank: Path) -> bool:
+    """Whether a bank is there, and of the present backbone."""
+    try:
+        return load_bank(bank).backbone == _backbone()
+    except CardError:
+        return False
+
+
+@cache
+def _backbone() -> str:
+    card = yaml.safe_load((data.ROOT / "models" / "backbone" / CARD_FILE).read_text())
+    return str(card["network"]["sha256"])
 
 
 def card_name(set_name: str, object_id: int) -> str:

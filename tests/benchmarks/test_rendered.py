@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks import exactness, mirror, rendered
+from benchmarks import exactness, mirror, rendered, rendered_change
 from pose_node.geometry import se3
 from pose_node.objects.card import load_card
 from pose_node.types import Estimate, Evidence, Segment
 
-STAGES = dict.fromkeys(("proposed", "shortlisted", "refined"), True)
+STAGES = dict.fromkeys(("first", "proposed", "shortlisted", "refined"), True)
 
 
 def estimate(T: np.ndarray, covariance: np.ndarray | None = None, score: float = 0.9) -> Estimate:
@@ -40,6 +40,25 @@ def test_a_view_without_an_answer_is_a_miss() -> None:
     assert figures["can_recall_visible_40_55"] == 0.0 and figures["can_views_visible_85_100"] == 3
     assert figures["can_recall_active_stereo"] == 0.0
     assert "can_handle_views" not in figures
+
+
+def test_a_fall_is_told_from_chance() -> None:
+    before = {"can_views": 1000, "can_recall": 0.92, "bowl_views": 1000, "bowl_recall": 0.98, "mug_handle_views": 100}
+    before |= {"mug_views": 1000, "mug_recall": 0.7, "mug_handle_recall": 0.9}
+    after = {**before, "can_recall": 0.88, "bowl_recall": 0.985, "mug_handle_recall": 0.85, "bowl_views": 200}
+    found = {change.what: change for change in rendered_change.changes(before, after, {}, {})}
+    assert list(found) == ["can", "bowl", "mug", "mug_handle"]
+    assert found["can"].fallen and not any(found[what].fallen for what in ("bowl", "mug", "mug_handle"))
+    assert found["mug"].low < 0.0 < found["mug"].high and found["can"].high == pytest.approx(-0.0138, abs=1e-3)
+
+
+def test_views_in_both_results_are_paired() -> None:
+    figures = {"can_views": 200, "can_recall": 0.9}
+    hits = {"can": "1" * 180 + "0" * 20}
+    (same,) = rendered_change.changes(figures, figures, hits, hits)
+    assert same.low == same.high == 0.0 and not same.fallen
+    (fallen,) = rendered_change.changes(figures, figures, hits, {"can": "0" * 20 + "1" * 160 + "0" * 20})
+    assert fallen.fallen and fallen.before == 0.9 and fallen.after == 0.8
 
 
 def test_the_mug_is_judged_by_what_shows_of_its_handle() -> None:

@@ -78,3 +78,9 @@ def test_rows_are_kept_while_only_comments_change(tmp_path: Path) -> None:
     code.write_text("x = 2\n")
     assert rows.fingerprint([], None, code=[code]) != first
     assert rows.fingerprint([], None, 5, code=[code]) != rows.fingerprint([], None, code=[code])
+
+
+def test_what_a_module_imports_is_reached() -> None:
+    names = {path.stem for path in rows.reached("pose_node.pose.refine")}
+    assert {"refine", "residuals", "se3", "surface_lookup"} <= names
+    assert not names & {"pipeline", "selection", "object_network"}

@@ -7,6 +7,7 @@ published intervals would change."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Hashable, Sequence
 
 import numpy as np
@@ -15,6 +16,7 @@ from numpy.typing import ArrayLike
 RESAMPLES = 2000
 CONFIDENCE = 0.95
 MIN_CLUSTERS = 3  # with fewer clusters there is no interval
+_NORMAL = 1.959964  # standard deviations of a normal distribution within which ``CONFIDENCE`` of it lies
 _PARTS = 10  # of a recording with few scenes, taken as independent
 
 
@@ -63,6 +65,21 @@ def statistic_interval(
     tail = 50.0 * (1.0 - CONFIDENCE)
     low, high = np.percentile(drawn, (tail, 100.0 - tail))
     return float(low), float(high)
+
+
+def share_interval(share: float, count: int) -> tuple[float, float]:
+    """The score interval of a share of ``count`` independent trials (Wilson, "Probable inference, the law of succession, and
+    statistical inference", 1927)."""
+    z2 = _NORMAL**2 / count
+    centre, reach = share + z2 / 2.0, math.sqrt(share * (1.0 - share) * z2 + z2**2 / 4.0)
+    return (centre - reach) / (1.0 + z2), (centre + reach) / (1.0 + z2)
+
+
+def share_difference_interval(a: float, count_a: int, b: float, count_b: int) -> tuple[float, float]:
+    """The interval of ``b - a`` of two independent shares, from those of each (Newcombe, "Interval estimation for the difference
+    between independent proportions", 1998, method 10)."""
+    (low_a, high_a), (low_b, high_b) = share_interval(a, count_a), share_interval(b, count_b)
+    return b - a - math.hypot(b - low_b, high_a - a), b - a + math.hypot(high_b - b, a - low_a)
 
 
 def resampling_units(scenes: Sequence[str]) -> list[Hashable]:

@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
-from pose_node.evaluation.figures.intervals import mean_interval, statistic_interval
+from pose_node.evaluation.figures.intervals import (
+    mean_interval,
+    share_difference_interval,
+    share_interval,
+    statistic_interval,
+)
 
 
 def test_most_intervals_hold_the_mean():
@@ -56,3 +62,11 @@ def test_a_mean_as_any_statistic(rng):
     of_mean = mean_interval(values, range(200))
     of_any = statistic_interval(values, range(200), np.mean, resamples=2000)
     np.testing.assert_allclose(of_mean, of_any, atol=0.03)
+
+
+def test_intervals_of_shares_are_those_of_the_papers():
+    """Wilson's of 81 in 263 and Newcombe's of 56 in 70 against 48 in 80 (table II of the latter, method 10)."""
+    assert share_interval(81 / 263, 263) == pytest.approx((0.2553, 0.3662), abs=5e-5)
+    assert share_difference_interval(48 / 80, 80, 56 / 70, 70) == pytest.approx((0.0524, 0.3339), abs=5e-5)
+    low, high = share_interval(1.0, 10)
+    assert 0.7 < low < high == pytest.approx(1.0)
