@@ -225,6 +225,19 @@ MEASURED: dict[str, tuple[str, list[Figure]]] = {
         ],
     ),
     "node_rate": ("The tracking node, 640x480 depth over DDS, no masks", _node_rate()),
+    "node_reload": (
+        "A new object for the node while it tracks another",
+        [
+            Figure("call to response", "one object added, median of {rounds}", "add_s_p50", "s", 1),
+            Figure("call to response", "one object added, slowest", "add_s_max", "s", 1),
+            Figure("call to response", "it is removed again, median", "remove_s_p50", "s", 1),
+            Figure("poses a second", "while an object is added", "adding_hz", "Hz"),
+            Figure("poses a second", "without a reload, same run", "steady_hz", "Hz"),
+            Figure("longest time between answers", "while an object is added", "adding_longest_gap_ms", "ms"),
+            Figure("longest time between answers", "without a reload, same run", "steady_longest_gap_ms", "ms"),
+            Figure("answers with the tracked object", "while an object is added", "adding_tracked", "%"),
+        ],
+    ),
     "tf_faults": (
         "A camera on an arm beside faulty publishers of /tf",
         [
