@@ -135,6 +135,7 @@ def test_a_broken_folder_is_refused_and_the_node_goes_on_as_before(begin, peer, 
     assert values["level"] == "1" and values["last_reload"] == f"refused: {response.message}"
     assert (values["objects"], confirmed(peer)) == (OBJECT, {OBJECT: 1})
     surface.write_bytes(whole)
+    set_texts(peer, "mask_labels", *(f"{number}:{name}" for number, name in IDS.items()))
     assert reload(peer).message == f"added {OTHER}; 1 unchanged."
     stream.until(lambda: peer.values()["level"] == "0" and confirmed(peer).get(OBJECT) == 1)
     assert "Traceback" not in process.output()
