@@ -428,3 +428,23 @@ def test_the_module_is_the_command():
         [sys.executable, "-m", "pose_node", "--version"], capture_output=True, text=True, timeout=60, check=True
     )
     assert done.stdout.startswith("pose_node 0.")
+
+
+@pytest.mark.parametrize(("kept", "ending"), [(True, "because."), (False, "because; the folder is as it was.")])
+def test_finetune_prints_its_table_and_what_became_of_the_folder(monkeypatch, capsys, tmp_path, kept, ending):
+    pytest.importorskip("torch")
+    pytest.importorskip("open3d")
+    from pose_node.learning import finetune as learning
+    from pose_node.learning.held_out_figures import Change
+
+    def finetune(folder, recipe, crops, recording, **workers):
+        assert (recipe.views, recipe.seed, crops, recording, workers) == (50, 3, [], "", {"workers": 1})
+        changes = {"rendered": [Change("grade", 0.5, 0.6, 0.04, decides=True), Change("median", 3.0, 2.5)]}
+        return learning.Finetuned(None, changes, {"rendered": 10}, kept, reason="because")
+
+    monkeypatch.setattr(learning, "finetune", finetune)
+    assert cli.main(["finetune", str(tmp_path), "--views", "50", "--seed", "3", "--workers", "1"]) == 0
+    out = capsys.readouterr().out.splitlines()
+    assert out[0].split() == ["rendered,", "10", "held-out", "views", "before", "after", "change", "+-"]
+    assert out[1].split() == ["grade", "0.500", "0.600", "+0.100", "0.040", "*"]
+    assert out[2].split() == ["median", "3.000", "2.500", "-0.500"] and out[-1].endswith(ending)
