@@ -30,12 +30,12 @@ MOVED: tuple[tuple[str, str, float], ...] = (
     ("detection.surface_pieces", "_CREASE", 2.0),
     ("detection.recognition", "_SAME_SEGMENT", 0.75),
     ("network.object_network", "_AGREES", 1.5),
-    ("pose.covariance", "_CORRELATION_M", 2.0),
+    ("measurement.sensor", "_NORMAL_RAD", 0.5),
+    ("detection.tolerances", "_GAP", 2.0),
     ("config.judge", "tolerance_m", 1.5),
     ("config.judge", "min_score", 1.25),
     ("config.judge", "belief", 0.33),
     ("config.refine", "inlier_distance_rel", 0.5),
-    ("config.segment", "cluster_gap_m", 2.0),
 )
 
 

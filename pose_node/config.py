@@ -17,8 +17,6 @@ import yaml
 from pose_node.errors import ConfigError
 
 C = TypeVar("C")
-# Settings of earlier versions, and what replaces them.
-_REMOVED = {"centre_rel": "how well a pose agrees with the matches follows from the matches alone"}
 
 
 def bounded(default: float, low: float, high: float, doc: str, live: bool = False) -> Any:
@@ -79,11 +77,7 @@ class SegmentConfig:
     near_m: float = bounded(0.1, 0.0, 100.0, "points nearer to the viewpoint are ignored", live=True)
     far_m: float = bounded(3.0, 0.0, 100.0, "points farther from the viewpoint are ignored", live=True)
     remove_plane: bool = plain(True, "remove supports: connected planar pieces that are wider than any object")
-    plane_distance_m: float = bounded(
-        0.008, 0.0, 1.0, "points within this distance of a plane belong to it (grows with the noise)"
-    )
     plane_min_share: float = bounded(0.15, 0.0, 1.0, "a plane with a smaller share of the points is not a support")
-    cluster_gap_m: float = bounded(0.012, 0.0, 1.0, "points farther apart than this belong to different surface pieces")
     max_pairs: int = bounded(
         48, 1, 1000, "at most this many pairs of candidate and object are shown to the network, best size match first"
     )
@@ -121,12 +115,6 @@ class RefineConfig:
     max_iterations: int = bounded(40, 1, 1000, "at most this many iterations of the final refinement")
     inlier_distance_rel: float = bounded(
         0.05, 0.001, 0.5, "final correspondence distance, as a share of the object's diameter"
-    )
-    smoothing_rad: float = bounded(
-        0.0029,
-        0.0,
-        0.05,
-        "standard deviation of the window over which a stereo camera smooths depth; tracks account for it; 0: none",
     )
 
 
@@ -210,6 +198,16 @@ class PipelineConfig:
     track: TrackConfig = field(default_factory=TrackConfig)
 
 
+_SENSOR = "sensor.preset and the other settings of sensor state how far readings may be off"
+# Settings of earlier versions, and what replaces them.
+REPLACED = {
+    "judge.centre_rel": "how well a pose agrees with the matches follows from the matches alone",
+    "segment.plane_distance_m": _SENSOR,
+    "segment.cluster_gap_m": _SENSOR,
+    "refine.smoothing_rad": "sensor.smoothing_rad is the same",
+}
+
+
 def from_mapping(cls: type[C], values: Mapping[str, Any], where: str = "config") -> C:
     """Build a config dataclass from nested mappings; unknown keys, wrong types and values out of range raise ConfigError."""
     if not isinstance(values, Mapping):
@@ -218,8 +216,8 @@ def from_mapping(cls: type[C], values: Mapping[str, Any], where: str = "config")
     known = {f.name: f for f in fields(cls)}  # type: ignore[arg-type]
     kept: dict[str, Any] = {}
     for key, value in values.items():
-        if key in _REMOVED:
-            raise ConfigError(f"{where}: {key!r} is no longer a setting: {_REMOVED[key]}.")
+        if (replaced := REPLACED.get(f"{where.rpartition('.')[2]}.{key}")) is not None:
+            raise ConfigError(f"{where}: {key!r} is no longer a setting: {replaced}.")
         if key not in known:
             hint = did_you_mean(str(key), _dotted_names(cls))
             raise ConfigError(f"{where}: unknown key {key!r}{hint}; expected one of {', '.join(known)}.")

@@ -13,6 +13,7 @@ from pose_node.errors import InputError
 from pose_node.measurement.checks import Request, checked_request
 from pose_node.measurement.cloud import Cloud
 from pose_node.measurement.scene import Scene
+from pose_node.measurement.sensor import Sensor
 from pose_node.measurement.viewpoint import wrong_viewpoint
 from pose_node.network.backbone import Backbone, read_card
 from pose_node.network.object_network import Network, propose
@@ -44,7 +45,10 @@ class Pipeline:
         self.networks = {network.card.name: network for network in networks}
         self.cards = {name: network.card for name, network in self.networks.items()}
         self.config = config
-        self.refiners = {n: made.get(n) or Refiner(card, config.refine) for n, card in self.cards.items()}
+        self.sensor = Sensor.from_config(config.sensor)
+        self.refiners = {
+            n: made.get(n) or Refiner(card, config.refine, sensor=self.sensor) for n, card in self.cards.items()
+        }
         self.likelihoods = {n: Likelihood(r.card, r.lookup, config.judge) for n, r in self.refiners.items()}
         self.shortlister = Shortlister(self.refiners, self.likelihoods, config.judge)
         self.selector = Selector(self.refiners, self.likelihoods, config.judge)
@@ -121,11 +125,12 @@ class Pipeline:
     def _find(self, request: Request) -> Result:
         """The chain: where each object may be, which poses it may have there, and which of them the measurement supports."""
         clock: dict[str, float] = {}
-        scene = Scene(request.cloud, request.cards)
+        scene = Scene(request.cloud, request.cards, sensor=self.sensor)
         networks = {name: self.networks[name] for name in request.cards}
         with timed("segment", clock):
-            found, unusable = segments(request.cloud, request.masks, request.cards, self.config.segment, request.boxes)
-            warnings = wrong_viewpoint(request.cloud)
+            wanted = (request.cloud, request.masks, request.cards, self.config.segment, request.boxes)
+            found, unusable = segments(*wanted, self.sensor)
+            warnings = wrong_viewpoint(request.cloud, self.sensor)
         with timed("infer", clock):
             to_try, unrecognised = candidates(found, networks, scene, self.config.infer)
             proposed, unproposed = propose(to_try, networks, scene)

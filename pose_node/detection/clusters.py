@@ -17,6 +17,7 @@ from pose_node.detection.support import supports
 from pose_node.detection.surface_pieces import components, pieces
 from pose_node.detection.tolerances import gap
 from pose_node.measurement.cloud import Cloud
+from pose_node.measurement.sensor import Sensor
 from pose_node.objects.card import ObjectCard
 from pose_node.types import Segment
 
@@ -30,21 +31,22 @@ def clusters(
     cards: Mapping[str, ObjectCard],
     config: SegmentConfig,
     inside: NDArray[np.bool_],
+    sensor: Sensor,
 ) -> list[Segment]:
     """Clusters that have an object's size and are mostly ``inside`` [len(cloud)], best first; at most ``max_pairs`` pairs of
     cluster and object. Empty where ``sample`` is None."""
     if sample is None:
         return []
     index, around = sample.index, sample.around
-    gap_m = gap(around.range2, config)
-    support = supports(around, cloud.viewpoint_m, cards, config, gap_m)
-    found, at_support = pieces(around, support, gap_m)
     range_m = np.sqrt(around.range2)
-    matches = size_matches(around.points_m, range_m, found, cards, _BRIDGED_GAPS * gap_m)
+    gap_m = gap(range_m, sensor, around.spacing_rad)
+    support = supports(around, cloud.viewpoint_m, cards, config, gap_m, sensor)
+    found, at_support = pieces(around, support, gap_m)
+    matches = size_matches(around.points_m, range_m, found, cards, _BRIDGED_GAPS * gap_m, sensor)
     if len(cloud.shape) == 1:  # a bare cloud may have been cropped to the object already
         whole = _without_specks(around, gap_m)
         if len(whole) and not any(np.array_equal(m.rows, whole) for m in matches):
-            matches += size_matches(around.points_m, range_m, [whole], cards, gap_m)
+            matches += size_matches(around.points_m, range_m, [whole], cards, gap_m, sensor)
     matches = [m for m in matches if inside[index[m.rows]].mean() > _MIN_INSIDE]
     pairs = sorted((cost, i, name) for i, m in enumerate(matches) for cost, name in m.objects)[: config.max_pairs]
     out = []
@@ -54,7 +56,7 @@ def clusters(
             only = names[0] if len(cards) == 1 else None
             off_support = np.sort(index[match.rows[~at_support[match.rows]]])
             out.append(Segment(np.sort(index[match.rows]), "cluster", only, names, off_support))
-    return restored(cloud, sample.kept, out, config)
+    return restored(cloud, sample, out, config, sensor)
 
 
 def _without_specks(around: Neighbourhood, gap_m: Array) -> Indices:

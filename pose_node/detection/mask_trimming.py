@@ -8,18 +8,18 @@ from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
 from pose_node.arrays import Array, Indices
-from pose_node.config import SegmentConfig
 from pose_node.detection.neighbourhood import MIN_POINTS
 from pose_node.detection.tolerances import gap
 from pose_node.measurement.cloud import Cloud
 from pose_node.measurement.sampling import even_subset
+from pose_node.measurement.sensor import Sensor
 
 FLYING_SHARE = 0.03  # pieces that are a smaller share of the points are flying pixels
 _SUBSET = 1500  # points of a mask that are divided into pieces
 _NEIGHBOURS = 8
 
 
-def main_bodies(cloud: Cloud, rows: Indices, diameter_m: float, config: SegmentConfig) -> Indices:
+def main_bodies(cloud: Cloud, rows: Indices, diameter_m: float, sensor: Sensor) -> Indices:
     """The ``rows`` [M] of a mask without background far behind or in front of the object and without flying pixels.
 
     diameter_m: the object's.
@@ -28,7 +28,7 @@ def main_bodies(cloud: Cloud, rows: Indices, diameter_m: float, config: SegmentC
         return rows
     points = cloud.points_m[rows]
     subset = even_subset(points, _SUBSET)
-    gap_m = float(gap(np.sum((subset.mean(axis=0) - cloud.viewpoint_m) ** 2), config))
+    gap_m = float(gap(float(np.linalg.norm(subset.mean(axis=0) - cloud.viewpoint_m)), sensor))
     label, spacing_m = _components(subset, gap_m)
     size = np.bincount(label)
     main = int(size.argmax())

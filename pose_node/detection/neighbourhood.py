@@ -13,12 +13,13 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from pose_node.arrays import Array, Indices
-from pose_node.measurement.noise import noise_radius
+from pose_node.measurement.sensor import Sensor
 
 MIN_POINTS = 30  # fewer points cannot identify an object
 _WINDOW = 2  # pixels to each side that are neighbours in an image
 _NEIGHBOURS = 24  # of a bare cloud's points
 _LINKS = 8  # the nearest of them are linked
+_LEAST_SPACINGS = 1.5  # radius of a normal's neighbourhood, whatever the noise
 _TIE = 1e-9  # relative difference below which two distances are equal
 _EDGE_ON = 0.03  # cosine to the viewing direction below which no camera sees a surface
 
@@ -30,6 +31,7 @@ class Neighbourhood:
     points_m, normals: [N, 3], unit normals towards the viewpoint.
     range2:            [N] squared range.
     linked:            [N, L] rows of the points next to each, -1 for none.
+    spacing_rad:       angle between points next to each other.
     concavity:         [N] the most concave principal curvature (0 where there is none), times the radius of the normals.
     """
 
@@ -37,25 +39,34 @@ class Neighbourhood:
     normals: Array
     range2: Array
     linked: NDArray[np.int64]
+    spacing_rad: float
     concavity: Array
 
 
-def neighbourhood(points_m: Array, viewpoint_m: Array, pixels: tuple[Indices, Indices] | None) -> Neighbourhood:
+def neighbourhood(
+    points_m: Array, viewpoint_m: Array, pixels: tuple[Indices, Indices] | None, sensor: Sensor
+) -> Neighbourhood:
     """The neighbourhoods of points [N, 3] seen from ``viewpoint_m`` [3]; pixels: their rows and columns [N] in an image, if any."""
     near, linked, farthest_m = _in_image(*pixels) if pixels is not None else _in_space(points_m)
     towards = viewpoint_m - points_m
     range2 = np.einsum("ni,ni->n", towards, towards)
-    radius = _noise_radii(range2)
+    range_m = np.sqrt(range2)
+    spacing_rad = _spacing(points_m, linked if pixels is not None else linked[:, :1], range_m)
+    radius = np.maximum(sensor.normal_radius_m(range_m), _LEAST_SPACINGS * spacing_rad * range_m)
     normals = _normals(points_m, towards, near, np.minimum(1.5 * radius, farthest_m))
     curvature = _least_curvature(points_m, normals, near, np.minimum(2.0 * radius, farthest_m))
     concavity = np.maximum(-curvature, 0.0) * radius
-    return Neighbourhood(points_m, normals, range2, linked, concavity)
+    return Neighbourhood(points_m, normals, range2, linked, spacing_rad, concavity)
 
 
-def _noise_radii(range2: Array) -> Array:
-    """``noise_radius`` of squared ranges [N]."""
-    least = noise_radius(0.0)
-    return least + (noise_radius(1.0) - least) * range2
+def _spacing(points: Array, linked: NDArray[np.int64], range_m: Array) -> float:
+    """Median angle between a point and the nearest of those ``linked`` [N, L] to it."""
+    nearest = np.full(len(points), np.inf)
+    for other in linked.T:
+        off = points[other] - points
+        nearest = np.minimum(nearest, np.where(other >= 0, np.einsum("ni,ni->n", off, off), np.inf))
+    found = np.isfinite(nearest) & (range_m > 0.0)
+    return float(np.median(np.sqrt(nearest[found]) / range_m[found])) if found.any() else 0.0
 
 
 def _in_image(row: Indices, column: Indices) -> tuple[NDArray[np.int64], NDArray[np.int64], float]:

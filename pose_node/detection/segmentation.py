@@ -17,6 +17,7 @@ from pose_node.detection.mask_trimming import main_bodies
 from pose_node.detection.neighbourhood import MIN_POINTS
 from pose_node.detection.subsampling import Subsample, subsample
 from pose_node.measurement.cloud import Cloud
+from pose_node.measurement.sensor import DEFAULT, Sensor
 from pose_node.objects.card import ObjectCard
 from pose_node.types import Masks, Rejected, Segment
 
@@ -29,6 +30,7 @@ def segments(
     cards: Mapping[str, ObjectCard],
     config: SegmentConfig,
     boxes: Masks | None = None,
+    sensor: Sensor = DEFAULT,
 ) -> tuple[list[Segment], list[Rejected]]:
     """Segments of the cloud, and the masks and boxes that cannot be one.
 
@@ -37,17 +39,17 @@ def segments(
     first.
     """
     if not masks and not boxes:
-        return _everywhere(cloud, cards, config)
-    in_masks, bad_masks = _in_masks(cloud, masks, cards, config)
-    in_boxes, bad_boxes = _in_boxes(cloud, boxes, cards, config)
+        return _everywhere(cloud, cards, config, sensor)
+    in_masks, bad_masks = _in_masks(cloud, masks, cards, sensor)
+    in_boxes, bad_boxes = _in_boxes(cloud, boxes, cards, config, sensor)
     return in_masks + in_boxes, bad_masks + bad_boxes
 
 
 def _everywhere(
-    cloud: Cloud, cards: Mapping[str, ObjectCard], config: SegmentConfig
+    cloud: Cloud, cards: Mapping[str, ObjectCard], config: SegmentConfig, sensor: Sensor
 ) -> tuple[list[Segment], list[Rejected]]:
     """The clusters of the whole cloud, or the median range of the points where there are none."""
-    found = clusters(cloud, subsample(cloud, config), cards, config, np.ones(len(cloud), dtype=bool))
+    found = clusters(cloud, subsample(cloud, config, sensor), cards, config, np.ones(len(cloud), dtype=bool), sensor)
     if not found:
         range_m = float(np.median(np.linalg.norm(cloud.points_m - cloud.viewpoint_m, axis=1))) if len(cloud) else 0.0
         reason = f"cloud: found no piece of surface within reach whose size fits an object, at a median range of {range_m:.2g} m."
@@ -56,13 +58,13 @@ def _everywhere(
 
 
 def _in_masks(
-    cloud: Cloud, masks: Masks | None, cards: Mapping[str, ObjectCard], config: SegmentConfig
+    cloud: Cloud, masks: Masks | None, cards: Mapping[str, ObjectCard], sensor: Sensor
 ) -> tuple[list[Segment], list[Rejected]]:
     """A segment for each mask: its points without background and flying pixels."""
     found: list[Segment] = []
     rejected: list[Rejected] = []
     for name, rows in _rows(masks, cloud):
-        segment = Segment(main_bodies(cloud, rows, cards[name].diameter_m, config), "mask", name)
+        segment = Segment(main_bodies(cloud, rows, cards[name].diameter_m, sensor), "mask", name)
         flaw = _flaw(cloud, segment)
         if flaw is None:
             found.append(segment)
@@ -72,19 +74,19 @@ def _in_masks(
 
 
 def _in_boxes(
-    cloud: Cloud, boxes: Masks | None, cards: Mapping[str, ObjectCard], config: SegmentConfig
+    cloud: Cloud, boxes: Masks | None, cards: Mapping[str, ObjectCard], config: SegmentConfig, sensor: Sensor
 ) -> tuple[list[Segment], list[Rejected]]:
     """The clusters in each box that fit its object; the whole box where there are none."""
     found: list[Segment] = []
     rejected: list[Rejected] = []
-    sample: Subsample | None = subsample(cloud, config) if boxes else None  # the same for all boxes
+    sample: Subsample | None = subsample(cloud, config, sensor) if boxes else None  # the same for all boxes
     for name, rows in _rows(boxes, cloud):
         whole = Segment(rows, "box", name)
         flaw = _flaw(cloud, whole)
         if flaw is None:
             inside = np.zeros(len(cloud), dtype=bool)
             inside[rows] = True
-            found.extend(clusters(cloud, sample, {name: cards[name]}, config, inside) or [whole])
+            found.extend(clusters(cloud, sample, {name: cards[name]}, config, inside, sensor) or [whole])
         else:
             rejected.append(flaw)
     return found, rejected

@@ -14,21 +14,21 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from pose_node.arrays import Array, Indices
-from pose_node.measurement.noise import noise_radius
 from pose_node.measurement.sampling import even_subset
+from pose_node.measurement.sensor import Sensor
 from pose_node.objects.card import ObjectCard
 from pose_node.objects.surface import Surface
 
 _MAX_PIECES = 4  # of one object
 _MAX_UNIONS = 400  # of the same number of pieces
 _SUBSET = 150  # points of a piece that are used to find its neighbours
-_SLACK_M = 0.003  # spread that noise may add
+_SLACK_REL = 0.02  # of the diameter: spread that noise, and what lies beside the object, may add
 _MAX_EXCESS = 0.15  # logarithm of spread / a view's spread: above it, the view is excluded
 _MAX_COST = 1.6  # above it, too little of the object is left
 _EXCESS_COST = 3.0  # weight of a spread above a view's, relative to one below
-_MAX_NOISE_REL = 0.12  # noise radius in diameters above which the object cannot be recognised
+_MAX_NOISE_REL = 0.14  # tolerance in diameters above which the object cannot be recognised
 _UNION_COST = 0.15  # for each piece beyond the first
-_NOISE_COST = 6.0  # for the noise radius in diameters: at a large range sizes are less distinctive
+_NOISE_COST = 5.0  # for the tolerance in diameters: at a large range sizes are less distinctive
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -40,7 +40,12 @@ class SizeMatch:
 
 
 def size_matches(
-    points_m: Array, range_m: Array, pieces: Sequence[Indices], cards: Mapping[str, ObjectCard], gap_m: Array
+    points_m: Array,
+    range_m: Array,
+    pieces: Sequence[Indices],
+    cards: Mapping[str, ObjectCard],
+    gap_m: Array,
+    sensor: Sensor,
 ) -> list[SizeMatch]:
     """Unions of up to four neighbouring pieces that have the size of an object, lowest cost first.
 
@@ -50,7 +55,7 @@ def size_matches(
     if not pieces:
         return []
     widest = max(card.diameter_m for card in cards.values())
-    noise_m = np.array([noise_radius(float(np.median(range_m[rows]))) for rows in pieces])
+    noise_m = np.array([sensor.tolerance_m(float(np.median(range_m[rows]))) for rows in pieces])
     pieces = [rows for rows, noise in zip(pieces, noise_m) if noise < _MAX_NOISE_REL * widest]
     noise_m = noise_m[noise_m < _MAX_NOISE_REL * widest]
     if not pieces:
@@ -106,10 +111,9 @@ def _spreads(moments: Array) -> Array:
 
 def _costs(spreads: Array, cards: Mapping[str, ObjectCard]) -> Array:
     """Difference [B, objects] of spreads [B, 3] from the most similar view of each object; infinite if larger than all views."""
-    own = np.log(spreads + _SLACK_M)
-    out = np.empty((len(own), len(cards)))
+    out = np.empty((len(spreads), len(cards)))
     for k, card in enumerate(cards.values()):
-        ratio = own[:, None] - _log_views(card)
+        ratio = np.log(spreads + _SLACK_REL * card.diameter_m)[:, None] - _log_views(card)
         excess = ratio.max(axis=2)
         cost = _EXCESS_COST * np.maximum(excess, 0.0) - np.minimum(ratio, 0.0).sum(axis=2)
         out[:, k] = np.where(excess < _MAX_EXCESS, cost, np.inf).min(axis=1)
@@ -124,11 +128,11 @@ def _log_views(card: ObjectCard) -> Array:
     """Logarithms [V, 3] of the spreads of the object's visible surface from each of its view directions; computed once."""
     known = _log_views_of.get(card)
     if known is None:
-        known = _log_views_of[card] = _view_spreads(card.surface)
+        known = _log_views_of[card] = _view_spreads(card.surface, _SLACK_REL * card.diameter_m)
     return known
 
 
-def _view_spreads(surface: Surface) -> Array:
+def _view_spreads(surface: Surface, slack_m: float) -> Array:
     """See ``_log_views``."""
     visible = np.asarray(surface.visible, dtype=bool)
     points, normals = (a[: visible.shape[1]] for a in (surface.points_m, surface.normals))
@@ -136,7 +140,7 @@ def _view_spreads(surface: Surface) -> Array:
     weight = weight / np.maximum(weight.sum(axis=1, keepdims=True), 1e-12)
     mean = weight @ points
     second = np.einsum("vs,si,sj->vij", weight, points, points, optimize=True) - mean[:, :, None] * mean[:, None]
-    return np.log(np.sqrt(np.maximum(np.linalg.eigvalsh(second)[:, ::-1], 0.0)) + _SLACK_M)
+    return np.log(np.sqrt(np.maximum(np.linalg.eigvalsh(second)[:, ::-1], 0.0)) + slack_m)
 
 
 def _neighbours(points_m: Array, pieces: Sequence[Indices], gap_m: Array) -> list[set[int]]:

@@ -16,13 +16,13 @@ from pose_node.config import SegmentConfig
 from pose_node.detection.neighbourhood import MIN_POINTS, Neighbourhood, neighbourhood
 from pose_node.detection.tolerances import gap
 from pose_node.measurement.cloud import Cloud
-from pose_node.measurement.noise import noise_radius
 from pose_node.measurement.sampling import evenly_spaced
+from pose_node.measurement.sensor import Sensor
 from pose_node.measurement.thinning import spaced_subset
 from pose_node.types import Segment
 
 _MAX_POINTS = 320 * 480
-# Spacings of a bare cloud's points in one noise radius: gives about as many points as an image has pixels.
+# Spacings of a bare cloud's points in one radius of the normals: gives about as many points as an image has pixels.
 _SPACINGS_PER_RADIUS = 3.0
 
 
@@ -40,18 +40,22 @@ class Subsample:
     around: Neighbourhood
 
 
-def subsample(cloud: Cloud, config: SegmentConfig) -> Subsample | None:
+def subsample(cloud: Cloud, config: SegmentConfig, sensor: Sensor) -> Subsample | None:
     """The points of the cloud to segment; None where there are too few."""
-    kept = _thinned(cloud, config)
+    kept = _thinned(cloud, config, sensor)
     index = _within_reach(cloud, kept, config)
     if len(index) < MIN_POINTS:
         return None
-    return Subsample(kept, index, neighbourhood(cloud.points_m[index], cloud.viewpoint_m, _pixels(cloud, index)))
+    around = neighbourhood(cloud.points_m[index], cloud.viewpoint_m, _pixels(cloud, index), sensor)
+    return Subsample(kept, index, around)
 
 
-def restored(cloud: Cloud, kept: Indices, found: list[Segment], config: SegmentConfig) -> list[Segment]:
-    """Segments of rows in ``kept`` with the points that thinning left out: each joins the segments of the kept row nearest
-    to it."""
+def restored(
+    cloud: Cloud, sample: Subsample, found: list[Segment], config: SegmentConfig, sensor: Sensor
+) -> list[Segment]:
+    """Segments of rows that ``sample`` kept with the points that thinning left out: each joins the segments of the kept row
+    nearest to it."""
+    kept = sample.kept
     if len(kept) == len(cloud):
         return found
     if len(cloud.shape) == 2:
@@ -66,11 +70,11 @@ def restored(cloud: Cloud, kept: Indices, found: list[Segment], config: SegmentC
         # Which of two equally near rows comes first depends on the points' order, so such a point joins neither.
         nearest = np.where(distance[:, 0] < (1.0 - 1e-9) * distance[:, 1], kept[near[:, 0]], -1)
     offset = cloud.points_m - cloud.points_m[nearest]
-    range2 = np.sum((cloud.points_m - cloud.viewpoint_m) ** 2, axis=1)
-    limit = gap(range2, config)
+    range_m = np.linalg.norm(cloud.points_m - cloud.viewpoint_m, axis=1)
+    limit = gap(range_m, sensor, sample.around.spacing_rad)
     joins = (nearest >= 0) & (np.einsum("ni,ni->n", offset, offset) < limit * limit)
     if len(cloud.shape) == 1:  # only points within reach were thinned
-        joins &= _reached(range2, config)
+        joins &= _reached(range_m, config)
 
     def whole(rows: Indices) -> Indices:
         inside = np.zeros(len(cloud), dtype=bool)
@@ -83,7 +87,7 @@ def restored(cloud: Cloud, kept: Indices, found: list[Segment], config: SegmentC
     ]
 
 
-def _thinned(cloud: Cloud, config: SegmentConfig) -> Indices:
+def _thinned(cloud: Cloud, config: SegmentConfig, sensor: Sensor) -> Indices:
     """Rows of the cloud: of an image every k-th pixel; of a bare cloud points within reach, spaced by the noise."""
     if len(cloud.shape) == 2:
         step = _step(cloud)
@@ -92,7 +96,7 @@ def _thinned(cloud: Cloud, config: SegmentConfig) -> Indices:
     index = _within_reach(cloud, np.arange(len(cloud)), config)
     points = cloud.points_m[index]
     range_m = np.linalg.norm(points - cloud.viewpoint_m, axis=1)
-    rows = spaced_subset(points, noise_radius(range_m) / _SPACINGS_PER_RADIUS)
+    rows = spaced_subset(points, sensor.normal_radius_m(range_m) / _SPACINGS_PER_RADIUS)
     if len(rows) > _MAX_POINTS:  # chosen by an invariant, as ``even_subset`` does
         distance2 = np.sum((points[rows] - points[rows].mean(axis=0)) ** 2, axis=1)
         rows = rows[np.argsort(distance2, kind="stable")][evenly_spaced(len(rows), _MAX_POINTS)]
@@ -113,9 +117,8 @@ def _pixels(cloud: Cloud, index: Indices) -> tuple[Indices, Indices] | None:
 
 
 def _within_reach(cloud: Cloud, index: Indices, config: SegmentConfig) -> Indices:
-    return index[_reached(np.sum((cloud.points_m[index] - cloud.viewpoint_m) ** 2, axis=1), config)]
+    return index[_reached(np.linalg.norm(cloud.points_m[index] - cloud.viewpoint_m, axis=1), config)]
 
 
-def _reached(range2: Array, config: SegmentConfig) -> NDArray[np.bool_]:
-    range_m = np.sqrt(range2)
+def _reached(range_m: Array, config: SegmentConfig) -> NDArray[np.bool_]:
     return (range_m >= config.near_m) & (range_m <= config.far_m)

@@ -13,6 +13,7 @@ from pose_node.detection.neighbourhood import MIN_POINTS, Neighbourhood
 from pose_node.detection.surface_pieces import components
 from pose_node.detection.tolerances import plane_distance
 from pose_node.measurement.sampling import even_subset
+from pose_node.measurement.sensor import Sensor
 from pose_node.objects.card import ObjectCard
 
 _MAX_PLANES = 3
@@ -24,7 +25,12 @@ _MIN_RADIUS_REL = 0.6  # of the largest object's diameter: a plane's connected p
 
 
 def supports(
-    around: Neighbourhood, viewpoint_m: Array, cards: Mapping[str, ObjectCard], config: SegmentConfig, gap_m: Array
+    around: Neighbourhood,
+    viewpoint_m: Array,
+    cards: Mapping[str, ObjectCard],
+    config: SegmentConfig,
+    gap_m: Array,
+    sensor: Sensor,
 ) -> NDArray[np.bool_]:
     """Which points [N] belong to a support: a connected piece of a plane that is wider than any object.
 
@@ -37,9 +43,9 @@ def supports(
         left = np.flatnonzero(~support)
         if len(left) < MIN_POINTS:
             break
-        plane = _largest_plane(around.points_m[left], viewpoint_m, config)
+        plane = _largest_plane(around.points_m[left], viewpoint_m, sensor)
         # Distance and tilt together: the lower edge of a wall is near the table's plane, the top of a box is parallel to it.
-        off = (around.points_m @ plane[:3] + plane[3]) / _limit(around.points_m, viewpoint_m, config)
+        off = (around.points_m @ plane[:3] + plane[3]) / plane_distance(np.sqrt(around.range2), sensor)
         tilt = (1.0 - np.abs(around.normals @ plane[:3])) / (1.0 - _MIN_COSINE)
         on = ~support & (off * off + tilt * tilt < 1.0)
         if on.sum() < config.plane_min_share * len(support):
@@ -54,7 +60,7 @@ def supports(
     return support
 
 
-def _largest_plane(points: Array, viewpoint_m: Array, config: SegmentConfig) -> Array:
+def _largest_plane(points: Array, viewpoint_m: Array, sensor: Sensor) -> Array:
     """The plane [4] (unit normal, offset) near most of the points [N, 3]: RANSAC (Fischler, Bolles 1981), then least squares."""
     subset = even_subset(points, _SUBSET)
     rng = np.random.default_rng(0)  # draws ranks in an invariant order, so that a motion of the points changes nothing
@@ -62,7 +68,7 @@ def _largest_plane(points: Array, viewpoint_m: Array, config: SegmentConfig) -> 
     normal = np.cross(triple[:, 1] - triple[:, 0], triple[:, 2] - triple[:, 0])
     normal /= np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-12)
     offset = -np.einsum("ti,ti->t", normal, triple[:, 0])
-    limit = _limit(subset, viewpoint_m, config)
+    limit = plane_distance(np.linalg.norm(subset - viewpoint_m, axis=1), sensor)
     inliers = np.abs(subset @ normal.T + offset) < limit[:, None]
     best = int(inliers.sum(axis=0).argmax())
     plane = np.append(normal[best], offset[best])
@@ -74,9 +80,3 @@ def _largest_plane(points: Array, viewpoint_m: Array, config: SegmentConfig) -> 
         normal = np.linalg.eigh((on - centroid).T @ (on - centroid))[1][:, 0]
         plane = np.append(normal, -normal @ centroid)
     return plane
-
-
-def _limit(points: Array, viewpoint_m: Array, config: SegmentConfig) -> Array:
-    """Distance [N] in metres from a plane within which points [N, 3] are on it."""
-    range2 = np.einsum("ni,ni->n", points - viewpoint_m, points - viewpoint_m)
-    return plane_distance(range2, config)

@@ -1,18 +1,27 @@
-"""Distances of the segmentation that grow with the camera's noise, which grows with the square of the range."""
+"""Distances of the segmentation, as multiples of the sensor's tolerance."""
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
+
 from pose_node.arrays import Array
-from pose_node.config import SegmentConfig
+from pose_node.measurement.sensor import Sensor
 
-_NOISE_PER_M2 = 0.003  # 1/m
-
-
-def gap(range2: Array, config: SegmentConfig) -> Array:
-    """Distance [...] in metres beyond which neighbouring points at squared ranges [...] are on different surfaces."""
-    return config.cluster_gap_m + _NOISE_PER_M2 * range2
+_GAP = 1.8
+_GAP_SPACINGS = 5.0  # between points next to each other on a surface at a slant
+_PLANE = 1.3
 
 
-def plane_distance(range2: Array, config: SegmentConfig) -> Array:
-    """Distance [...] in metres from a plane within which points at squared ranges [...] are on it."""
-    return config.plane_distance_m + _NOISE_PER_M2 * range2
+def gap(range_m: float | Array, sensor: Sensor, spacing_rad: float = 0.0) -> Any:
+    """Distance [...] in metres beyond which neighbouring points at ranges [...] are on different surfaces.
+
+    spacing_rad: angle between neighbouring points.
+    """
+    return np.maximum(_GAP * sensor.tolerance_m(range_m), _GAP_SPACINGS * spacing_rad * range_m)
+
+
+def plane_distance(range_m: Array, sensor: Sensor) -> Any:
+    """Distance [...] in metres from a plane within which points at ranges [...] are on it."""
+    return _PLANE * sensor.tolerance_m(range_m)

@@ -13,11 +13,14 @@ from scipy.spatial import cKDTree
 from pose_node.arrays import Array
 
 _NEIGHBOURS = 48
+_LEAST = 8  # of the neighbours that most points have within the radius, however sparse the points are
 _EDGE_ON = 0.03  # cosine to the viewing direction below which no camera sees a plane: it is noise
 
 
 def normals(points_m: Array, query_m: Array, viewpoint_m: Array, radius_m: float) -> Array:
     """Unit normals at ``query_m`` [Q, 3] from the plane through the points [N, 3] within ``radius_m``, [Q, 3].
+
+    Where most points have hardly a neighbour so near, the radius grows with their spacing.
 
     They point to ``viewpoint_m`` [3]. A query with fewer than three neighbours, or with a plane seen edge-on, gets the
     direction to the viewpoint.
@@ -28,7 +31,11 @@ def normals(points_m: Array, query_m: Array, viewpoint_m: Array, radius_m: float
         return to_viewpoint
     points = points_m[np.lexsort(points_m.T)]
     k = min(_NEIGHBOURS, len(points))
-    distance, index = cKDTree(points).query(query_m, k=k, distance_upper_bound=radius_m)
+    tree = cKDTree(points)
+    radius_m = max(
+        radius_m, float(np.median(tree.query(query_m[:: max(len(query_m) // 64, 1)], k=min(_LEAST, k))[0][:, -1]))
+    )
+    distance, index = tree.query(query_m, k=k, distance_upper_bound=radius_m)
     found = np.isfinite(distance)
     # Where more than k points lie within the radius, the distance of the k-th is the radius.
     edge = np.where(found[:, -1], distance[:, -1], radius_m)[:, None]

@@ -11,21 +11,22 @@ from scipy.ndimage import binary_dilation
 from pose_node.arrays import Array, Indices
 from pose_node.geometry.normals import plane_normals
 from pose_node.measurement.cloud import Cloud
-from pose_node.measurement.noise import noise_radius
 from pose_node.measurement.sampling import evenly_spaced
+from pose_node.measurement.sensor import DEFAULT, Sensor
 from pose_node.measurement.view import BORDER_CELLS, Rays, View
 from pose_node.types import Segment
 
 _REACH = 2  # steps on the pixel grid to each side, within which a normal is fitted
 _MIN_NEIGHBOURS = 2.0  # readings to each side that a normal needs
+_LEAST_PITCHES = 2.0  # radius of a normal's neighbourhood, whatever the noise
 _MAX_PIXELS = 500  # of an object; a finer image of it adds little and is thinned
 
 
 class Lattice:
-    """The rows of a depth image's cloud by pixel. K: [3, 3] its intrinsics."""
+    """The rows of a depth image's cloud by pixel. K: [3, 3] its intrinsics. sensor: that took it."""
 
-    def __init__(self, cloud: Cloud, K: Array) -> None:
-        self.cloud, self.K = cloud, K
+    def __init__(self, cloud: Cloud, K: Array, sensor: Sensor = DEFAULT) -> None:
+        self.cloud, self.K, self._sensor = cloud, K, sensor
         row = np.full(cloud.shape[0] * cloud.shape[1], -1, dtype=np.int32)
         row[cloud.source_index] = np.arange(len(cloud), dtype=np.int32)
         self._row = row.reshape(cloud.shape)
@@ -44,7 +45,7 @@ class Lattice:
         u, v = (self.K @ (centre_m / z))[:2]
         filled = np.pi / 8.0 * (diameter_m / z * self.K[0, 0]) ** 2  # an object fills half of its circle
         # Thinning must leave each normal enough readings.
-        most = noise_radius(z) / (_MIN_NEIGHBOURS * z / self.K[0, 0])
+        most = self._sensor.normal_radius_m(z) / (_MIN_NEIGHBOURS * z / self.K[0, 0])
         stride = max(int(min(np.sqrt(filled / _MAX_PIXELS), most)), 1)
         # The same grid of pixels wherever the object is expected.
         (top, left), (bottom, right) = (
@@ -53,9 +54,8 @@ class Lattice:
         )
         row = self._row[top:bottom:stride, left:right:stride]
         scale = 1.0 / self.K[0, 0]
-        return Patch(
-            self.cloud, row, np.array([left, top]) * scale - 0.5 * stride * scale, stride * scale, self._basis(), points
-        )
+        low = np.array([left, top]) * scale - 0.5 * stride * scale
+        return Patch(self.cloud, row, low, stride * scale, self._basis(), points, self._sensor)
 
     def _basis(self) -> Array:
         """The intrinsics in units of a pixel's width, [3, 3]: as ``View.basis`` they make the pixels the raster's cells."""
@@ -67,7 +67,9 @@ class Lattice:
 class Patch:
     """A rectangle of pixels and its readings, ``points_m``; segments of it refer to rows of these."""
 
-    def __init__(self, cloud: Cloud, row: Indices, low: Array, cell: float, basis: Array, points: int) -> None:
+    def __init__(
+        self, cloud: Cloud, row: Indices, low: Array, cell: float, basis: Array, points: int, sensor: Sensor
+    ) -> None:
         """row: [h, w] rows of the cloud, -1: no reading. low, cell, basis: as in ``View``. points: size of a segment's sample."""
         self.shape = (int(row.shape[0]), int(row.shape[1]))
         flat = row.ravel()
@@ -75,7 +77,7 @@ class Patch:
         self.rows = flat[self._cell].astype(np.intp)
         self.points_m = cloud.points_m[self.rows]
         self.viewpoint_m = cloud.viewpoint_m
-        self._low, self._size, self._basis, self._points = low, cell, basis, points
+        self._low, self._size, self._basis, self._points, self._sensor = low, cell, basis, points, sensor
         self._kept: tuple[Segment, View, Rays] | None = None
 
     def __len__(self) -> int:
@@ -108,7 +110,7 @@ class Patch:
         occupied.ravel()[self._cell[segment.indices]] = True
         return View(
             points_m=self.points_m[sample],
-            normals=self._normals(sample, row, occupied, noise_radius(range_m)),
+            normals=self._normals(sample, row, occupied, self._sensor.normal_radius_m(range_m)),
             count=len(segment.indices),
             range_m=range_m,
             viewpoint_m=self.viewpoint_m,
@@ -140,7 +142,8 @@ class Patch:
         range_m = np.sqrt(np.einsum("qi,qi->q", to_viewpoint, to_viewpoint))
         lateral_m = self._size * float(np.median(range_m))
         step = max(int(round(radius_m / (_REACH + 0.5) / lateral_m)), 1)
-        reach_m = min(radius_m, (_REACH + 0.5) * step * lateral_m)
+        # Where the noise is far below the pixels' pitch, the neighbours next to a pixel still make its plane.
+        reach_m = min(max(radius_m, _LEAST_PITCHES * lateral_m), (_REACH + 0.5) * step * lateral_m)
         row, column = np.divmod(self._cell[sample], width)
         offsets = step * np.arange(-_REACH, _REACH + 1)
         r = np.clip(row[:, None] + offsets, 0, height - 1)

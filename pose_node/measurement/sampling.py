@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from pose_node.arrays import Array, Indices
 from pose_node.geometry.normals import normals as estimate_normals
-from pose_node.measurement.noise import noise_radius
+from pose_node.measurement.sensor import DEFAULT, Sensor
 
 POINTS = 1024  # input points of the network, at most
 CENTRES = 128  # points that have features in the network, at most; the first 32 are its coarse level
@@ -42,12 +42,18 @@ class Sample:
     centre_m: Array
 
 
-def sample_segment(points_m: Array, viewpoint_m: Array, count: int = POINTS, centres: int = CENTRES) -> Sample:
-    """At most ``count`` of a segment's points [M >= 1, 3] seen from ``viewpoint_m`` [3], and ``centres`` of the sample."""
+def sample_segment(
+    points_m: Array, viewpoint_m: Array, count: int = POINTS, centres: int = CENTRES, sensor: Sensor = DEFAULT
+) -> Sample:
+    """At most ``count`` of a segment's points [M >= 1, 3] seen from ``viewpoint_m`` [3], and ``centres`` of the sample.
+
+    sensor: whose noise the normals' neighbourhoods average out.
+    """
     pool = even_subset(points_m, _POOL)
     sample = pool[evenly_spaced(len(pool), count)]
     centre_m = sample.mean(axis=0)
-    normals = estimate_normals(pool, sample, viewpoint_m, noise_radius(float(np.linalg.norm(centre_m - viewpoint_m))))
+    radius_m = sensor.normal_radius_m(float(np.linalg.norm(centre_m - viewpoint_m)))
+    normals = estimate_normals(pool, sample, viewpoint_m, radius_m)
     points = sample - centre_m
     chosen = farthest_points(points, min(centres, len(points)))
     return Sample(points, normals, viewpoint_m - centre_m, chosen, centre_m)

@@ -16,6 +16,7 @@ from scipy.spatial import cKDTree
 from pose_node.arrays import Array, Indices
 from pose_node.measurement.cloud import Cloud
 from pose_node.measurement.sampling import CENTRES, POINTS, Sample, even_subset, sample_segment
+from pose_node.measurement.sensor import DEFAULT, Sensor
 from pose_node.measurement.view import BORDER_CELLS, Rays, View, tangents
 from pose_node.objects.card import ObjectCard
 from pose_node.types import Segment
@@ -32,12 +33,14 @@ _MARGIN_REL = 0.4  # the raster extends so many diameters beyond the segment
 class Scene:
     """One cloud; samples and views of its segments are kept as long as the scene."""
 
-    def __init__(self, cloud: Cloud, cards: Mapping[str, ObjectCard], points: int = POINTS) -> None:
+    def __init__(
+        self, cloud: Cloud, cards: Mapping[str, ObjectCard], points: int = POINTS, sensor: Sensor = DEFAULT
+    ) -> None:
         """cards: {object name: card}, for the diameters. points: size of a segment's sample; fewer than ``POINTS`` only where
-        no network takes it."""
+        no network takes it. sensor: that took the cloud."""
         self.cloud = cloud
         self.cards = cards
-        self._points = points
+        self._points, self._sensor = points, sensor
         self._views: dict[int, tuple[Segment, View]] = {}
         self._rays: dict[int, Rays] = {}
         self._samples: dict[int, tuple[Segment, Sample]] = {}
@@ -47,7 +50,8 @@ class Scene:
         kept = self._samples.get(id(segment))
         if kept is None:
             centres = CENTRES if self._points == POINTS else 0  # only the network uses them
-            sample = sample_segment(self.cloud.points_m[segment.indices], self.cloud.viewpoint_m, self._points, centres)
+            points_m = self.cloud.points_m[segment.indices]
+            sample = sample_segment(points_m, self.cloud.viewpoint_m, self._points, centres, self._sensor)
             kept = self._samples[id(segment)] = (segment, sample)
         return kept[1]
 

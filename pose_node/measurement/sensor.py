@@ -14,6 +14,8 @@ import numpy as np
 from pose_node.arrays import Array
 from pose_node.config import SensorConfig
 
+_NORMAL_RAD = 0.3  # finer normals would need neighbourhoods that cut corners
+
 
 @dataclass(frozen=True, slots=True)
 class Sensor:
@@ -46,6 +48,21 @@ class Sensor:
     def bias_m(self, range_m: float | Array) -> Any:
         """Standard deviation in metres of the error that neighbouring readings have in common, along the ray."""
         return self.bias_rel * np.asarray(range_m)[()]
+
+    def correlation_m(self, range_m: float | Array) -> Any:
+        """Distance in metres across the rays beyond which the noise of readings at ``range_m`` is independent.
+
+        Noise smoothed by a window of deviation s is as informative as independent cells of side sqrt(4 pi) s.
+        """
+        return np.hypot(np.sqrt(4.0 * np.pi) * self.smoothing_rad, self.pitch_rad) * np.asarray(range_m)[()]
+
+    def normal_radius_m(self, range_m: float | Array) -> Any:
+        """Radius in metres of the neighbourhood whose plane has a normal that the noise turns by ``_NORMAL_RAD``.
+
+        A plane through n independent readings within radius r has a slope of deviation 2 sigma / (r sqrt(n)).
+        """
+        spread = 2.0 / np.sqrt(np.pi) * self.sigma_m(range_m) * self.correlation_m(range_m)
+        return np.sqrt(spread / _NORMAL_RAD)
 
     def tolerance_m(self, range_m: float | Array) -> Any:
         """Distance in metres within which a correct model and a reading agree: 99 % of noise and bias together."""

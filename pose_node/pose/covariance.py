@@ -7,23 +7,26 @@ import numpy as np
 from pose_node.arrays import Array
 from pose_node.geometry.se3 import rotate_covariance
 from pose_node.geometry.symmetry import Axis
+from pose_node.measurement.sensor import Sensor
 from pose_node.objects.card import ObjectCard
 from pose_node.pose.error_model import add_bias, depth_bias, shared_covariance
 
 UNIFORM_RAD2 = np.pi**2 / 3.0  # variance of an angle about which nothing is known
-_CORRELATION_M = 0.006  # residuals nearer to each other than this are correlated in any case: the mesh's dents
-_NEIGHBOUR_M = 0.015  # the correlation of neighbours is estimated from pairs nearer than this
+_NEIGHBOUR_REL = 0.1  # of the diameter: the correlation of neighbours is estimated from pairs nearer than this
 _PAIRED = 256  # points of which all pairs are evaluated
 _MIN_EFFECTIVE = 6.0
 _SPURIOUS_RAD = (0.07, 0.1)  # about its axis a mug's body shows 0.05, and with the handle in view 0.13
 
 
-def effective_count(x: Array, residual: Array, weight: Array, count: int, diameter_m: float) -> float:
+def effective_count(
+    x: Array, residual: Array, weight: Array, count: int, diameter_m: float, correlation_m: float
+) -> float:
     """Number of independent measurements that residuals [N] of ``weight`` [N] at surface points x [N, 3] amount to.
 
     Errors of neighbouring readings are correlated, because the sensor matches windows and the mesh has dents. This is the
     effective sample size, n^2 over the sum of all pairs' correlations, where the correlation of near pairs is estimated from
-    the residuals themselves. x is in the object frame, a sample of ``count`` measured points.
+    the residuals themselves. x is in the object frame, a sample of ``count`` measured points. correlation_m: distance within
+    which the sensor's readings are correlated in any case.
     """
     rows = np.flatnonzero(weight > 0.0)
     rows = rows[:: max(len(rows) // _PAIRED, 1)]
@@ -31,15 +34,22 @@ def effective_count(x: Array, residual: Array, weight: Array, count: int, diamet
         return _MIN_EFFECTIVE
     places, r = x[rows] - x[rows[0]], residual[rows]
     square = np.einsum("ni,ni->n", places, places)
-    near = square[:, None] + square - 2.0 * places @ places.T < _NEIGHBOUR_M**2
+    near = square[:, None] + square - 2.0 * places @ places.T < (_NEIGHBOUR_REL * diameter_m) ** 2
     variance = float(r @ r)
     correlation = max(float(r @ near.astype(float) @ r) - variance, 0.0) / max(variance, 1e-18) / len(rows)
-    most = _area(x, diameter_m) / _CORRELATION_M**2
+    most = _area(x, diameter_m) / correlation_m**2
     return float(np.clip(1.0 / (correlation + 1.0 / max(count, 1)), _MIN_EFFECTIVE, max(most, _MIN_EFFECTIVE)))
 
 
 def pose_covariance(
-    T: Array, x: Array, gradient: Array, weight: Array, point_information: float, away_m: Array, card: ObjectCard
+    T: Array,
+    x: Array,
+    gradient: Array,
+    weight: Array,
+    point_information: float,
+    away_m: Array,
+    card: ObjectCard,
+    sensor: Sensor,
 ) -> tuple[Array, Array]:
     """Information and covariance, both [6, 6] in the cloud's axes at the object's origin (see ``types.Estimate``).
 
@@ -61,9 +71,9 @@ def pose_covariance(
     shift = np.array([[0.0, cz, -cy], [-cz, 0.0, cx], [cy, -cx, 0.0]])
     to_centre = np.block([[np.eye(3), shift], [np.zeros((3, 3)), card.diameter_m * np.eye(3)]])
     information, observed = (point_information * to_centre.T @ M @ to_centre for M in (A, observed))
-    shared = shared_covariance(float(np.linalg.norm(away_m)))
+    shared = shared_covariance(float(np.linalg.norm(away_m)), sensor)
     covariance = rotate_covariance(T[:3, :3], _invert(observed, card) + shared)
-    return rotate_covariance(T[:3, :3], information), add_bias(covariance, depth_bias(away_m))
+    return rotate_covariance(T[:3, :3], information), add_bias(covariance, depth_bias(away_m, sensor))
 
 
 def observable_directions(

@@ -17,9 +17,9 @@ from scipy.spatial import cKDTree
 from pose_node.arrays import Array
 from pose_node.geometry.se3 import apply
 from pose_node.measurement.sampling import evenly_spaced
+from pose_node.measurement.sensor import Sensor
 from pose_node.measurement.view import Rays, View
 from pose_node.objects.surface import Surface
-from pose_node.pose.error_model import noise_sigma
 
 _PLACES = 192  # of the outline that are searched
 _NEIGHBOURS = 6
@@ -27,11 +27,9 @@ _SAME_SHEET = -0.2  # cosine between normals below which neighbouring samples ar
 # In sample spacings: a disc of the second radius, the first beyond a place, is checked for more of the surface.
 _SLACK_SPACINGS, _BEYOND_SPACINGS = 0.5, 1.0
 _BEYOND_SAMPLES = 8
-_LAYER_M = 0.02  # surface farther behind than this does not blur the edge
+_LAYER = 3.0  # surface more tolerances behind than this does not blur the edge
 _REACH = 4  # rays searched to either side
 _MIN_EDGES = 6
-_BEHIND_M = 0.0035  # readings farther behind the outline than this plus the noise are not the object
-_NOISE_SIGMAS = 3.0
 _WIDEST_GAP = 4  # rays without a reading, between object and background, that still make an edge
 _SOLID = 3  # rays inside the edge, most of which must be the object's
 _INDEPENDENT_RAYS = 6.0  # errors of edges nearer to each other than this are correlated
@@ -57,10 +55,11 @@ class Outline:
 class Contour:
     """The places where a surface turns away from a viewpoint: between a sample that faces it and one that does not.
 
-    spacing_m: distance between neighbouring samples of the surface.
+    spacing_m: distance between neighbouring samples of the surface. sensor: that sees it.
     """
 
-    def __init__(self, surface: Surface, spacing_m: float) -> None:
+    def __init__(self, surface: Surface, spacing_m: float, sensor: Sensor) -> None:
+        self.sensor = sensor
         self._points_m, self._normals, self._spacing_m = surface.points_m, surface.normals, spacing_m
         count = len(self._points_m)
         k = min(_NEIGHBOURS + 1, count)
@@ -103,8 +102,8 @@ class Contour:
         look = beyond - eye_m
         look *= away_m / np.linalg.norm(look, axis=1, keepdims=True)
         near = tree.query(look, k=_BEYOND_SAMPLES, distance_upper_bound=reach_m)[1]
-        farther_m = np.append(range_m, np.inf)[near] - np.linalg.norm(points - eye_m, axis=1)[:, None]
-        return (farther_m > _LAYER_M).all(axis=1)
+        own_m = np.linalg.norm(points - eye_m, axis=1)[:, None]
+        return (np.append(range_m, np.inf)[near] - own_m > _LAYER * self.sensor.tolerance_m(own_m)).all(axis=1)
 
 
 def find_outline(contour: Contour, T: Array, view: View, rays: Rays) -> Outline | None:
@@ -124,7 +123,7 @@ def find_outline(contour: Contour, T: Array, view: View, rays: Rays) -> Outline 
     look = relative[:, None] + across[:, None] * (steps * ray_m[:, None])[..., None]
     ray, hole = rays.nearest(look)
     behind_m = view.ray_range_m[ray] - range_m[:, None]
-    allowed = _BEHIND_M + _NOISE_SIGMAS * noise_sigma(float(np.median(range_m)))
+    allowed = contour.sensor.tolerance_m(float(np.median(range_m)))
     own = view.ray_untrimmed[ray]
     mine = ~hole & own & (behind_m < allowed)
     beyond = ~hole & ((behind_m > allowed) | (~own & (behind_m > -allowed)))

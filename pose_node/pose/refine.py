@@ -17,12 +17,12 @@ from pose_node.config import RefineConfig
 from pose_node.geometry.se3 import project_so3, transform
 from pose_node.measurement.sampling import evenly_spaced
 from pose_node.measurement.scene import Scene
+from pose_node.measurement.sensor import DEFAULT, Sensor
 from pose_node.measurement.view import View, Views
 from pose_node.objects.card import ObjectCard
 from pose_node.objects.surface_lookup import SurfaceLookup
 from pose_node.pose.covariance import effective_count, pose_covariance
 from pose_node.pose.depth_smoothing import DepthSmoothing
-from pose_node.pose.error_model import noise_sigma
 from pose_node.pose.gauss_newton import GaussNewton
 from pose_node.pose.grouping import by_segment_and_object
 from pose_node.pose.outline import Contour, find_outline
@@ -32,8 +32,8 @@ from pose_node.types import Hypothesis, Refined
 _POLISH_POINTS, _POLISH_STEPS = 300, 6
 _STEP_REL = 1e-6  # converged: steps below this, in diameters and radians
 _NEAR_REL = 1e-3  # steps below this: close enough to estimate the residuals' spread
-_REACH_SIGMAS = 4.5
-_MIN_REACH_M = 0.0025
+_REACH_SIGMAS = 4.5  # of the residuals
+_MIN_REACH_SIGMAS = 2.0  # of the sensor
 _EDGE_SPACINGS = 2.0  # of the samples; a point nearer to them than this is not beyond an edge
 _STEPS_PER_PASS = 12
 _OUTLINE_PASSES = 3  # the outline is measured anew at the pose that the last pass led to
@@ -54,12 +54,17 @@ def refine_all(hypotheses: Sequence[Hypothesis], refiners: Mapping[str, Refiner]
 
 
 class Refiner:
-    """Refines poses of one object. ``lookup`` is the table of the card's surface, made here where none is given."""
+    """Refines poses of one object, measured by ``sensor``.
 
-    def __init__(self, card: ObjectCard, config: RefineConfig, lookup: SurfaceLookup | None = None) -> None:
-        self.card, self.config = card, config
+    lookup: the table of the card's surface, made here where none is given.
+    """
+
+    def __init__(
+        self, card: ObjectCard, config: RefineConfig, lookup: SurfaceLookup | None = None, sensor: Sensor = DEFAULT
+    ) -> None:
+        self.card, self.config, self.sensor = card, config, sensor
         self.lookup = lookup or SurfaceLookup(card.surface, card.diameter_m)
-        self.contour = Contour(card.surface, self.lookup.spacing_m)
+        self.contour = Contour(card.surface, self.lookup.spacing_m, sensor)
         self._solver = GaussNewton(card)
 
     @cached_property
@@ -128,7 +133,7 @@ class Refiner:
         T, fit, steps, _ = self._descend(
             hypothesis.T_camera_object, points[::2], normals[::2], reach_m, _NEAR_REL, approach, viewpoint_m
         )
-        reach_m = self._noise_reach(fit, reach_m)
+        reach_m = self._noise_reach(fit, reach_m, view.range_m)
         # The borders of a segment that is not a mask are uncertain: there the surface alone decides.
         for remaining in reversed(range(passes if view.trusted else 1)):
             outline = find_outline(self.contour, T, view, scene.rays(hypothesis.segment)) if view.trusted else None
@@ -150,6 +155,7 @@ class Refiner:
             self._information(fit, len(points), view),
             T[:3, :3] @ self.card.centre_m + T[:3, 3] - view.viewpoint_m,
             self.card,
+            self.sensor,
         )
         return Refined(hypothesis, T, information, covariance, float(inlier.mean()), rms_m, steps, converged)
 
@@ -157,9 +163,12 @@ class Refiner:
         """Information in 1/m^2 of one of ``points`` sampled points: less where the errors of neighbours are correlated."""
         rows = fit.points
         residual, weight = fit.residual[0, :rows], fit.weight[0, :rows]
-        independent = effective_count(fit.x[0, :rows], residual, weight, view.count, self.card.diameter_m)
+        correlation_m = self.sensor.correlation_m(view.range_m)
+        independent = effective_count(
+            fit.x[0, :rows], residual, weight, view.count, self.card.diameter_m, correlation_m
+        )
         inliers = max(float((weight > 0.0).mean()) * points, 1.0)
-        return independent / inliers / max(noise_sigma(view.range_m), weighted_rms(residual, weight)) ** 2
+        return independent / inliers / max(self.sensor.sigma_m(view.range_m), weighted_rms(residual, weight)) ** 2
 
     def _descend(
         self,
@@ -177,7 +186,7 @@ class Refiner:
         viewpoint_m: [3] of a camera whose smoothing is corrected for.
         """
         T = T[None]
-        smoothed = None if viewpoint_m is None else _Smoothed(self.smoothing, self.config.smoothing_rad, viewpoint_m)
+        smoothed = None if viewpoint_m is None else _Smoothed(self.smoothing, self.sensor.smoothing_rad, viewpoint_m)
         fit = self._linearise(T, points, normals, reach_m, smoothed=smoothed, edges=edges)
         gain, last = 1.0, np.zeros(6)
         for iteration in range(1, max_steps + 1):
@@ -189,12 +198,13 @@ class Refiner:
                 return T[0], fit, iteration, True
         return T[0], fit, max_steps, False
 
-    def _noise_reach(self, fit: Residuals, reach_m: float) -> float:
+    def _noise_reach(self, fit: Residuals, reach_m: float, range_m: float) -> float:
         """Correspondence distance in metres from the residuals' own spread (median absolute deviation), at most ``reach_m``."""
         near = np.abs(fit.residual[:, : fit.points][fit.weight[:, : fit.points] > 0.0])
         if len(near) == 0:
             return reach_m
-        return float(np.clip(_REACH_SIGMAS * 1.4826 * np.median(near), min(_MIN_REACH_M, reach_m), reach_m))
+        least_m = min(_MIN_REACH_SIGMAS * self.sensor.sigma_m(range_m), reach_m)
+        return float(np.clip(_REACH_SIGMAS * 1.4826 * np.median(near), least_m, reach_m))
 
     def _linearise(
         self,

@@ -8,7 +8,7 @@ from typing import Any, get_type_hints
 
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
 
-from pose_node.config import PipelineConfig, bounded, checked_value, choice, did_you_mean, from_mapping, plain
+from pose_node.config import REPLACED, PipelineConfig, bounded, checked_value, choice, did_you_mean, from_mapping, plain
 from pose_node.errors import ConfigError
 
 # rclpy declares these itself, and a launch file may set them for any node.
@@ -136,6 +136,8 @@ def declare(node: Any, overrides: Mapping[str, Any]) -> None:
     """
     known = {parameter.name: parameter for parameter in parameters()}
     for name in overrides:
+        if name in REPLACED:
+            raise ConfigError(f"parameter {name}: it is no setting any more: {REPLACED[name]}.")
         if name not in known and not name.startswith(_OF_RCLPY):
             hint = did_you_mean(name, known)
             raise ConfigError(f"parameter {name}: unknown{hint}; config/pose.yaml names all parameters.")

@@ -16,6 +16,7 @@ from pose_node.config import PipelineConfig
 from pose_node.measurement.cloud import Cloud
 from pose_node.measurement.image_view import Lattice, Patch
 from pose_node.measurement.scene import Scene
+from pose_node.measurement.sensor import Sensor
 from pose_node.objects.card import ObjectCard
 from pose_node.pose.likelihood import Likelihood
 from pose_node.pose.refine import Refiner
@@ -43,6 +44,7 @@ class Follower:
         self, refiners: Mapping[str, Refiner], likelihoods: Mapping[str, Likelihood], config: PipelineConfig
     ) -> None:
         self._refiners, self._likelihoods, self.config = refiners, likelihoods, config
+        self._sensor = Sensor.from_config(config.sensor)
         self._lattice: Lattice | None = None  # of the last frame
 
     def follow(
@@ -135,21 +137,21 @@ class Follower:
         reach_m = _AROUND_REL * card.diameter_m
         if cloud.K is not None:
             if self._lattice is None or self._lattice.cloud is not cloud:
-                self._lattice = Lattice(cloud, cloud.K)
+                self._lattice = Lattice(cloud, cloud.K, self._sensor)
             patch = self._lattice.around(centre_m, reach_m, card.diameter_m, _POINTS)
             if patch is not None:
                 return patch
-        return _Cut(cloud, centre_m, reach_m, card)
+        return _Cut(cloud, centre_m, reach_m, card, self._sensor)
 
 
 class _Cut:
     """The part of a bare cloud around an object, in front of it and behind: within the cone from the viewpoint."""
 
-    def __init__(self, cloud: Cloud, centre_m: Array, reach_m: float, card: ObjectCard) -> None:
+    def __init__(self, cloud: Cloud, centre_m: Array, reach_m: float, card: ObjectCard, sensor: Sensor) -> None:
         self.rows = _in_cone(cloud, centre_m, reach_m)
         self.points_m, self.viewpoint_m = cloud.points_m[self.rows], cloud.viewpoint_m
         cut = replace(cloud, points_m=self.points_m, source_index=cloud.source_index[self.rows])
-        scene = Scene(cut, {card.name: card}, _POINTS)
+        scene = Scene(cut, {card.name: card}, _POINTS, sensor)
         self.view, self.rays = scene.view, scene.rays
 
     def __len__(self) -> int:

@@ -18,6 +18,7 @@ import numpy as np
 from pose_node.arrays import Array
 from pose_node.config import TrackConfig
 from pose_node.geometry import se3
+from pose_node.measurement.sensor import Sensor
 from pose_node.objects.card import ObjectCard
 from pose_node.tracking.motion_models import MovingPose, StaticPose
 from pose_node.tracking.observation import Camera, Observation, observe
@@ -44,9 +45,13 @@ class _Mode:
 class Modes:
     """The modes of one track, the heaviest first; their weights add up to one. ``card`` is its object's."""
 
-    def __init__(self, estimate: Estimate, camera: Camera, card: ObjectCard, config: TrackConfig) -> None:
-        self._card, self._config = card, config
-        modes = [self._new(observe(estimate, T, camera, card), weight) for T, weight in _weighted_poses(estimate)]
+    def __init__(
+        self, estimate: Estimate, camera: Camera, card: ObjectCard, config: TrackConfig, sensor: Sensor
+    ) -> None:
+        self._card, self._config, self._sensor = card, config, sensor
+        modes = [
+            self._new(observe(estimate, T, camera, card, sensor), weight) for T, weight in _weighted_poses(estimate)
+        ]
         self._modes = sorted(modes, key=lambda m: -m.weight)[:_MAX_MODES]
 
     @property
@@ -64,9 +69,8 @@ class Modes:
         Returns whether it agrees with the mode that leads now, and a note on a sudden change (see ``_note``).
         """
         lead = self._modes[0]
-        observation = observe(
-            estimate, estimate.T_camera_object, camera, self._card, lead.pose.predict(camera.stamp_ns)[0]
-        )
+        near = lead.pose.predict(camera.stamp_ns)[0]
+        observation = observe(estimate, estimate.T_camera_object, camera, self._card, self._sensor, near)
         before = lead.pose.T_fixed_object
         agrees = self._distance2(lead, observation) < self._config.gate
         if agrees:
@@ -87,7 +91,7 @@ class Modes:
         left = set(range(len(found)))
         for mode in self._modes:
             near = mode.pose.predict(camera.stamp_ns)[0]
-            observations = [observe(estimate, T, camera, self._card, near) for T, _ in found]
+            observations = [observe(estimate, T, camera, self._card, self._sensor, near) for T, _ in found]
             distance2 = [self._distance2(mode, observation) for observation in observations]
             inside = [i for i, d in enumerate(distance2) if d < self._config.gate]
             if inside:
@@ -96,7 +100,9 @@ class Modes:
                 self._update(mode, observations[best])
                 supported.append(mode)
                 left -= set(inside)
-        fresh = [(observe(estimate, found[i][0], camera, self._card, before), belief[i]) for i in sorted(left)]
+        fresh = [
+            (observe(estimate, found[i][0], camera, self._card, self._sensor, before), belief[i]) for i in sorted(left)
+        ]
         if lead in supported or not fresh:
             self._rank()
         self._contradict(fresh, supported, _UNSEEN_BY_DETECTION)

@@ -9,6 +9,7 @@ import numpy as np
 from pose_node.arrays import Array
 from pose_node.geometry import se3
 from pose_node.geometry.symmetry import nearest_symmetric
+from pose_node.measurement.sensor import Sensor
 from pose_node.objects.card import ObjectCard
 from pose_node.pose.error_model import depth_bias, shared_covariance
 from pose_node.types import Estimate
@@ -41,7 +42,12 @@ class Observation:
 
 
 def observe(
-    estimate: Estimate, T_camera_object: Array, camera: Camera, card: ObjectCard, near: Array | None = None
+    estimate: Estimate,
+    T_camera_object: Array,
+    camera: Camera,
+    card: ObjectCard,
+    sensor: Sensor,
+    near: Array | None = None,
 ) -> Observation:
     """The observation of one pose T_camera_object [4, 4] of an estimate: the leading one, or an alternative.
 
@@ -55,4 +61,5 @@ def observe(
     away_m = T[:3, :3] @ card.centre_m + T[:3, 3] - viewpoint_m
     range_m = float(np.linalg.norm(away_m))
     towards = -T[:3, :3].T @ away_m / range_m
-    return Observation(T, covariance, shared_covariance(range_m), depth_bias(away_m), towards, camera.stamp_ns)
+    shared, bias = shared_covariance(range_m, sensor), depth_bias(away_m, sensor)
+    return Observation(T, covariance, shared, bias, towards, camera.stamp_ns)

@@ -19,6 +19,7 @@ from pose_node.errors import InputError
 from pose_node.geometry import se3
 from pose_node.measurement.checks import checked_masks, checked_names, checked_stamp, checked_transform
 from pose_node.measurement.cloud import Cloud
+from pose_node.measurement.sensor import Sensor
 from pose_node.pose.likelihood import Likelihood
 from pose_node.pose.refine import Refiner
 from pose_node.timing import CLOCK_SET_NS, timed
@@ -88,7 +89,7 @@ class Stream:
         self._detect = detect
         self._cards = {name: refiner.card for name, refiner in refiners.items()}
         self.detector: Detector = detector or InlineDetector(detect)
-        self.tracker = Tracker(self._cards, config.track)
+        self.tracker = Tracker(self._cards, config.track, Sensor.from_config(config.sensor))
         self._follower = Follower(refiners, likelihoods, config)
         self._objects: frozenset[str] | None = None
         self._pending: _Pending | None = None

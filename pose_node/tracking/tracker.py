@@ -14,6 +14,7 @@ import numpy as np
 from pose_node.arrays import Array
 from pose_node.config import TrackConfig
 from pose_node.geometry import se3
+from pose_node.measurement.sensor import DEFAULT, Sensor
 from pose_node.objects.card import ObjectCard
 from pose_node.tracking import association, existence
 from pose_node.tracking.modes import Modes
@@ -95,8 +96,8 @@ class Tracker:
     For each frame: ``expected``, then ``followed`` or ``detected`` or both, then ``tracks``.
     """
 
-    def __init__(self, cards: Mapping[str, ObjectCard], config: TrackConfig) -> None:
-        self._cards, self.config = cards, config
+    def __init__(self, cards: Mapping[str, ObjectCard], config: TrackConfig, sensor: Sensor = DEFAULT) -> None:
+        self._cards, self.config, self._sensor = cards, config, sensor
         self._records: list[_Record] = []
         self._next_id = 1
         self.dropped: list[Rejected] = []  # tracks that this frame dropped, with the reason
@@ -199,7 +200,7 @@ class Tracker:
     def _start(self, estimate: Estimate, camera: Camera, now_ns: int) -> _Record:
         """A new track from a detection."""
         name, T = estimate.object_name, estimate.T_camera_object
-        modes = Modes(estimate, camera, self._cards[name], self.config)
+        modes = Modes(estimate, camera, self._cards[name], self.config, self._sensor)
         record = _Record(self._next_id, name, modes, camera.stamp_ns, now_ns, estimate.score, T)
         if (
             estimate.segment.source != "cluster"

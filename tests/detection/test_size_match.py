@@ -6,6 +6,7 @@ import numpy as np
 
 from pose_node.detection.size_match import size_matches
 from pose_node.geometry.se3 import apply, exp_so3, transform
+from pose_node.measurement.sensor import DEFAULT
 
 
 def seen(block, pose):
@@ -15,7 +16,7 @@ def seen(block, pose):
 
 def found(block, points, pieces, gap_m=0.01):
     range_m = np.linalg.norm(points, axis=1)
-    return size_matches(points, range_m, pieces, {"block": block.card}, np.full(len(points), gap_m))
+    return size_matches(points, range_m, pieces, {"block": block.card}, np.full(len(points), gap_m), DEFAULT)
 
 
 def test_two_halves_are_one_object(block, pose):

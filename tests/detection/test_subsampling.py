@@ -12,7 +12,7 @@ from pose_node.config import SegmentConfig
 from pose_node.detection.segmentation import segments
 from pose_node.geometry.se3 import transform
 from pose_node.measurement.cloud import Cloud
-from pose_node.pose.error_model import noise_sigma
+from pose_node.measurement.sensor import DEFAULT
 
 CONFIG = SegmentConfig()
 
@@ -24,7 +24,7 @@ CONFIG = SegmentConfig()
 def test_a_bare_cloud_of_any_density_is_segmented(block, cards, pose, finer, noise, around_m):
     farther = transform(pose[:3, :3], np.array([0.02, -0.01, 1.1]))
     cloud, mask = block.see(farther, 1.5, finer=finer)
-    sigma_m = noise * noise_sigma(1.1)
+    sigma_m = noise * DEFAULT.sigma_m(1.1)
     mine = mask.ravel()[cloud.source_index]
     range_m = np.linalg.norm(cloud.points_m, axis=1, keepdims=True)
     noisy = cloud.points_m * (1.0 + sigma_m * np.random.default_rng(0).normal(size=range_m.shape) / range_m)

@@ -9,12 +9,13 @@ from detection.sheets import SIDE, bent
 from pose_node.detection.neighbourhood import neighbourhood
 from pose_node.detection.surface_pieces import components, pieces
 from pose_node.geometry.se3 import apply, exp_so3, transform
+from pose_node.measurement.sensor import DEFAULT
 
 GAP_M = 0.012
 
 
 def split(points, viewpoint=(0.0, 0.0, 0.0), pixels=None):
-    around = neighbourhood(points, np.asarray(viewpoint), pixels)
+    around = neighbourhood(points, np.asarray(viewpoint), pixels, DEFAULT)
     return pieces(around, np.zeros(len(points), bool), np.full(len(points), GAP_M))[0]
 
 
@@ -54,7 +55,7 @@ def test_a_motion_changes_nothing(image):
 def test_components_keep_to_their_members():
     points, pixels = bent(0.0)
     member = np.abs(points[:, 1]) > 0.01
-    label = components(neighbourhood(points, np.zeros(3), pixels), member, np.full(len(points), GAP_M))
+    label = components(neighbourhood(points, np.zeros(3), pixels, DEFAULT), member, np.full(len(points), GAP_M))
     assert (label[~member] == -1).all()
     assert len(np.unique(label[member])) == 2
 
@@ -62,7 +63,7 @@ def test_components_keep_to_their_members():
 def test_points_of_a_piece_next_to_its_support_are_marked():
     points, pixels = bent(90.0)
     support = points[:, 1] < -0.012
-    around = neighbourhood(points, np.zeros(3), pixels)
+    around = neighbourhood(points, np.zeros(3), pixels, DEFAULT)
     _, at_support = pieces(around, support, np.full(len(points), GAP_M))
     assert at_support.any() and not at_support[support].any()
     assert np.abs(points[at_support, 1]).max() < 0.03

@@ -7,9 +7,9 @@ import pytest
 
 from pose_node.geometry.se3 import apply, exp_so3, transform
 from pose_node.measurement.cloud import Cloud
+from pose_node.measurement.sensor import DEFAULT
 from pose_node.measurement.viewpoint import hidden_share, wrong_viewpoint
 from pose_node.pipeline import Pipeline
-from pose_node.pose.error_model import noise_sigma
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +31,7 @@ def test_the_true_viewpoint_is_accepted(seen):
 
 
 def test_noise_alone_is_accepted(seen, rng):
-    noise = noise_sigma(1.0) * rng.normal(size=len(seen)) * seen.points_m[:, 2]
+    noise = DEFAULT.sigma_m(1.0) * rng.normal(size=len(seen)) * seen.points_m[:, 2]
     assert wrong_viewpoint(Cloud.from_points(seen.points_m * (1.0 + noise)[:, None])) == []
 
 

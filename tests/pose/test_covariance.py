@@ -7,6 +7,7 @@ import pytest
 
 from pose_node.geometry.se3 import exp_so3, rotate_covariance, transform
 from pose_node.geometry.symmetry import Axis
+from pose_node.measurement.sensor import DEFAULT
 from pose_node.pose.covariance import pose_covariance, widen
 from pose_node.pose.error_model import depth_bias
 
@@ -30,7 +31,7 @@ AWAY = np.array([0.1, 0.2, 0.6])
 def turn_sigma_deg(block, T, handle, **of_body):
     points, normals = body(handle, **of_body)
     weight = np.ones(len(points))
-    covariance = pose_covariance(T, points, normals, weight, 1e4, AWAY, block.card)[1]
+    covariance = pose_covariance(T, points, normals, weight, 1e4, AWAY, block.card, DEFAULT)[1]
     axis = T[:3, :3] @ [0.0, 0.0, 1.0]
     return np.degrees(np.sqrt(axis @ covariance[3:, 3:] @ axis))
 
@@ -51,8 +52,8 @@ def test_the_covariance_turns_with_the_pose(block, pose, handle):
     M = transform(exp_so3(np.array([0.3, -0.8, 0.4])), np.array([0.1, 0.2, -0.3]))
     weight = np.ones(len(points))
     for still, turned in zip(
-        pose_covariance(pose, points, normals, weight, 1e4, AWAY, block.card),
-        pose_covariance(M @ pose, points, normals, weight, 1e4, M[:3, :3] @ AWAY, block.card),
+        pose_covariance(pose, points, normals, weight, 1e4, AWAY, block.card, DEFAULT),
+        pose_covariance(M @ pose, points, normals, weight, 1e4, M[:3, :3] @ AWAY, block.card, DEFAULT),
     ):
         np.testing.assert_allclose(turned, rotate_covariance(M[:3, :3], still), rtol=1e-6, atol=1e-12)
 
@@ -60,7 +61,11 @@ def test_the_covariance_turns_with_the_pose(block, pose, handle):
 def test_more_information_lowers_the_variance_down_to_the_shared_errors(block, pose):
     points, normals = body(True)
     few, many, most = (
-        np.trace(pose_covariance(pose, points, normals, np.ones(len(points)), information, AWAY, block.card)[1][:3, :3])
+        np.trace(
+            pose_covariance(pose, points, normals, np.ones(len(points)), information, AWAY, block.card, DEFAULT)[1][
+                :3, :3
+            ]
+        )
         for information in (1e3, 1e5, 1e12)
     )
     assert few > many > most > 1e-7
@@ -70,10 +75,12 @@ def test_the_depth_bias_is_part_of_the_covariance(block, pose):
     points, normals = body(True)
     aside = np.linalg.norm(AWAY) * np.array([1.0, 0.0, 0.0])
     along, across = (
-        pose_covariance(pose, points, normals, np.ones(len(points)), 1e12, away, block.card)[1]
+        pose_covariance(pose, points, normals, np.ones(len(points)), 1e12, away, block.card, DEFAULT)[1]
         for away in (AWAY, aside)
     )
-    expected = np.outer(depth_bias(AWAY), depth_bias(AWAY)) - np.outer(depth_bias(aside), depth_bias(aside))
+    expected = np.outer(depth_bias(AWAY, DEFAULT), depth_bias(AWAY, DEFAULT)) - np.outer(
+        depth_bias(aside, DEFAULT), depth_bias(aside, DEFAULT)
+    )
     np.testing.assert_allclose((along - across)[:3, :3], expected, atol=1e-10)
 
 

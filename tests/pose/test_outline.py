@@ -11,6 +11,7 @@ from scipy.spatial import cKDTree
 from pose_node.geometry.se3 import apply, exp_so3, transform
 from pose_node.measurement.cloud import Cloud
 from pose_node.measurement.scene import Scene
+from pose_node.measurement.sensor import DEFAULT
 from pose_node.objects.surface_lookup import SurfaceLookup
 from pose_node.pose.outline import Contour, find_outline
 from pose_node.types import Segment
@@ -18,7 +19,7 @@ from pose_node.types import Segment
 
 @pytest.fixture(scope="module")
 def contour(block):
-    return Contour(block.card.surface, SurfaceLookup(block.card.surface, block.card.diameter_m).spacing_m)
+    return Contour(block.card.surface, SurfaceLookup(block.card.surface, block.card.diameter_m).spacing_m, DEFAULT)
 
 
 def outline_of(block, contour, cloud, mask, T):
@@ -54,7 +55,7 @@ def test_a_layer_under_the_surface_has_no_outline(block, contour):
     )
     eye = centre + np.array([0.1, -0.2, 0.6])
     outer = contour.seen_from(eye)[0]
-    both = Contour(layered, SurfaceLookup(surface, block.card.diameter_m).spacing_m).seen_from(eye)[0]
+    both = Contour(layered, SurfaceLookup(surface, block.card.diameter_m).spacing_m, DEFAULT).seen_from(eye)[0]
     assert len(both) > 0.5 * len(outer)
     on_inner = cKDTree(surface.points_m).query(both)[0] > cKDTree(inner).query(both)[0]
     assert on_inner.mean() < 0.1

@@ -9,6 +9,7 @@ import numpy as np
 from pose_node.config import TrackConfig
 from pose_node.geometry import se3
 from pose_node.geometry.symmetry import Axis, Symmetry, turn
+from pose_node.measurement.sensor import DEFAULT
 from pose_node.tracking.modes import Modes
 from pose_node.tracking.observation import Camera
 from pose_node.types import Estimate, Evidence, Segment
@@ -29,7 +30,7 @@ def at(seconds):
 
 def modes_of(card, *estimates):
     """Modes after detections of these estimates, every 0.1 s from zero on."""
-    modes = Modes(estimates[0], at(0.0), card, TrackConfig())
+    modes = Modes(estimates[0], at(0.0), card, TrackConfig(), DEFAULT)
     for i, one in enumerate(estimates[1:], 1):
         modes.detect(one, at(0.1 * i))
     return modes

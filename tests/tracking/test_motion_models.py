@@ -9,13 +9,14 @@ from hypothesis import strategies as st
 
 from pose_node.config import TrackConfig
 from pose_node.geometry import se3
+from pose_node.measurement.sensor import DEFAULT
 from pose_node.pose.error_model import add_bias, depth_bias, shared_covariance
 from pose_node.tracking.motion_models import _COMMON_SHARE, MovingPose, StaticPose
 from pose_node.tracking.observation import Observation
 
 TRUTH = se3.transform(se3.exp_so3(np.array([0.3, -0.2, 0.9])), np.array([0.4, 0.1, 0.8]))
 NOISE = np.diag([0.002, 0.002, 0.004, 0.02, 0.02, 0.03]) ** 2
-SHARED = shared_covariance(1.0)
+SHARED = shared_covariance(1.0, DEFAULT)
 CONFIG = TrackConfig()
 SECOND = 1_000_000_000
 
@@ -23,7 +24,7 @@ SECOND = 1_000_000_000
 def observation(rng, stamp_ns=0, towards=(0.0, 0.0, 1.0), truth=TRUTH, noise=NOISE):
     twist = rng.multivariate_normal(np.zeros(6), noise)
     towards = np.asarray(towards) / np.linalg.norm(towards)
-    bias = depth_bias(-truth[:3, :3] @ towards)
+    bias = depth_bias(-truth[:3, :3] @ towards, DEFAULT)
     return Observation(se3.retract(truth, twist), noise + add_bias(SHARED, bias), SHARED, bias, towards, stamp_ns)
 
 
@@ -40,7 +41,7 @@ def test_observations_from_one_direction_average_down_to_what_they_share():
     for i in range(1, 200):
         pose.update(observation(rng, i * SECOND // 30))
     assert np.abs(se3.local(TRUTH, pose.T_fixed_object)).max() < 0.01
-    shared = add_bias(SHARED, depth_bias(-TRUTH[:3, 2]))
+    shared = add_bias(SHARED, depth_bias(-TRUTH[:3, 2], DEFAULT))
     least = CONFIG.common * NOISE + _COMMON_SHARE * shared
     assert np.all(np.linalg.eigvalsh(pose.covariance - least) > -1e-12)
     assert np.trace(pose.covariance) < np.trace(NOISE + shared)
@@ -91,7 +92,7 @@ def test_the_depth_bias_is_shared_by_all_observations_of_a_camera():
             pose = None
             for i, angle in enumerate(np.radians(angles)):
                 towards = np.array([np.sin(angle), 0.0, np.cos(angle)])
-                bias = depth_bias(-TRUTH[:3, :3] @ towards)
+                bias = depth_bias(-TRUTH[:3, :3] @ towards, DEFAULT)
                 truth = se3.retract(TRUTH, rest + np.append(size * bias, np.zeros(3)))
                 seen = observation(rng, i * SECOND, towards, truth, noise)
                 seen = Observation(

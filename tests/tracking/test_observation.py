@@ -8,6 +8,7 @@ import numpy as np
 
 from pose_node.geometry import se3
 from pose_node.geometry.symmetry import Symmetry
+from pose_node.measurement.sensor import DEFAULT
 from pose_node.tracking.observation import Camera, observe
 from pose_node.types import Estimate, Evidence, Segment
 
@@ -23,7 +24,7 @@ def estimate(T):
 
 def test_an_observation_is_in_the_fixed_frame(block, pose):
     viewpoint_m = np.array([0.01, 0.02, 0.0])
-    found = observe(estimate(pose), pose, Camera(T_FIXED_CAMERA, viewpoint_m, 7), block.card)
+    found = observe(estimate(pose), pose, Camera(T_FIXED_CAMERA, viewpoint_m, 7), block.card, DEFAULT)
     assert found.stamp_ns == 7
     np.testing.assert_allclose(found.T_fixed_object, T_FIXED_CAMERA @ pose)
     np.testing.assert_allclose(found.covariance, se3.rotate_covariance(T_FIXED_CAMERA[:3, :3], COVARIANCE))
@@ -35,5 +36,5 @@ def test_an_observation_is_in_the_fixed_frame(block, pose):
 def test_of_symmetric_poses_the_nearest_is_observed(block, pose):
     card = replace(block.card, symmetry=Symmetry(np.stack([np.eye(4), HALF_TURN])))
     camera = Camera(np.eye(4), np.zeros(3), 0)
-    found = observe(estimate(pose), pose @ HALF_TURN, camera, card, near=pose)
+    found = observe(estimate(pose), pose @ HALF_TURN, camera, card, DEFAULT, near=pose)
     np.testing.assert_allclose(found.T_fixed_object, pose, atol=1e-12)
