@@ -18,6 +18,7 @@ from pose_node.cli.evaluate import add_command as add_evaluate
 from pose_node.cli.exit_codes import BAD_INPUT, INTERRUPTED, READER_LEFT
 from pose_node.cli.finetune import add_command as add_finetune
 from pose_node.cli.learn import add_commands as add_learning
+from pose_node.cli.measure_sensor import add_command as add_measure_sensor
 from pose_node.cli.view import add_command as add_view
 from pose_node.errors import PoseNodeError
 
@@ -69,7 +70,7 @@ def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(prog="pose_node", description="Depth-only 6D object pose: from a mesh to poses.")
     top.add_argument("--version", action="version", version=f"pose_node {__version__}")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for add in (add_estimate, add_learning, add_finetune, add_evaluate, add_view):
+    for add in (add_estimate, add_learning, add_finetune, add_evaluate, add_measure_sensor, add_view):
         add(commands)
     commands.add_parser("node", help="run the ROS 2 node (takes --ros-args)")
     return top
