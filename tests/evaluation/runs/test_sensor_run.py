@@ -5,11 +5,11 @@ import json
 import numpy as np
 import pytest
 import yaml
+from bag_writing import depth_recording, write_bag
+from wall_clouds import SHAPE, K, wall
 
 from pose_node import cli
 from pose_node.config import PipelineConfig, from_mapping
-from tests.evaluation.bag_writing import depth_recording, write_bag
-from tests.evaluation.figures.test_plane_noise import SHAPE, K, wall
 
 Image = pytest.importorskip("PIL.Image")
 pytest.importorskip("rosbags")
