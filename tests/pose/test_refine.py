@@ -45,7 +45,7 @@ def test_fine_recovers_the_pose(block, refiner, pose):
     assert refined.converged and refined.iterations <= RefineConfig().max_iterations
     assert degrees(refined.T_camera_object, pose) < 0.3
     assert np.linalg.norm(refined.T_camera_object[:3, 3] - pose[:3, 3]) < 0.001
-    assert refined.inlier_fraction > 0.95 and refined.rms_m < 0.001
+    assert refined.inlier_fraction > 0.94 and refined.rms_m < 0.001
     np.testing.assert_allclose(np.linalg.det(refined.T_camera_object[:3, :3]), 1.0, atol=1e-12)
 
 

@@ -20,6 +20,7 @@ from pose_node.types import Rejected, Result
 
 SECOND = 1_000_000_000
 MODELS = Path(__file__).resolve().parents[2] / "models"
+WOOD_BLOCK = 16  # its BOP id
 
 
 def pipeline_for(block, pose, track=None):
@@ -235,13 +236,15 @@ def test_a_wrong_first_detection_does_not_keep_its_track():
     def off_m(T):
         return np.linalg.norm(T[:3, :3] @ card.centre_m + T[:3, 3] - right_m)
 
-    both = pipeline.estimate(clouds[3])
-    wrong, right = (
-        tuple(e for e in both.estimates if (off_m(e.T_camera_object) > 0.1) == far) for far in (True, False)
-    )
-    assert wrong and right and wrong[0].score > right[0].score
-    answers = iter([wrong, wrong, both.estimates])
-    pipeline.stream._detect = lambda *_: replace(both, estimates=next(answers, right))
+    found = pipeline.estimate(clouds[3])
+    right = found.estimates
+    block_mask = frames[3].mask([bop_id for bop_id, _ in frames[3].labels].index(WOOD_BLOCK))
+    (at_block,) = pipeline.estimate(clouds[3], masks={card.name: [block_mask]}).estimates
+    # As a detection without masks finds it, and more confident than the right one.
+    wrong = (replace(at_block, score=right[0].score + 0.05, segment=replace(at_block.segment, source="cluster")),)
+    assert off_m(right[0].T_camera_object) < 0.01 and off_m(wrong[0].T_camera_object) > 0.1
+    answers = iter([wrong, wrong, wrong + right])
+    pipeline.stream._detect = lambda *_: replace(found, estimates=next(answers, right))
     pipeline.stream.detector = InlineDetector(pipeline.stream._detect)
     dropped, confirmed = [], []
     for i in range(50):
