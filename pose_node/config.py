@@ -76,8 +76,6 @@ class SegmentConfig:
 
     near_m: float = bounded(0.1, 0.0, 100.0, "points nearer to the viewpoint are ignored", live=True)
     far_m: float = bounded(3.0, 0.0, 100.0, "points farther from the viewpoint are ignored", live=True)
-    remove_plane: bool = plain(True, "remove supports: connected planar pieces that are wider than any object")
-    plane_min_share: float = bounded(0.15, 0.0, 1.0, "a plane with a smaller share of the points is not a support")
     max_pairs: int = bounded(
         48, 1, 1000, "at most this many pairs of candidate and object are shown to the network, best size match first"
     )
@@ -170,9 +168,6 @@ class TrackConfig:
     confirm: int = bounded(2, 1, 100, "a track is confirmed after it was seen in this many frames, at the earliest")
     lost_after_s: float = bounded(0.5, 0.0, 3600.0, "a track that was not seen for this long is lost", live=True)
     forget_after_s: float = bounded(60.0, 0.0, 86400.0, "a lost track keeps its identity for this long", live=True)
-    gate: float = bounded(
-        22.5, 1.0, 1000.0, "squared Mahalanobis distance (6 dof) above which a measurement does not belong to a track"
-    )
     min_score_share: float = bounded(
         0.7, 0.0, 1.0, "share of judge.min_score that a tracked object must reach to count as seen"
     )
@@ -204,6 +199,9 @@ REPLACED = {
     "judge.centre_rel": "how well a pose agrees with the matches follows from the matches alone",
     "segment.plane_distance_m": _SENSOR,
     "segment.cluster_gap_m": _SENSOR,
+    "segment.remove_plane": "supports, planes that are wider than any object, are always removed",
+    "segment.plane_min_share": "every plane that is wider than any object is a support",
+    "track.gate": "a measurement belongs to a track unless one in a thousand right ones is as far off by the covariances",
     "refine.smoothing_rad": "sensor.smoothing_rad is the same",
 }
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 import yaml
 
 from pose_node import config
+from pose_node.errors import ConfigError
 
 pytest.importorskip("rcl_interfaces", reason="the node's own settings need ROS messages")
 
@@ -82,3 +84,11 @@ def test_a_default_is_within_its_own_bounds_and_described(parameter):
             else parameter.descriptor().floating_point_range
         )
         assert (bounds.from_value, bounds.to_value) == (low, high)
+
+
+@pytest.mark.parametrize("name", config.REPLACED)
+def test_a_removed_setting_says_what_replaces_it(name):
+    stage, _, key = name.partition(".")
+    assert not hasattr(getattr(config.PipelineConfig(), stage), key)
+    with pytest.raises(ConfigError, match=re.escape(config.REPLACED[name])):
+        config.from_mapping(config.PipelineConfig, {stage: {key: 1.0}})

@@ -25,7 +25,7 @@ LINK = re.compile(r"\]\(([^)\s]+)\)")
 CODE = re.compile(r"```.*?```|`[^`\n]+`", re.DOTALL)
 MODULE = re.compile(r"python3? -m ((?:pose_node|benchmarks)[\w.]*)")
 COMMAND = re.compile(r"(?<![\w/.])pose_node ([a-z][a-z-]*)([^\n`#]*)")
-SETTING = re.compile(r"\b(segment|infer|refine|judge|track)\.([a-z]\w*)")
+SETTING = re.compile(r"\b(sensor|segment|infer|refine|judge|track)\.([a-z]\w*)")
 NAME = re.compile(r"`([a-z_]+[a-z0-9]*(?:_[a-z0-9]+)+)`")  # in backticks, with an underscore: meant literally
 
 

@@ -40,7 +40,7 @@ def clusters(
     index, around = sample.index, sample.around
     range_m = np.sqrt(around.range2)
     gap_m = gap(range_m, sensor, around.spacing_rad)
-    support = supports(around, cloud.viewpoint_m, cards, config, gap_m, sensor)
+    support = supports(around, cloud.viewpoint_m, cards, gap_m, sensor)
     found, at_support = pieces(around, support, gap_m)
     matches = size_matches(around.points_m, range_m, found, cards, _BRIDGED_GAPS * gap_m, sensor)
     if len(cloud.shape) == 1:  # a bare cloud may have been cropped to the object already

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from pose_node.arrays import Array, Indices
+from pose_node.geometry.normals import EDGE_ON
 from pose_node.measurement.sensor import Sensor
 
 MIN_POINTS = 30  # fewer points cannot identify an object
@@ -21,7 +22,6 @@ _NEIGHBOURS = 24  # of a bare cloud's points
 _LINKS = 8  # the nearest of them are linked
 _LEAST_SPACINGS = 1.5  # radius of a normal's neighbourhood, whatever the noise
 _TIE = 1e-9  # relative difference below which two distances are equal
-_EDGE_ON = 0.03  # cosine to the viewing direction below which no camera sees a surface
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -118,7 +118,7 @@ def _normals(points: Array, towards: Array, near: NDArray[np.int64], reach: Arra
     normal = _flattest(diagonal, mixed)
     away = np.sqrt(np.einsum("ni,ni->n", towards, towards))
     along = np.einsum("ni,ni->n", normal, towards)
-    valid = (count >= 3) & (np.abs(along) > _EDGE_ON * away)  # False where it is not finite
+    valid = (count >= 3) & (np.abs(along) > EDGE_ON * away)  # False where it is not finite
     normal = np.where(along[:, None] < 0.0, -normal, normal)
     return np.where(valid[:, None], normal, towards / away[:, None])
 

@@ -24,9 +24,8 @@ _MAX_UNIONS = 400  # of the same number of pieces
 _SUBSET = 150  # points of a piece that are used to find its neighbours
 _SLACK_REL = 0.02  # of the diameter: spread that noise, and what lies beside the object, may add
 _MAX_EXCESS = 0.15  # logarithm of spread / a view's spread: above it, the view is excluded
-_MAX_COST = 1.6  # above it, too little of the object is left
+_MAX_COST = 1.9  # above it, too little of the object is left, or it is too small for the noise
 _EXCESS_COST = 3.0  # weight of a spread above a view's, relative to one below
-_MAX_NOISE_REL = 0.14  # tolerance in diameters above which the object cannot be recognised
 _UNION_COST = 0.15  # for each piece beyond the first
 _NOISE_COST = 5.0  # for the tolerance in diameters: at a large range sizes are less distinctive
 
@@ -54,21 +53,16 @@ def size_matches(
     """
     if not pieces:
         return []
-    widest = max(card.diameter_m for card in cards.values())
     noise_m = np.array([sensor.tolerance_m(float(np.median(range_m[rows]))) for rows in pieces])
-    pieces = [rows for rows, noise in zip(pieces, noise_m) if noise < _MAX_NOISE_REL * widest]
-    noise_m = noise_m[noise_m < _MAX_NOISE_REL * widest]
-    if not pieces:
-        return []
     unions = _unions(_moments(points_m, pieces), _neighbours(points_m, pieces, gap_m), cards)
     out = []
     for union, cost in unions.items():
         noise = noise_m[sorted(union)].min()
-        fitting = [
-            (float(c) + _NOISE_COST * noise / cards[name].diameter_m + _UNION_COST * (len(union) - 1), name)
-            for c, name in zip(cost, cards)
-            if c < _MAX_COST and noise < _MAX_NOISE_REL * cards[name].diameter_m
-        ]
+        fitting = []
+        for c, (name, card) in zip(cost, cards.items()):
+            found = float(c) + _NOISE_COST * noise / card.diameter_m
+            if found < _MAX_COST:
+                fitting.append((found + _UNION_COST * (len(union) - 1), name))
         if fitting:
             out.append(SizeMatch(np.sort(np.concatenate([pieces[i] for i in sorted(union)])), tuple(sorted(fitting))))
     return sorted(out, key=lambda c: (c.objects[0], -len(c.rows)))

@@ -15,7 +15,7 @@ from pose_node.arrays import Array
 _NEIGHBOURS = 48
 _LEAST = 8  # of the neighbours that most points have within the radius, however sparse the points are
 _LINE = 1e-6  # spread across a line over that along it below which the former is rounding
-_EDGE_ON = 0.03  # cosine to the viewing direction below which no camera sees a plane: it is noise
+EDGE_ON = 0.03  # cosine to the viewing direction below which no camera sees a plane: it is noise
 
 
 def normals(points_m: Array, query_m: Array, viewpoint_m: Array, radius_m: float) -> Array:
@@ -61,5 +61,5 @@ def plane_normals(offset: Array, weight: Array, to_viewpoint: Array) -> Array:
     normal = np.where(towards[:, None] < 0.0, -normal, normal)
     # Points of one image row lie in a plane with the viewpoint, which no camera sees; those of a line in no plane at all.
     line = spread[:, 1] <= _LINE * spread[:, 2]
-    valid = ((weight > 0.0).sum(axis=1) >= 3) & ~line & (np.abs(towards) > _EDGE_ON)
+    valid = ((weight > 0.0).sum(axis=1) >= 3) & ~line & (np.abs(towards) > EDGE_ON)
     return np.where(valid[:, None], normal, to_viewpoint)

@@ -44,7 +44,7 @@ from pose_node.learning.noise_effects import (
 Range = tuple[float, float, float]
 
 
-class Sensor(Protocol):
+class SimulatedSensor(Protocol):
     """The interface of all sensor models."""
 
     name: str
@@ -104,7 +104,7 @@ class StructuredLight:
     name: str = "structured_light"
 
     def apply(self, depth_m: Image, ids: NDArray, cosine: Image, K: Array, rng: np.random.Generator) -> Image:
-        """See ``Sensor.apply``."""
+        """See ``SimulatedSensor.apply``."""
         p = _draw(self, rng)
         grid = float(K[0, 0]) / self.focal_px
         mirrored = rng.random() < 0.5 * min(self.variation, 1.0)
@@ -160,7 +160,7 @@ class TimeOfFlight:
     name: str = "time_of_flight"
 
     def apply(self, depth_m: Image, ids: NDArray, cosine: Image, K: Array, rng: np.random.Generator) -> Image:
-        """See ``Sensor.apply``."""
+        """See ``SimulatedSensor.apply``."""
         p = _draw(self, rng)
         grid = float(K[0, 0]) / self.focal_px
         reach = max(int(round(grid)), 1)
@@ -217,7 +217,7 @@ class ActiveStereo:
     name: str = "active_stereo"
 
     def apply(self, depth_m: Image, ids: NDArray, cosine: Image, K: Array, rng: np.random.Generator) -> Image:
-        """See ``Sensor.apply``."""
+        """See ``SimulatedSensor.apply``."""
         p = _draw(self, rng)
         grid = float(K[0, 0]) / self.focal_px
         lost = occlusion_shadow(depth_m, K[0, 0] * self.baseline_m, True) | grazing(cosine, p["grazing_deg"], rng)
@@ -244,7 +244,7 @@ class ActiveStereo:
         return self.calibration.apply(z, self.strength, rng)
 
 
-def sensors(strength: float = 1.0, variation: float = 1.0) -> tuple[Sensor, ...]:
+def sensors(strength: float = 1.0, variation: float = 1.0) -> tuple[SimulatedSensor, ...]:
     """The three models, with the same strength and variation."""
     return tuple(kind(strength=strength, variation=variation) for kind in (StructuredLight, TimeOfFlight, ActiveStereo))
 

@@ -13,7 +13,7 @@ from scipy.spatial.transform import Rotation
 from pose_node.arrays import Array
 from pose_node.errors import InputError
 from pose_node.geometry import se3
-from pose_node.learning.noise import Sensor
+from pose_node.learning.noise import SimulatedSensor
 from pose_node.learning.render import Instance, Plane, Renderer, cast, compose, directions, sphere_window
 from pose_node.learning.view_settings import ViewSettings
 
@@ -33,7 +33,7 @@ class Scene:
     K: Array
     target_m: Array
     reach_m: float
-    sensor: Sensor
+    sensor: SimulatedSensor
     visible_share: float
     has_object: bool
     seed: int

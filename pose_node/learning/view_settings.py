@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from pose_node.arrays import Array
-from pose_node.learning.noise import Sensor, sensors
+from pose_node.learning.noise import SimulatedSensor, sensors
 
 XTION_K = np.array([[570.0, 0.0, 319.5], [0.0, 570.0, 239.5], [0.0, 0.0, 1.0]])
 
@@ -47,7 +47,7 @@ class ViewSettings:
     cut_share: float = 0.15
     cut: tuple[float, float] = (0.1, 0.4)
     mask_error_px: float = 2.0
-    sensors: tuple[Sensor, ...] = field(default_factory=sensors)
+    sensors: tuple[SimulatedSensor, ...] = field(default_factory=sensors)
     mesh_error_m: float = 0.0015
     margin: float = 0.25
 

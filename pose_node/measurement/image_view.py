@@ -18,7 +18,6 @@ from pose_node.types import Segment
 
 _REACH = 2  # steps on the pixel grid to each side, within which a normal is fitted
 _MIN_NEIGHBOURS = 2.0  # readings to each side that a normal needs
-_LEAST_PITCHES = 2.0  # radius of a normal's neighbourhood, whatever the noise
 _MAX_PIXELS = 500  # of an object; a finer image of it adds little and is thinned
 
 
@@ -143,7 +142,7 @@ class Patch:
         lateral_m = self._size * float(np.median(range_m))
         step = max(int(round(radius_m / (_REACH + 0.5) / lateral_m)), 1)
         # Where the noise is far below the pixels' pitch, the neighbours next to a pixel still make its plane.
-        reach_m = min(max(radius_m, _LEAST_PITCHES * lateral_m), (_REACH + 0.5) * step * lateral_m)
+        reach_m = min(max(radius_m, _MIN_NEIGHBOURS * lateral_m), (_REACH + 0.5) * step * lateral_m)
         row, column = np.divmod(self._cell[sample], width)
         offsets = step * np.arange(-_REACH, _REACH + 1)
         r = np.clip(row[:, None] + offsets, 0, height - 1)

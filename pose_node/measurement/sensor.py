@@ -73,7 +73,7 @@ PRESETS = {
     "structured_light": Sensor(0.0005, 0.0015, 0.0029, 1 / 575, 0.0032),
     "active_stereo": Sensor(0.0003, 0.0024, 0.0072, 1 / 600, 0.004),
     "time_of_flight": Sensor(0.0014, 0.0004, 0.0, 1 / 365, 0.004),
-    "laser": Sensor(0.00005, 0.0001, 0.0, 1 / 1000, 0.0005),
+    "laser": Sensor(0.00005, 0.00005, 0.0, 1 / 1000, 0.0005),
     "industrial_structured_light": Sensor(0.00003, 0.00012, 0.001, 1 / 1800, 0.0005),
 }
 DEFAULT = PRESETS[SensorConfig().preset]

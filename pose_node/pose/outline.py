@@ -28,9 +28,8 @@ _SAME_SHEET = -0.2  # cosine between normals below which neighbouring samples ar
 _SLACK_SPACINGS, _BEYOND_SPACINGS = 0.5, 1.0
 _BEYOND_SAMPLES = 8
 _LAYER = 3.0  # surface more tolerances behind than this does not blur the edge
-_REACH = 4  # rays searched to either side
+_REACH = 4  # rays searched to either side, and the widest gap without a reading that still makes an edge
 _MIN_EDGES = 6
-_WIDEST_GAP = 4  # rays without a reading, between object and background, that still make an edge
 _SOLID = 3  # rays inside the edge, most of which must be the object's
 _INDEPENDENT_RAYS = 6.0  # errors of edges nearer to each other than this are correlated
 
@@ -145,8 +144,8 @@ def _transitions(mine: Any, beyond: Any, hole: Any) -> tuple[Array, Any]:
     steps = np.arange(mine.shape[1])
     last = np.where(mine, steps, -1).max(axis=1)
     after = steps > last[:, None]
-    first = np.where(beyond & after, steps, mine.shape[1] + _WIDEST_GAP + 1).min(axis=1)
+    first = np.where(beyond & after, steps, mine.shape[1] + _REACH + 1).min(axis=1)
     other = ~(mine | beyond | hole) & after & (steps < first[:, None])
     inner = mine & (steps > (last - _SOLID)[:, None])
-    seen = (last >= 1) & (first - last <= _WIDEST_GAP) & ~other.any(axis=1) & (2 * inner.sum(axis=1) > _SOLID)
+    seen = (last >= 1) & (first - last <= _REACH) & ~other.any(axis=1) & (2 * inner.sum(axis=1) > _SOLID)
     return np.clip(float(_REACH), last + 0.5, first - 0.5), seen

@@ -29,7 +29,7 @@ from pose_node.pose.outline import Contour, find_outline
 from pose_node.pose.residuals import Edges, Residuals, biweight, weighted_rms, with_edges, with_overhang
 from pose_node.types import Hypothesis, Refined
 
-_POLISH_POINTS, _POLISH_STEPS = 300, 6
+_POLISH_STEPS = 6
 _STEP_REL = 1e-6  # converged: steps below this, in diameters and radians
 _NEAR_REL = 1e-3  # steps below this: close enough to estimate the residuals' spread
 _REACH_SIGMAS = 4.5  # of the residuals
@@ -97,7 +97,7 @@ class Refiner:
 
     def polish(self, T: Array, view: View) -> Array:
         """A few steps of poses T [B, 4, 4] against the smooth surface, for the few that are compared closely: [B, 4, 4]."""
-        pick = evenly_spaced(len(view.points_m), _POLISH_POINTS)
+        pick = evenly_spaced(len(view.points_m), self.config.coarse_points)
         points, normals = view.points_m[pick], view.normals[pick]
         reach_m = self.config.inlier_distance_rel * self.card.diameter_m
         near = None

@@ -10,9 +10,9 @@ from pose_node.arrays import Array, Indices
 from pose_node.pose.outline import Outline
 
 _OVERHANG_WEIGHT = 0.5  # of a point far beyond an edge, against one on the surface
-_EDGE_RAYS = 1.5  # standard deviation of one edge of the outline, in rays
+# Standard deviation of one edge of the outline, in rays, and of their common offset: masks and cameras swell or shrink objects.
+_EDGE_RAYS = 1.5
 _EDGE_REACH_RAYS = 4.0
-_SWELL_RAYS = 1.5  # standard deviation of the edges' common offset: masks and stereo cameras swell or shrink objects
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -65,7 +65,7 @@ def with_edges(fit: Residuals, T: Array, edges: Edges) -> Residuals:
     # Weight of one edge: its information over that of a point of weight 1.
     share = outline.independent / len(outline.model_m)
     one = share / (edges.point_information * (_EDGE_RAYS * ray_m) ** 2)
-    swell = one * (_EDGE_RAYS / _SWELL_RAYS) ** 2 / share
+    swell = one / share
     near = biweight(np.square(residual / (_EDGE_REACH_RAYS * ray_m)))
     offset = one * (near * residual).sum(axis=1, keepdims=True) / (one * near.sum(axis=1, keepdims=True) + swell)
     off = (residual - offset) / (_EDGE_REACH_RAYS * ray_m)

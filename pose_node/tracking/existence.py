@@ -13,7 +13,7 @@ import numpy as np
 
 # Measured with a still camera on ycbv_demo and ycbv, all objects, no masks: how often the next detection confirms a right
 # track and a wrong one. The latter is high because what misleads one detection misleads many of the next.
-_CONFIRMS_RIGHT, _CONFIRMS_WRONG = 0.8, 1.0 / 3.0
+CONFIRMS_RIGHT, _CONFIRMS_WRONG = 0.8, 1.0 / 3.0
 _UNDETECTABLE = 0.12  # share of right tracks that no further detection confirms: their view is too difficult
 _SLIPS = 0.02  # share of right tracks that leave their object between two detections, however often they were confirmed
 _MIN_PROBABILITY = 0.02  # no score is more certain than this, or its complement
@@ -29,10 +29,10 @@ def log_odds(probability: float) -> float:
 
 def after_hit(support: float) -> float:
     """Support after one more detection that found the object at the track's place; bounded above."""
-    return min(support + float(np.log(_CONFIRMS_RIGHT / _CONFIRMS_WRONG)), float(np.log(1.0 / _SLIPS)))
+    return min(support + float(np.log(CONFIRMS_RIGHT / _CONFIRMS_WRONG)), float(np.log(1.0 / _SLIPS)))
 
 
 def after_miss(support: float, visible: float) -> float:
     """Support after one more detection that did not; visible: unoccluded share of the object in [0, 1]. Bounded below."""
-    ratio = (1.0 - _CONFIRMS_RIGHT * visible) / (1.0 - _CONFIRMS_WRONG * visible)
+    ratio = (1.0 - CONFIRMS_RIGHT * visible) / (1.0 - _CONFIRMS_WRONG * visible)
     return max(support + float(np.log(ratio)), min(support, float(np.log(_UNDETECTABLE))))

@@ -25,15 +25,13 @@ from pose_node.types import Estimate, Evidence, Hypothesis, Refined, Rejected, S
 _AROUND_REL = (
     0.9  # of the diameter: what lies farther from the predicted centre neither occludes nor touches the object
 )
-_BAND_REL = 0.08  # of the diameter: points nearer to the predicted surface than this may be the object's
-_SIGMAS = 3.0  # of the prediction, by which the band is wider
+_SIGMAS = 3.0  # of the prediction: points nearer to its surface than this, and the sensor's gap, may be the object's
 _MAX_BAND_REL = 0.25
 _POINTS = 256  # that get normals and are fitted
 _STEP_REL = 1e-3  # converged: steps below this, in diameters and radians; the next frame measures again
 _MAX_STEPS = 12
 _SAMPLES = 1024  # of the surface, for the score
-_GONE = 0.5  # share of the surface in measured free space beyond which the object is gone
-_HIDDEN = 0.5  # share of the surface that is occluded beyond which that is the reason
+_MOST = 0.5  # share of the surface in measured free space, or occluded, beyond which the object is gone, or hidden
 _FAR_REL = 0.5  # of the diameter: a fit farther than this from the prediction is of something else
 
 
@@ -92,7 +90,8 @@ class Follower:
         """Rows of ``around`` near the surface at the prediction T [4, 4]; refused when only points out of reach are."""
         card = refiner.card
         sigma_m = np.sqrt(np.trace(covariance[:3, :3]) / 3.0)
-        band_m = min(_BAND_REL * card.diameter_m + _SIGMAS * sigma_m, _MAX_BAND_REL * card.diameter_m)
+        gap_m = 2.0 * self._sensor.tolerance_m(float(np.linalg.norm(centre_m - around.viewpoint_m)))
+        band_m = min(gap_m + _SIGMAS * sigma_m, _MAX_BAND_REL * card.diameter_m)
         off = around.points_m - centre_m
         ball = np.flatnonzero(np.einsum("ni,ni->n", off, off) < (0.5 * card.diameter_m + band_m) ** 2)
         x = (around.points_m[ball] - T[:3, 3]) @ T[:3, :3]
@@ -115,10 +114,10 @@ class Follower:
         moved_m = float(np.linalg.norm((T - T_expected)[:3] @ np.append(card.centre_m, 1.0)))
         found = Segment(around.rows[segment.indices], segment.source, name)
         least = self.config.track.min_score_share * self.config.judge.min_score
-        if scores.violated > _GONE:
+        if scores.violated > _MOST:
             return Rejected("gone", f"{name}: the sensor sees free space where it was.", name, found, score)
         if moved_m > _FAR_REL * card.diameter_m or score < least:
-            if scores.occluded > _HIDDEN:
+            if scores.occluded > _MOST:
                 return Rejected("hidden", f"{name}: {scores.occluded:.0%} of it is hidden.", name, found, score)
             wanted = f"expected at least {least:.2f} where it was."
             return Rejected("low_score", f"{name}: score {score:.2f}, {wanted}", name, found, score)

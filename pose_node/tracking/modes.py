@@ -20,15 +20,16 @@ from pose_node.config import TrackConfig
 from pose_node.geometry import se3
 from pose_node.measurement.sensor import Sensor
 from pose_node.objects.card import ObjectCard
+from pose_node.tracking.existence import CONFIRMS_RIGHT
 from pose_node.tracking.motion_models import MovingPose, StaticPose
 from pose_node.tracking.observation import Camera, Observation, observe
 from pose_node.types import Estimate
 
+_GATE = 22.5  # squared Mahalanobis distance that one in a thousand right observations exceeds (6 degrees of freedom)
 _MAX_MODES = 4
 _MIN_WEIGHT = 0.02
 _NEW_WEIGHT = 0.1  # of a mode with a single observation: one more does not yet make it lead
-_UNSEEN_BY_DETECTION = 0.15  # probability that a detection does not report a right mode
-_UNSEEN_BY_FOLLOWING = 0.5  # the same for following, which starts from the mode: what misled it once may do so again
+_UNSEEN_BY_FOLLOWING = 0.5  # probability that following does not report a right mode, which starts from the mode: what misled it once may do so again
 _UNDECIDED = 3.0  # alternatives whose weights differ by less than this factor are equally likely
 _NOTED_RAD = np.deg2rad(20.0)
 
@@ -72,11 +73,11 @@ class Modes:
         near = lead.pose.predict(camera.stamp_ns)[0]
         observation = observe(estimate, estimate.T_camera_object, camera, self._card, self._sensor, near)
         before = lead.pose.T_fixed_object
-        agrees = self._distance2(lead, observation) < self._config.gate
+        agrees = self._distance2(lead, observation) < _GATE
         if agrees:
             self._update(lead, observation)
         else:
-            others = [m for m in self._modes[1:] if self._distance2(m, observation) < self._config.gate]
+            others = [m for m in self._modes[1:] if self._distance2(m, observation) < _GATE]
             self._contradict([(observation, 1.0)], others, _UNSEEN_BY_FOLLOWING)
         return agrees or self._modes[0] is not lead, self._note(before, lead)
 
@@ -93,10 +94,10 @@ class Modes:
             near = mode.pose.predict(camera.stamp_ns)[0]
             observations = [observe(estimate, T, camera, self._card, self._sensor, near) for T, _ in found]
             distance2 = [self._distance2(mode, observation) for observation in observations]
-            inside = [i for i, d in enumerate(distance2) if d < self._config.gate]
+            inside = [i for i, d in enumerate(distance2) if d < _GATE]
             if inside:
                 best = max(inside, key=lambda i: (belief[i], -distance2[i]))
-                mode.weight *= max(belief[best], _UNSEEN_BY_DETECTION)
+                mode.weight *= max(belief[best], 1.0 - CONFIRMS_RIGHT)
                 self._update(mode, observations[best])
                 supported.append(mode)
                 left -= set(inside)
@@ -105,7 +106,7 @@ class Modes:
         ]
         if lead in supported or not fresh:
             self._rank()
-        self._contradict(fresh, supported, _UNSEEN_BY_DETECTION)
+        self._contradict(fresh, supported, 1.0 - CONFIRMS_RIGHT)
         return self._note(before, lead)
 
     def _new(self, observation: Observation, weight: float) -> _Mode:

@@ -26,7 +26,7 @@ _MAX_GROUPS = 32
 _COMMON_SHARE = 0.8  # of the shared covariance is in every observation: it grows with range, so the nearest have less
 _CONVERGED = 1e-6  # metres and radians
 _STEPS = 3  # of Gauss-Newton over the groups, which agree within a few degrees
-_START_M_S, _START_RAD_S = 0.3, 1.0  # standard deviation of the velocity after the first observation
+_START_S = 0.3  # the velocity's standard deviation after the first observation is what so long an acceleration makes
 
 
 @dataclass(slots=True, eq=False)
@@ -118,7 +118,8 @@ class MovingPose:
         self.velocity = np.zeros(6)
         self._P = np.zeros((12, 12))
         self._P[:6, :6] = observation.covariance
-        self._P[6:, 6:] = np.diag([_START_M_S**2] * 3 + [_START_RAD_S**2] * 3)
+        start = _START_S * np.array([config.acceleration_m_s2] * 3 + [config.turning_rad_s2] * 3)
+        self._P[6:, 6:] = np.diag(start**2)
 
     @property
     def covariance(self) -> Array:

@@ -147,9 +147,7 @@ class Tracker:
                 if agrees:
                     record.seen(outcome, camera, camera.stamp_ns)
                 else:
-                    record.reason = (
-                        "jumped: one measurement is beyond track.gate; the track moves only when a second agrees."
-                    )
+                    record.reason = "jumped: one measurement is far beyond the covariances; the track moves only when a second agrees."
                 record.note = note or record.note
         self._update_states(camera.stamp_ns)
 

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
-import pytest
 
 from pose_node.config import SegmentConfig
 from pose_node.detection.segmentation import segments
@@ -14,8 +11,7 @@ from pose_node.measurement.cloud import Cloud
 CONFIG = SegmentConfig()
 
 
-@pytest.mark.parametrize("remove_plane", [True, False])
-def test_an_objects_own_face_is_no_support(cards, remove_plane):
+def test_an_objects_own_face_is_no_support(cards):
     face = np.column_stack([np.random.default_rng(1).uniform(-0.05, 0.05, (2000, 2)), np.full(2000, 0.6)])
-    (segment,), _ = segments(Cloud.from_points(face), None, cards, replace(CONFIG, remove_plane=remove_plane))
+    (segment,), _ = segments(Cloud.from_points(face), None, cards, CONFIG)
     assert len(segment.indices) == 2000

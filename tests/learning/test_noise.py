@@ -3,7 +3,10 @@
 import numpy as np
 import pytest
 
+from pose_node.evaluation.figures.plane_noise import plane_tiles
 from pose_node.learning import noise
+from pose_node.measurement.cloud import Cloud
+from pose_node.measurement.sensor import PRESETS
 
 K = np.array([[575.0, 0.0, 319.5], [0.0, 575.0, 239.5], [0.0, 0.0, 1.0]])
 SENSORS = noise.sensors(variation=0.0)
@@ -54,6 +57,15 @@ def test_the_background_has_no_readings(sensor):
     depth[:, 60:], cosine[:, 60:] = 0, 0
     z = sensor.apply(depth, IDS, cosine, K, np.random.default_rng(0))
     assert (z[:, 70:] == 0).all() and (z[:, :50] > 0).mean() > 0.85
+
+
+@pytest.mark.parametrize("sensor", SENSORS, ids=lambda s: s.name)
+@pytest.mark.parametrize("depth_m", [1.0, 1.5])
+def test_its_noise_is_that_of_the_preset(sensor, depth_m):
+    depth, cosine = flat(depth_m, (480, 640))
+    z = sensor.apply(depth, np.zeros(depth.shape, np.int16), cosine, K, np.random.default_rng(0))
+    sigma_m = np.median([tile.sigma_m for tile in plane_tiles(Cloud.from_depth(z, K))])
+    assert sigma_m == pytest.approx(PRESETS[sensor.name].sigma_m(depth_m), rel=0.3)
 
 
 def test_triangulation_noise_grows_with_the_square_of_depth():

