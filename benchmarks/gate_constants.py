@@ -31,7 +31,7 @@ MOVED: tuple[tuple[str, str, float], ...] = (
     ("detection.recognition", "_SAME_SEGMENT", 0.75),
     ("network.object_network", "_AGREES", 1.5),
     ("measurement.sensor", "_NORMAL_RAD", 0.5),
-    ("detection.tolerances", "_GAP", 2.0),
+    ("detection.tolerances", "_GAP_SPACINGS", 2.0),
     ("config.judge", "tolerance_m", 1.5),
     ("config.judge", "min_score", 1.25),
     ("config.judge", "belief", 0.33),

@@ -14,7 +14,7 @@ import numpy as np
 from pose_node.arrays import Array
 from pose_node.config import SensorConfig
 
-_NORMAL_RAD = 0.3  # finer normals would need neighbourhoods that cut corners
+_NORMAL_RAD = 0.35  # finer normals would need neighbourhoods that cut corners
 
 
 @dataclass(frozen=True, slots=True)
