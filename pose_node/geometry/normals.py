@@ -13,7 +13,7 @@ from scipy.spatial import cKDTree
 from pose_node.arrays import Array
 
 _NEIGHBOURS = 48
-_LEAST = 8  # of the neighbours that most points have within the radius, however sparse the points are
+_LEAST = 20  # neighbours that most points have within the radius, however sparse the points are: 2.5 spacings on a grid
 _LINE = 1e-6  # spread across a line over that along it below which the former is rounding
 EDGE_ON = 0.03  # cosine to the viewing direction below which no camera sees a plane: it is noise
 
