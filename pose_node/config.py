@@ -99,7 +99,7 @@ class InferConfig:
         10, 1, 1000, "without masks and boxes, at most this many pairs of segment and object get hypotheses"
     )
     max_hypotheses: int = bounded(
-        48, 1, 1000, "at most this many hypotheses per segment and object, not counting the card's confusions"
+        16, 1, 1000, "at most this many hypotheses per segment and object, not counting the card's confusions"
     )
 
 

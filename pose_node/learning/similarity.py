@@ -25,6 +25,7 @@ MAX_CONFUSIONS = 12
 _GRID = 4608
 _AT_ONCE = 256  # motions of the grid that are measured together, so that their points fit into the cache
 _STARTS = 160
+_CONTINUED = 80  # of the starts: those that overlap most after a few steps
 _MIN_APART_RAD = np.radians(
     30.0
 )  # confusions nearer to each other than this are one: refinement reaches both from either
@@ -73,7 +74,10 @@ def _refined_grid(overlap: SelfOverlap) -> list[Motion]:
     T, score = np.concatenate(starts), np.concatenate(scores)
     T = T[np.argsort(score, kind="stable")]
     T = T[angle(T[:, :3, :3]) > MIN_STEP_RAD]
-    coarse = [overlap.refine(M, np.linspace(0.12, 0.04, 12), 400, fine=False) for M in _apart(T, MIN_STEP_RAD, _STARTS)]
+    scales = np.linspace(0.12, 0.04, 12)
+    coarse = [overlap.refine(M, scales[:5], 400, fine=False) for M in _apart(T, MIN_STEP_RAD, _STARTS)]
+    coarse = sorted(coarse, key=lambda M: -overlap.overlap(M, 400))[:_CONTINUED]
+    coarse = [overlap.refine(M, scales[5:], 400, fine=False) for M in coarse]
     coarse = sorted(coarse, key=lambda M: -overlap.overlap(M, 400))
     kept = [M for M in _apart(np.stack(coarse), MIN_STEP_RAD / 2, 48) if overlap.overlap(M, 400) > MIN_OVERLAP - 0.2]
     fine = [overlap.refine(M, (0.04, 0.03, 0.025, 0.02, 0.02, 0.02), 1500, fine=True) for M in kept]

@@ -21,12 +21,12 @@ from pose_node.types import Matches
 
 Floats = NDArray[np.float32]
 
-KEPT = 48  # matches of a centre that count for a pose
+KEPT = 32  # matches of a centre that count for a pose
 PROPOSING = 8  # matches of a centre that propose a pose each
-_COUNTED = 12  # matches of a centre that count for the first ranking
+_COUNTED = 8  # matches of a centre that count for the first ranking
 _GROUP = 32  # entries of the bank of which only the best is looked at first
 _APART_RAD = np.deg2rad(12.0)  # poses nearer than this, and than NEAR_REL, are one
-_POLISHED = 3  # fits of each pose to the matches that agree with it
+_POLISHED = 6  # fits of each pose to the matches that agree with it
 
 
 def match_to_bank(

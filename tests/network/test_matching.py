@@ -106,7 +106,7 @@ def test_the_attainable_share_is_that_of_the_best_place(block, pose):
     assert (match_evidence(matches, pose[None]).share[0] <= 1.05 * attainable_share(matches) + 0.02).mean() > 0.95
 
 
-@pytest.mark.parametrize(("entries", "count"), [(6144, 48), (6144, 8), (100, 48), (48, 48), (33, 8)])
+@pytest.mark.parametrize(("entries", "count"), [(6144, 32), (6144, 8), (100, 48), (48, 48), (33, 8)])
 def test_the_best_columns_are_those_of_a_full_sort(rng, entries, count):
     values = rng.normal(size=(20, entries)).astype(np.float32)
     np.testing.assert_array_equal(_best(values, count), np.argsort(-values, axis=1, kind="stable")[:, :count])

@@ -17,7 +17,8 @@ from pose_node.objects.bank import load_bank, save_bank
 
 
 def cut(path):
-    path.write_bytes(path.read_bytes()[:1000])
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) // 3])
 
 
 def another_backbone(path):
