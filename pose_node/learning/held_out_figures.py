@@ -12,7 +12,7 @@ from pose_node.arrays import Array
 from pose_node.geometry.se3 import apply
 from pose_node.geometry.symmetry import rotation_error, symmetric_poses
 from pose_node.learning.observation import Observation
-from pose_node.network.match_evidence import camera_poses
+from pose_node.network.match_evidence import camera_poses, match_evidence
 from pose_node.network.matching import consensus, match_to_bank
 from pose_node.objects.bank import Bank
 from pose_node.objects.card import ObjectCard
@@ -22,6 +22,7 @@ _SURFACE_POINTS = 256
 RIGHT_REL = 0.1  # surface distance of a right pose, in diameters
 _TURNS_DEG = (5, 10, 15)
 _GRADES_REL = (0.05, 0.1, 0.2, 0.4)
+_LEAST = 0.01  # evidence below this is chance
 _CONFIDENCE = 0.95
 
 
@@ -31,6 +32,7 @@ class Measured:
 
     apart_rel: [B] largest distance of a surface point between the first hypothesis and the truth, in diameters, up to symmetry.
     best_rel:  [B] the smallest of all hypotheses. turn_rad: [B] rotation error of the first.
+    margin:    [B] log ratio of the match evidence of the true pose and of the best wrong hypothesis.
     support:   [B + W] match evidence of the first hypothesis.
     groups:    [B] see ``Observation.group``.
     """
@@ -38,6 +40,7 @@ class Measured:
     apart_rel: Array
     best_rel: Array
     turn_rad: Array
+    margin: Array
     support: Array
     groups: tuple[str, ...]
 
@@ -72,20 +75,23 @@ def measure(bank: Bank, card: ObjectCard, temperature: float, observations: Sequ
     shown = [o for o in observations if o.T_camera_object is not None]
     others = [o for o in observations if o.T_camera_object is None]
     surface_m = card.surface.points_m[:: max(1, len(card.surface.points_m) // _SURFACE_POINTS)]
-    first, best, turns, support = [], [], [], []
+    first, best, turns, margins, support = [], [], [], [], []
     for observation in (*shown, *others):
         matches, rotations = match_to_bank(observation.prepared, observation.features, bank, temperature, card.centre_m)
         R, t, agreement = consensus(matches, rotations, card.symmetry, _HYPOTHESES)
         support.append(agreement[0])
         if observation.T_camera_object is None:
             continue
-        equal = apply(symmetric_poses(observation.T_camera_object, card.symmetry), surface_m)
-        T = camera_poses(matches, R, t)
-        apart = [np.linalg.norm(equal - apply(each, surface_m), axis=-1).max(axis=-1).min() for each in T]
-        first.append(apart[0] / card.diameter_m)
-        best.append(min(apart) / card.diameter_m)
+        true = symmetric_poses(observation.T_camera_object, card.symmetry)
+        equal, T = apply(true, surface_m), camera_poses(matches, R, t)
+        apart = np.array([np.linalg.norm(equal - apply(each, surface_m), axis=-1).max(axis=-1).min() for each in T])
+        apart /= card.diameter_m
+        first.append(apart[0])
+        best.append(apart.min())
         turns.append(float(rotation_error(T[0], observation.T_camera_object, card.symmetry)))
-    values = (np.array(each, float) for each in (first, best, turns, support))
+        wrong = agreement[apart > RIGHT_REL].max(initial=0.0)
+        margins.append(np.log((match_evidence(matches, true).support.max() + _LEAST) / (wrong + _LEAST)))
+    values = (np.array(each, float) for each in (first, best, turns, margins, support))
     return Measured(*values, tuple(o.group for o in shown))
 
 
@@ -98,6 +104,7 @@ def changes(before: Measured, after: Measured) -> list[Change]:
 
     found = [
         paired("grade of the first hypothesis", _grade(before.apart_rel), _grade(after.apart_rel), decides=True),
+        paired("evidence of the true pose, log ratio", before.margin, after.margin, decides=True),
         paired("first hypothesis right", before.apart_rel < RIGHT_REL, after.apart_rel < RIGHT_REL),
         paired("any hypothesis right", before.best_rel < RIGHT_REL, after.best_rel < RIGHT_REL),
     ]

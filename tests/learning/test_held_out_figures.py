@@ -53,6 +53,8 @@ def test_a_good_bank_finds_the_poses_and_another_does_not(block, banks, views):
     by_name = {change.name: change for change in changes(bad, good)}
     grade = by_name["grade of the first hypothesis"]
     assert grade.decides and grade.gains and not grade.loses and grade.after > 0.7
+    truth = by_name["evidence of the true pose, log ratio"]
+    assert truth.gains and truth.after > 1.0 and truth.before < 0.5
     back = {change.name: change for change in changes(good, bad)}
     assert back[grade.name].loses and not back[grade.name].gains
     assert by_name["evidence above that of other things"].after == 1.0
