@@ -44,7 +44,7 @@ from pose_node.objects.surface import SURFACE_FILE
 from pose_node.pipeline import Pipeline
 from pose_node.pose.refine import Refiner
 
-OTHERS = 4  # wrong names under which a mask is offered
+OTHERS = 2  # wrong names under which a mask is offered
 _HERE = Path(__file__).parent
 
 
