@@ -1,13 +1,13 @@
-"""Mirrored parts: scores of true parts against their mirror images, for networks that never saw the mirror image.
+"""Mirrored parts: scores of true parts against their mirror images; nothing was trained on either.
 
-    python -m benchmarks.mirror                      -> results/mirror.json (trains four networks first, ten minutes each)
-    python -m benchmarks.mirror --views 40 --training-views 2000     a partial run, printed and not written
+    python -m benchmarks.mirror                      -> results/mirror.json
+    python -m benchmarks.mirror --views 40           a partial run, printed and not written
 
 Parts: the chiral ones of ``learning.chiral_parts``. ``<part>_gap_rel`` is the distance of the mirror image from the part (95th
-percentile of the surface distance at the best rigid fit, in diameters, both ways). Each part is onboarded and trained in a
-scratch folder (``--scratch``, default in the cache folder; checkpoints are resumed). It is then estimated, with the benchmark's
-views and the segment's mask, in scenes of the part itself and of its mirror image from the same seeds. The score is that of
-the estimate, or of the best rejected pose, or 0.
+percentile of the surface distance at the best rigid fit, in diameters, both ways). Each part is added as an object in a scratch
+folder (``--scratch``, default in the cache folder). It is then estimated, with the benchmark's views and the segment's mask, in
+scenes of the part itself and of its mirror image from the same seeds. The score is that of the estimate, or of the best rejected
+pose, or 0. ``calibration_error``: whether these scores are probabilities, of all views that count (``benchmarks.calibration``).
 
 A view counts where the difference is visible: the noise-free visible surface of the mirror image, fitted to the true part (ICP
 from 240 rotations, one way), still has its 95th percentile more than 3 % of the diameter away. A view of the true part counts
@@ -21,7 +21,6 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -37,7 +36,6 @@ from pose_node.geometry.symmetry import rotation_grid
 
 FIRST_SEED = 780_000
 SEEN_REL = 0.03
-TRAINING_VIEWS = 16_000  # the default recipe's
 
 
 def auc(positive: Sequence[float], negative: Sequence[float]) -> float:
@@ -86,26 +84,18 @@ def _gap(R: Array, t: Array, points: Array, tree: cKDTree) -> Array:
     return np.percentile(tree.query(moved)[0], 95, axis=1)
 
 
-def ready(part: Any, scratch: Path, training_views: int) -> Path:
-    """The part's folder with an exported network, made if it does not exist."""
+def ready(part: Any, scratch: Path) -> Path:
+    """The part's folder as ``add-object`` makes it, made if it does not exist."""
     import trimesh
 
-    from pose_node.learning.export import export
     from pose_node.learning.onboard import add_object
-    from pose_node.learning.train import FACTS, Recipe, train
 
-    folder = (
-        scratch / str(training_views) / part.name / part.name
-    )  # in a folder of its own: no part is another's clutter
+    folder = scratch / part.name / part.name
     if not (folder / "card.yaml").exists():
         folder.parent.mkdir(parents=True, exist_ok=True)
         mesh = folder.parent / "part.ply"
         trimesh.Trimesh(part.vertices_m, part.faces, process=False).export(mesh)
         add_object(mesh, part.name, folder.parent, units="m", symmetry="none")
-    if not (folder / "training" / FACTS).exists():
-        train(folder, replace(Recipe(), views=training_views))
-    if not (folder / "pose.onnx").exists():
-        export(folder)
     return folder
 
 
@@ -115,7 +105,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--config", type=Path, default=None)
     parser.add_argument("--views", type=int, default=200, help="of each part and of each mirror image")
-    parser.add_argument("--training-views", type=int, default=TRAINING_VIEWS)
     parser.add_argument("--parts", type=int, default=0, help="only the first so many parts (0: all)")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--scratch", type=Path, default=None)
@@ -128,7 +117,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     figures: dict[str, float] = {}
     pooled: dict[str, list[float]] = {"true": [], "mirrored": []}
     for number, (part, _) in enumerate(pairs):
-        folder = ready(part, scratch, options.training_views)
+        folder = ready(part, scratch)
         mark = rows.fingerprint([folder], options.config, code=[Path(__file__), Path(rendered.__file__)])
         keys = [f"{side}|{FIRST_SEED + i}" for side in ("true", "mirrored") for i in range(options.views)]
         setting = (folder, number, options.config)
@@ -142,7 +131,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     figures["auc_min"] = min(v for k, v in figures.items() if k.endswith("_auc") and not k.endswith("_all_auc"))
     figures["auc_pooled"] = auc(pooled["true"], pooled["mirrored"])
     print(f"auc_min: {figures['auc_min']:.4g}\nauc_pooled: {figures['auc_pooled']:.4g}")
-    if options.parts == 0 and options.views >= 200 and options.training_views >= TRAINING_VIEWS:
+    if options.parts == 0 and options.views >= 200:
         results.write_result("mirror", "python -m benchmarks.mirror", figures, options.output)
     else:
         print("a partial run: nothing written")

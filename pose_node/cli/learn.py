@@ -1,4 +1,4 @@
-"""``pose_node add-object``, ``train`` and ``export``: from a mesh to a network."""
+"""``pose_node add-object``, ``train`` and ``export``: from a mesh to a network; ``train-scorer``: the network that judges poses."""
 
 from __future__ import annotations
 
@@ -68,6 +68,29 @@ def add_commands(commands: Any) -> None:
     backbone.add_argument("--restart", action="store_true", help="start over instead of resuming")
     backbone.set_defaults(run=_train_backbone, side="learn")
 
+    scorer = commands.add_parser(
+        "train-scorer", help="train the scorer of all objects on rendered scenes; resumes an interrupted run"
+    )
+    scorer.add_argument("folder", type=Path, metavar="models/scorer")
+    scorer.add_argument(
+        "--meshes",
+        type=Path,
+        nargs="+",
+        default=[],
+        metavar="DIR",
+        help="further meshes, in mm (default: shapes alone)",
+    )
+    for name, what in (
+        ("scenes", "rendered to train"),
+        ("steps", "of the optimizer"),
+        ("seed", "of scenes and weights"),
+    ):
+        scorer.add_argument(f"--{name}", type=int, metavar=name[0].upper(), help=what)
+    scorer.add_argument(
+        "--restart", action="store_true", help="start over instead of resuming; rendered scenes are kept"
+    )
+    scorer.set_defaults(run=_train_scorer, side="learn")
+
     export = commands.add_parser("export", help="write pose.onnx, checked against the trained network")
     export.add_argument("folder", type=Path, metavar="models/N")
     export.set_defaults(run=_export, side="learn")
@@ -135,6 +158,14 @@ def _train_backbone(options: argparse.Namespace) -> int:
     )
     if is_first_process():
         print(f"written: {export_backbone(options.folder)}")
+    return DONE
+
+
+def _train_scorer(options: argparse.Namespace) -> int:
+    from pose_node.learning.train_scorer import Recipe, train_scorer
+
+    given = {n: getattr(options, n) for n in ("scenes", "steps", "seed") if getattr(options, n) is not None}
+    print(f"written: {train_scorer(options.folder, Recipe(**given), options.meshes, resume=not options.restart)}")
     return DONE
 
 

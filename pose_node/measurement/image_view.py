@@ -125,7 +125,7 @@ class Patch:
             ray_cell=self._cell,
             # Only a mask's border is used.
             border=(binary_dilation(occupied, iterations=BORDER_CELLS) if trusted else occupied).ravel(),
-            trusted=trusted,
+            source=segment.source,
             pitch=self._size,
             off_support_m=np.zeros((0, 3)),
         )

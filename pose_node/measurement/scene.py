@@ -119,7 +119,7 @@ class Scene:
             ray_untrimmed=untrimmed,
             ray_cell=flat,
             border=binary_dilation(occupied, iterations=BORDER_CELLS).ravel(),
-            trusted=segment.source == "mask",
+            source=segment.source,
             pitch=pitch,
             off_support_m=self._off_support(segment),
         )

@@ -14,7 +14,7 @@ from scipy.ndimage import binary_dilation
 from scipy.spatial import cKDTree
 
 from pose_node.arrays import Array, Indices
-from pose_node.types import Segment
+from pose_node.types import Segment, SegmentSource
 
 BORDER_CELLS = 2  # a mask's border may be wrong by this many cells
 _HOLE_PITCHES = 0.8  # a direction with no ray nearer than this is a hole
@@ -38,7 +38,7 @@ class View:
                        follows the object's outline more closely.
     ray_cell:          [R] the raster's cell of each.
     border:            [cells] bool: within ``BORDER_CELLS`` of the segment.
-    trusted:           the segment comes from a mask, so that nearly all of it is the object.
+    source:            where the segment comes from, see ``types.Segment``.
     pitch:             distance between neighbouring rays, as a tangent.
     off_support_m:     [C, 3] sample of the segment without its points next to the support, where it was found by its
                        surface ("cluster"); [0, 3] otherwise.
@@ -60,9 +60,14 @@ class View:
     ray_untrimmed: NDArray[np.bool_]
     ray_cell: Indices
     border: NDArray[np.bool_]
-    trusted: bool
+    source: SegmentSource
     pitch: float
     off_support_m: Array
+
+    @property
+    def trusted(self) -> bool:
+        """Whether the segment comes from a mask, so that nearly all of it is the object."""
+        return self.source == "mask"
 
     def cells(self, points_m: Array) -> tuple[Indices, NDArray[np.bool_]]:
         """Raster cells [...] of points [..., 3] relative to the viewpoint, and bool [...] whether they lie in the raster."""

@@ -1,0 +1,54 @@
+"""The scorer: one small network for all objects that says how sure it is that a pose is right."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import yaml
+from numpy.typing import NDArray
+
+from pose_node.arrays import Array
+from pose_node.config import InferConfig
+from pose_node.errors import ModelError
+from pose_node.network.session import open_session, run
+from pose_node.objects.card import CARD_FILE
+
+SCORER_FILE = "scorer.onnx"
+INPUTS = ("samples", "weight", "points", "matches", "match_weight", "context")
+OUTPUTS: dict[str, tuple[int, ...]] = {"log_odds": ()}
+
+Floats = NDArray[np.float32]
+
+
+class Scorer:
+    """The network of ``models/scorer``. sha256: its hash."""
+
+    def __init__(self, folder: Path, config: InferConfig) -> None:
+        """Open ``folder``'s network; raises ModelError for a missing, damaged or foreign one, or a provider that is missing."""
+        self.folder = folder
+        self.sha256 = _read_card(folder / CARD_FILE)
+        self.session = open_session(folder / SCORER_FILE, self.sha256, INPUTS, OUTPUTS, config)
+
+    def log_odds(self, inputs: Sequence[Floats]) -> Array:
+        """Log-odds [B] that each pose is right; inputs: in the order of ``INPUTS``, see ``ScorerNetwork.forward``.
+
+        Raises ModelError when the provider fails.
+        """
+        (found,) = run(self.session, tuple(OUTPUTS), dict(zip(INPUTS, inputs, strict=True)))
+        return found.astype(np.float64)
+
+
+def _read_card(path: Path) -> str:
+    """The hash on the scorer's card; raises ModelError."""
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ModelError(f"{path}: cannot be read ({error.strerror}), expected the scorer's card.") from error
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise ModelError(f"{path}: is not YAML ({str(error).splitlines()[0]}).") from error
+    network = values.get("network") if isinstance(values, dict) else None
+    if not isinstance(network, dict) or not isinstance(network.get("sha256"), str):
+        raise ModelError(f"{path}: found no network with its sha256, expected the card of an exported scorer.")
+    return str(network["sha256"])
