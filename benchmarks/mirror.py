@@ -7,7 +7,7 @@ Parts: the chiral ones of ``learning.chiral_parts``. ``<part>_gap_rel`` is the d
 percentile of the surface distance at the best rigid fit, in diameters, both ways). Each part is added as an object in a scratch
 folder (``--scratch``, default in the cache folder). It is then estimated, with the benchmark's views and the segment's mask, in
 scenes of the part itself and of its mirror image from the same seeds. The score is that of the estimate, or of the best rejected
-pose, or 0. ``calibration_error``: whether these scores are probabilities, of all views that count (``benchmarks.calibration``).
+pose, or 0.
 
 A view counts where the difference is visible: the noise-free visible surface of the mirror image, fitted to the true part (ICP
 from 240 rotations, one way), still has its 95th percentile more than 3 % of the diameter away. A view of the true part counts
