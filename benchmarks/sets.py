@@ -72,8 +72,10 @@ class Ours:
         return row
 
     def _others(self, crop: Crop) -> list[str]:
-        """``OTHERS`` names of other objects; from label to label the next ones, so that all pairs get their turn."""
-        names = [name for name in self.pipeline.cards if name != crop.name]
+        """``OTHERS`` names of other objects: those that follow its own, from label to label the next ones, so that all get their turn."""
+        cards = list(self.pipeline.cards)
+        own = cards.index(crop.name)
+        names = [*cards[own + 1 :], *cards[:own]]
         start = OTHERS * list(self.crops).index(crop.key)
         return [names[(start + k) % len(names)] for k in range(min(OTHERS, len(names)))]
 
