@@ -212,10 +212,6 @@ MEASURED: dict[str, tuple[str, list[Figure]]] = {
             Figure("times faster than FPFH+RANSAC", "99th percentiles", "times_faster_than_ransac_p99", "", 1),
         ],
     ),
-    "mesh_to_onnx": (
-        "From a mesh to an exported network",
-        [Figure("mesh to network", "2 cores, no GPU", "mesh_to_onnx_minutes", "min", 1, True)],
-    ),
     "providers": ("The networks on a GPU, {crops} real crops", _providers()),
     "node_start": (
         "Start of the node with one object",
