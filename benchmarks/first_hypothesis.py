@@ -91,7 +91,7 @@ def errors(poses: Sequence[Array], crop: Crop) -> dict[str, float]:
 def figures_of(rows: Sequence[Mapping[str, float]], prefix: str) -> dict[str, float]:
     """The figures of one method."""
     turn, mssd, best = (np.array([row[key] for row in rows]) for key in ("rotation_deg", "mssd", "any_mssd"))
-    out = {f"{prefix}_labels": float(len(rows)), f"{prefix}_median_deg": round(float(np.median(turn)), 2)}
+    out: dict[str, float] = {f"{prefix}_labels": len(rows), f"{prefix}_median_deg": round(float(np.median(turn)), 2)}
     out.update({f"{prefix}_below_{limit}": round(float((turn < limit).mean()), 4) for limit in (5, 10, 15)})
     out[f"{prefix}_mssd"] = round(float((mssd < RIGHT_REL).mean()), 4)
     out[f"{prefix}_any_mssd"] = round(float((best < RIGHT_REL).mean()), 4)
