@@ -74,7 +74,7 @@ data = [file for folder in folders_with_data for file in package_files(folder)]
 setup(
     name=NAME,
     version=version(),
-    description="Depth-only 6D object pose: from a mesh to a trained network to a ROS 2 node",
+    description="Depth-only 6D object pose: from a mesh to a ROS 2 node, without training",
     long_description="See README.md.",
     license="Apache-2.0",
     maintainer="pose_node developers",

@@ -212,9 +212,33 @@ MEASURED: dict[str, tuple[str, list[Figure]]] = {
             Figure("times faster than FPFH+RANSAC", "99th percentiles", "times_faster_than_ransac_p99", "", 1),
         ],
     ),
-    "mesh_to_onnx": (
-        "From a mesh to an exported network",
-        [Figure("mesh to network", "2 cores, no GPU", "mesh_to_onnx_minutes", "min", 1, True)],
+    "first_hypothesis": (
+        "The first hypothesis before refinement: backbone and bank, no training of the object, {ours_labels} real crops, true masks",
+        [
+            Figure("first pose right", "shared backbone", "ours_mssd", "%", 0, True),
+            Figure("first pose right", "FPFH+RANSAC", "ransac_mssd", "%"),
+            Figure("rotation error, median", "shared backbone", "ours_median_deg", "deg", 1),
+            Figure("rotation below 5 deg", "shared backbone", "ours_below_5", "%"),
+            Figure("rotation below 15 deg", "shared backbone", "ours_below_15", "%"),
+            Figure("one of ten poses right", "shared backbone", "ours_any_mssd", "%"),
+            Figure(
+                "first pose right",
+                "{own_network_labels} crops: a network for each object, earlier versions",
+                "own_network_mssd",
+                "%",
+            ),
+            Figure("first pose right", "the same crops: shared backbone", "ours_same_mssd", "%"),
+        ],
+    ),
+    "onboarding": (
+        "From a mesh to the first pose",
+        [
+            Figure("mesh to usable object, processor time", "10,000 faces", "10000_cpu_s", "s", 1, True),
+            Figure("mesh to usable object, processor time", "100,000 faces", "100000_cpu_s", "s", 1),
+            Figure("mesh to usable object, processor time", "1,000,000 faces", "1000000_cpu_s", "s", 0),
+            Figure("memory", "1,000,000 faces", "1000000_memory_mb", "MB"),
+            Figure("folder", "1,000,000 faces", "1000000_folder_mb", "MB", 1),
+        ],
     ),
     "providers": ("The networks on a GPU, {crops} real crops", _providers()),
     "node_start": (

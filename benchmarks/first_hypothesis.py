@@ -18,6 +18,7 @@ those of the first pose against the label, up to ``symmetries_depth``: rotation 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import time
 from collections.abc import Mapping, Sequence
@@ -51,14 +52,17 @@ RIGHT_REL = 0.1
 
 def bank_of(model: data.Model, backbone: Backbone) -> Bank:
     """The bank of a data set's model, kept in the cache."""
-    from pose_node.learning.bank_building import build_bank
+    from pose_node.learning import bank_building, bank_view
     from pose_node.learning.mesh import Mesh
 
     owner = model.path.parents[1].name
-    path = data.cache_folder() / "banks" / backbone.sha256[:16] / f"{owner}_{model.object_id}.npz"
+    made_by = hashlib.sha256(b"".join(Path(m.__file__).read_bytes() for m in (bank_building, bank_view))).hexdigest()
+    path = data.cache_folder() / "banks" / f"{backbone.sha256[:16]}_{made_by[:8]}" / f"{owner}_{model.object_id}.npz"
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
-        bank = build_bank(Mesh(model.vertices_m, model.faces, model.diameter_m), model.centre_m, backbone, [])
+        bank = bank_building.build_bank(
+            Mesh(model.vertices_m, model.faces, model.diameter_m), model.centre_m, backbone, []
+        )
         save_bank(path, bank)
     return load_bank(path)
 
@@ -87,7 +91,7 @@ def errors(poses: Sequence[Array], crop: Crop) -> dict[str, float]:
 def figures_of(rows: Sequence[Mapping[str, float]], prefix: str) -> dict[str, float]:
     """The figures of one method."""
     turn, mssd, best = (np.array([row[key] for row in rows]) for key in ("rotation_deg", "mssd", "any_mssd"))
-    out = {f"{prefix}_labels": float(len(rows)), f"{prefix}_median_deg": round(float(np.median(turn)), 2)}
+    out: dict[str, float] = {f"{prefix}_labels": len(rows), f"{prefix}_median_deg": round(float(np.median(turn)), 2)}
     out.update({f"{prefix}_below_{limit}": round(float((turn < limit).mean()), 4) for limit in (5, 10, 15)})
     out[f"{prefix}_mssd"] = round(float((mssd < RIGHT_REL).mean()), 4)
     out[f"{prefix}_any_mssd"] = round(float((best < RIGHT_REL).mean()), 4)

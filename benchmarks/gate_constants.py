@@ -23,7 +23,7 @@ from benchmarks import gate, results
 # (module, constant) or (section of the settings, key), and the factor.
 MOVED: tuple[tuple[str, str, float], ...] = (
     ("pose.shortlist", "_SAME_REL", 3.0),
-    ("pose.shortlist", "_BEHIND", 30.0),
+    ("pose.likelihood", "_VIOLATION_COST", 0.5),
     ("pose.residuals", "_OVERHANG_WEIGHT", 2.0),
     ("pose.refine", "_REACH_SIGMAS", 0.5),
     ("pose.outline", "_INDEPENDENT_RAYS", 3.0),
@@ -32,7 +32,9 @@ MOVED: tuple[tuple[str, str, float], ...] = (
     ("network.object_network", "_AGREES", 1.5),
     ("measurement.sensor", "_NORMAL_RAD", 0.5),
     ("detection.tolerances", "_GAP_SPACINGS", 2.0),
+    ("config.judge", "tolerance_m", 1.5),
     ("config.judge", "min_score", 1.25),
+    ("config.judge", "belief", 0.33),
     ("config.refine", "inlier_distance_rel", 0.5),
 )
 

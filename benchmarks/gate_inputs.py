@@ -21,6 +21,7 @@ from benchmarks.crops import ONE_PLACEMENT_A_SCENE
 from pose_node.arrays import Array
 from pose_node.measurement.cloud import Cloud
 from pose_node.objects.card import ObjectCard, load_card
+from pose_node.objects.folders import BACKBONE
 from pose_node.ros.demo import recording
 
 VIEWS = 200
@@ -55,7 +56,8 @@ class Case:
 
 def objects() -> list[str]:
     """Names of the shipped objects."""
-    return sorted(path.parent.name for path in (data.ROOT / "models").glob("*/card.yaml"))
+    found = (path.parent.name for path in (data.ROOT / "models").glob("*/card.yaml"))
+    return sorted(name for name in found if name != BACKBONE)
 
 
 def rendered(most: int | None = None) -> Iterator[Case]:

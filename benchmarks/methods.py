@@ -23,6 +23,7 @@ from pose_node.detection.segmentation import segments
 from pose_node.evaluation import metrics
 from pose_node.geometry import se3
 from pose_node.measurement.scene import Scene
+from pose_node.measurement.sensor import DEFAULT
 from pose_node.objects.card import ObjectCard
 from pose_node.pose.refine import Refiner
 from pose_node.types import Result, Segment
@@ -41,7 +42,7 @@ def worker(peer: str, setting: str, crop: Crop) -> Worker:
 def points_of(crop: Crop) -> Array:
     """[N, 3] the crop's points without background and flying pixels, as our pipeline takes them from a mask."""
     rows = np.flatnonzero(crop.mask.ravel()[crop.cloud.source_index])
-    return crop.cloud.points_m[main_bodies(crop.cloud, rows, crop.model.diameter_m, SegmentConfig())]
+    return crop.cloud.points_m[main_bodies(crop.cloud, rows, crop.model.diameter_m, DEFAULT)]
 
 
 def segment_of(crop: Crop, card: ObjectCard, config: SegmentConfig) -> Segment | None:

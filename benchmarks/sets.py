@@ -44,7 +44,7 @@ from pose_node.objects.surface import SURFACE_FILE
 from pose_node.pipeline import Pipeline
 from pose_node.pose.refine import Refiner
 
-OTHERS = 4  # wrong names under which a mask is offered
+OTHERS = 2  # wrong names under which a mask is offered
 _HERE = Path(__file__).parent
 
 
@@ -72,8 +72,10 @@ class Ours:
         return row
 
     def _others(self, crop: Crop) -> list[str]:
-        """``OTHERS`` names of other objects; from label to label the next ones, so that all pairs get their turn."""
-        names = [name for name in self.pipeline.cards if name != crop.name]
+        """``OTHERS`` names of other objects: those that follow its own, from label to label the next ones, so that all get their turn."""
+        cards = list(self.pipeline.cards)
+        own = cards.index(crop.name)
+        names = [*cards[own + 1 :], *cards[:own]]
         start = OTHERS * list(self.crops).index(crop.key)
         return [names[(start + k) % len(names)] for k in range(min(OTHERS, len(names)))]
 

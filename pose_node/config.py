@@ -122,10 +122,22 @@ class JudgeConfig:
 
     shortlist: int = bounded(8, 1, 100, "hypotheses per segment and object that get the final refinement")
     blind_rotations: int = bounded(
-        64, 0, 4096, "orientations tried in a mask or box where no hypothesis is more likely right than wrong; 0: none"
+        64, 0, 4096, "orientations tried in a mask or box that the network's hypotheses fit badly; 0: none"
     )
-    min_score: float = bounded(
-        0.5, 0.0, 1.0, "estimates that are right with a smaller probability than this are rejected", live=True
+    blind_below: float = bounded(
+        0.75, 0.0, 1.0, "the network's hypotheses fit badly when the best coarse score is below this"
+    )
+    tolerance_m: float = bounded(0.005, 0.0, 0.1, "model and measurement agree within this distance, at zero range")
+    tolerance_per_m2: float = bounded(0.004, 0.0, 0.1, "growth of tolerance_m with the square of the range, 1/m")
+    min_score: float = bounded(0.5, 0.0, 1.0, "estimates below this score are rejected", live=True)
+    min_explained: float = bounded(
+        0.3, 0.0, 1.0, "share of the visible model surface that the measurement must confirm"
+    )
+    alternatives_margin: float = bounded(
+        0.05, 0.0, 1.0, "orientations whose score is this close to the best are kept as alternatives"
+    )
+    belief: float = bounded(
+        0.06, 0.0, 1.0, "score penalty per nat by which the matches support a hypothesis less than the best supported"
     )
     max_instances: int = bounded(10, 1, 1000, "at most this many estimates per object", live=True)
 
@@ -184,12 +196,7 @@ class PipelineConfig:
 _SENSOR = "sensor.preset and the other settings of sensor state how far readings may be off"
 # Settings of earlier versions, and what replaces them.
 REPLACED = {
-    **{
-        f"judge.{name}": "the scorer has learned it, and judge.min_score is the probability that an estimate needs"
-        for name in ("min_explained", "alternatives_margin", "belief", "centre_rel", "blind_below")
-    },
-    "judge.tolerance_m": _SENSOR,
-    "judge.tolerance_per_m2": _SENSOR,
+    "judge.centre_rel": "how well a pose agrees with the matches follows from the matches alone",
     "segment.plane_distance_m": _SENSOR,
     "segment.cluster_gap_m": _SENSOR,
     "segment.remove_plane": "supports, planes that are wider than any object, are always removed",

@@ -17,10 +17,9 @@ from pose_node.measurement.sensor import Sensor
 from pose_node.measurement.viewpoint import wrong_viewpoint
 from pose_node.network.backbone import Backbone, read_card
 from pose_node.network.object_network import Network, propose
-from pose_node.network.scorer import Scorer
 from pose_node.objects.card import check_unchanged, load_card
 from pose_node.objects.digest import folder_digest
-from pose_node.objects.folders import backbone_folder, scorer_folder
+from pose_node.objects.folders import backbone_folder
 from pose_node.pose.likelihood import Likelihood
 from pose_node.pose.refine import Refiner, refine_all
 from pose_node.pose.selection import Selector
@@ -36,14 +35,9 @@ class Pipeline:
     """Finds objects in clouds, deterministically. ``estimate`` is stateless; ``step`` tracks the objects over time."""
 
     def __init__(
-        self,
-        networks: Sequence[Network],
-        config: PipelineConfig,
-        scorer: Scorer,
-        refiners: Mapping[str, Refiner] | None = None,
+        self, networks: Sequence[Network], config: PipelineConfig, refiners: Mapping[str, Refiner] | None = None
     ) -> None:
         """networks: one for each object, at least one, all with one backbone; ``load`` makes them from object folders.
-        scorer: of all objects.
 
         refiners: of some or all objects, by name, to share them with another pipeline; the others are made here.
         """
@@ -51,14 +45,13 @@ class Pipeline:
         self.networks = {network.card.name: network for network in networks}
         self.cards = {name: network.card for name, network in self.networks.items()}
         self.config = config
-        self.scorer = scorer
         self.sensor = Sensor.from_config(config.sensor)
         self.refiners = {
             n: made.get(n) or Refiner(card, config.refine, sensor=self.sensor) for n, card in self.cards.items()
         }
-        self.likelihoods = {n: Likelihood(r.card, r.lookup, scorer, self.sensor) for n, r in self.refiners.items()}
+        self.likelihoods = {n: Likelihood(r.card, r.lookup, config.judge) for n, r in self.refiners.items()}
         self.shortlister = Shortlister(self.refiners, self.likelihoods, config.judge)
-        self.selector = Selector(self.refiners, self.likelihoods, config.judge, self.sensor)
+        self.selector = Selector(self.refiners, self.likelihoods, config.judge)
         self.provider = networks[0].backbone.provider
         self.stream = Stream(
             self.refiners, self.likelihoods, config, lambda c, m, names: self.estimate(c, m, objects=names)
@@ -80,8 +73,7 @@ class Pipeline:
         cards = [load_card(folder) for folder in folders]
         _checked_names([card.name for card in cards])
         backbone = backbone or Backbone(backbone_folder(folders), settings.infer)
-        scorer = Scorer(scorer_folder(folders), settings.infer)
-        return cls([Network(card, backbone, settings.infer) for card in cards], settings, scorer)
+        return cls([Network(card, backbone, settings.infer) for card in cards], settings)
 
     def with_objects(self, folders: Sequence[str | Path]) -> Pipeline:
         """A pipeline of these object folders with the settings of this one, which stays as it is and may be used meanwhile.
@@ -101,7 +93,7 @@ class Pipeline:
             for card in loaded.cards.values():
                 check_unchanged(card)
             networks, refiners = {**networks, **loaded.networks}, {**refiners, **loaded.refiners}
-        return Pipeline([networks[name] for name in names], self.config, self.scorer, refiners)
+        return Pipeline([networks[name] for name in names], self.config, refiners)
 
     def take_over(self, other: Pipeline) -> None:
         """Continue the stream of ``other`` with its next frame, and the tracks of the objects that both share.

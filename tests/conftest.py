@@ -36,15 +36,6 @@ def data_folder() -> Path:
     return folder
 
 
-@pytest.fixture(scope="session")
-def scorer():
-    """The scorer of all objects."""
-    from pose_node.config import InferConfig
-    from pose_node.network.scorer import Scorer
-
-    return Scorer(REPOSITORY / "models" / "scorer", InferConfig())
-
-
 @pytest.fixture
 def rng() -> np.random.Generator:
     """Random numbers, the same in every run."""

@@ -310,7 +310,7 @@ def test_bad_usage_is_exit_code_2(words, capsys):
     assert caught.value.code == 2
 
 
-@pytest.mark.parametrize("words", [["--help"], ["--version"], ["estimate", "--help"], ["train", "--help"]])
+@pytest.mark.parametrize("words", [["--help"], ["--version"], ["estimate", "--help"], ["train-backbone", "--help"]])
 def test_help_is_exit_code_0(words, capsys):
     with pytest.raises(SystemExit) as caught:
         cli.main(words)
@@ -318,26 +318,10 @@ def test_help_is_exit_code_0(words, capsys):
     assert "pose_node" in capsys.readouterr().out
 
 
-def test_train_and_export_pass_their_options(monkeypatch, capsys):
-    """The learning side is a stand-in here: this test runs on the robot side as well."""
-    import types
-
-    calls = []
-    train, export = types.ModuleType("train"), types.ModuleType("export")
-    train.Recipe = lambda **values: values
-    train.train = lambda folder, recipe, **rest: calls.append((str(folder), recipe, rest))
-    export.export = lambda folder: calls.append(str(folder)) or folder / "pose.onnx"
-    monkeypatch.setitem(sys.modules, "pose_node.learning.train", train)
-    monkeypatch.setitem(sys.modules, "pose_node.learning.export", export)
-    assert cli.main(["train", "models/mug"]) == 0
-    assert cli.main(["train", "models/mug", "--views", "10", "--seed", "3", "--restart", "--workers", "2"]) == 0
-    assert cli.main(["export", "models/mug"]) == 0
-    assert calls == [
-        ("models/mug", {}, {"resume": True}),
-        ("models/mug", {"views": 10, "seed": 3}, {"resume": False, "workers": 2}),
-        "models/mug",
-    ]
-    assert "next: pose_node export models/mug" in capsys.readouterr().out
+@pytest.mark.parametrize("command", ["train", "export"])
+def test_commands_of_earlier_versions_say_what_replaces_them(command, capsys):
+    assert cli.main([command, "models/mug"]) == 2
+    assert "pose_node add-object" in capsys.readouterr().err
 
 
 def test_add_object_passes_its_options(monkeypatch, capsys, block):
@@ -367,8 +351,8 @@ def test_a_reader_that_ends_early_ends_the_command_silently(lines):
     code = f"""
 import sys
 from pose_node import cli
-cli.learn._export = lambda options: [print("a line of the output") for _ in range({lines})] and 0
-sys.exit(cli.main(["export", "models/mug"]))
+cli.learn._train_backbone = lambda options: [print("a line of the output") for _ in range({lines})] and 0
+sys.exit(cli.main(["train-backbone", "models/backbone"]))
 """
     read, write = os.pipe()
     os.close(read)
@@ -381,26 +365,26 @@ def test_a_missing_package_is_named_with_its_extra(monkeypatch, capsys):
     def missing(_):
         raise ModuleNotFoundError("No module named 'torch'", name="torch")
 
-    monkeypatch.setattr(learn, "_export", missing)
-    assert cli.main(["export", "models/mug"]) == 2
-    assert "export needs the package 'torch'" in capsys.readouterr().err
+    monkeypatch.setattr(learn, "_train_backbone", missing)
+    assert cli.main(["train-backbone", "models/backbone"]) == 2
+    assert "train-backbone needs the package 'torch'" in capsys.readouterr().err
 
 
 def test_a_missing_module_of_ours_is_raised(monkeypatch):
     def missing(_):
         raise ModuleNotFoundError("No module named 'pose_node.gone'", name="pose_node.gone")
 
-    monkeypatch.setattr(learn, "_export", missing)
+    monkeypatch.setattr(learn, "_train_backbone", missing)
     with pytest.raises(ModuleNotFoundError):
-        cli.main(["export", "models/mug"])
+        cli.main(["train-backbone", "models/backbone"])
 
 
 def test_ctrl_c_prints_no_traceback(monkeypatch, capsys):
     def stopped(_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(learn, "_train", stopped)
-    assert cli.main(["train", "models/mug"]) == 130
+    monkeypatch.setattr(learn, "_train_backbone", stopped)
+    assert cli.main(["train-backbone", "models/backbone"]) == 130
     assert capsys.readouterr().err == "pose_node: stopped.\n"
 
 

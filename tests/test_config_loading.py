@@ -55,8 +55,6 @@ def test_an_int_is_accepted_for_a_float(load):
         ("juge: {}", r"unknown key 'juge' \(did you mean 'judge'\?\)"),
         ("min_score: 0.5", r"unknown key 'min_score' \(did you mean 'judge.min_score'\?\); expected one of sensor"),
         ("3: {}", "unknown key 3"),
-        ("judge: {belief: 0.1}", r"judge: 'belief' is no longer a setting: the scorer has learned it"),
-        ("judge: {tolerance_m: 0.005}", "'tolerance_m' is no longer a setting"),
         ("judge: {min_score: 1.5}", r"judge.min_score: found 1.5, expected a number from 0 to 1\."),
         ("judge: {min_score: .nan}", "judge.min_score: found nan"),
         ("judge: {min_score: high}", "judge.min_score: found 'high', expected float"),

@@ -22,6 +22,12 @@ from pose_node.cli.measure_sensor import add_command as add_measure_sensor
 from pose_node.cli.view import add_command as add_view
 from pose_node.errors import PoseNodeError
 
+# Commands of earlier versions, and what to do instead.
+_REPLACED = {
+    "train": "objects need no network of their own: `pose_node add-object` makes a usable one, `pose_node finetune` improves it.",
+    "export": "objects need no network of their own: `pose_node add-object models/N` renews a folder of an earlier version.",
+}
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one subcommand and return its exit code; a reader of the output that ends early (``| head``) ends it silently."""
@@ -44,6 +50,9 @@ def _run(argv: Sequence[str] | None) -> int:
         arguments.insert(0, "node")
     if arguments[:1] == ["node"]:
         return _node(arguments[1:])
+    if arguments[:1] and arguments[0] in _REPLACED:
+        print(f"pose_node: {arguments[0]}: {_REPLACED[arguments[0]]}", file=sys.stderr)
+        return BAD_INPUT
     options = parser().parse_args(arguments)
     try:
         code: int = options.run(options)

@@ -43,14 +43,6 @@ def add_commands(commands: Any) -> None:
     add.add_argument("--force", action="store_true", help="replace an existing object")
     add.set_defaults(run=_add_object, side="learn")
 
-    train = commands.add_parser("train", help="train an object's network on rendered views; resumes an interrupted run")
-    train.add_argument("folder", type=Path, metavar="models/N")
-    train.add_argument("--views", type=int, metavar="V", help="number of rendered training views")
-    train.add_argument("--seed", type=int, metavar="SEED", help="of the views and the initial weights")
-    train.add_argument("--workers", type=int, metavar="P", help="number of rendering processes")
-    train.add_argument("--restart", action="store_true", help="start over instead of resuming")
-    train.set_defaults(run=_train, side="learn")
-
     backbone = commands.add_parser(
         "train-backbone",
         help="train the network that all objects share; resumes an interrupted run (torchrun: many machines)",
@@ -91,10 +83,6 @@ def add_commands(commands: Any) -> None:
     )
     scorer.set_defaults(run=_train_scorer, side="learn")
 
-    export = commands.add_parser("export", help="write pose.onnx, checked against the trained network")
-    export.add_argument("folder", type=Path, metavar="models/N")
-    export.set_defaults(run=_export, side="learn")
-
 
 def _add_object(options: argparse.Namespace) -> int:
     from pose_node.learning.onboard import PICTURE_FILE, add_object
@@ -131,16 +119,6 @@ def _renew(folders: Sequence[Path]) -> int:
     return DONE
 
 
-def _train(options: argparse.Namespace) -> int:
-    from pose_node.learning.train import Recipe, train
-
-    given = {name: getattr(options, name) for name in ("views", "seed") if getattr(options, name) is not None}
-    workers = {} if options.workers is None else {"workers": options.workers}
-    train(options.folder, Recipe(**given), resume=not options.restart, **workers)
-    print(f"trained; next: pose_node export {options.folder}")
-    return DONE
-
-
 def _train_backbone(options: argparse.Namespace) -> int:
     from pose_node.learning.export_backbone import export_backbone
     from pose_node.learning.train_backbone import BackboneRecipe, is_first_process, train_backbone
@@ -166,11 +144,4 @@ def _train_scorer(options: argparse.Namespace) -> int:
 
     given = {n: getattr(options, n) for n in ("scenes", "steps", "seed") if getattr(options, n) is not None}
     print(f"written: {train_scorer(options.folder, Recipe(**given), options.meshes, resume=not options.restart)}")
-    return DONE
-
-
-def _export(options: argparse.Namespace) -> int:
-    from pose_node.learning.export import export
-
-    print(f"written: {export(options.folder)}")
     return DONE

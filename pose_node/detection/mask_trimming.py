@@ -28,6 +28,8 @@ def main_bodies(cloud: Cloud, rows: Indices, diameter_m: float, sensor: Sensor) 
         return rows
     points = cloud.points_m[rows]
     subset = even_subset(points, _SUBSET)
+    if len(subset) < 2:  # all at one place
+        return rows
     gap_m = float(gap(float(np.linalg.norm(subset.mean(axis=0) - cloud.viewpoint_m)), sensor))
     label, spacing_m = _components(subset, gap_m)
     size = np.bincount(label)

@@ -13,7 +13,7 @@ from scipy.spatial import cKDTree
 from pose_node.arrays import Array
 
 _NEIGHBOURS = 48
-_LEAST = 20  # neighbours that most points have within the radius, however sparse the points are: 2.5 spacings on a grid
+LEAST = 20  # neighbours that most points have within the radius, however sparse the points are: 2.5 spacings on a grid
 _LINE = 1e-6  # spread across a line over that along it below which the former is rounding
 EDGE_ON = 0.03  # cosine to the viewing direction below which no camera sees a plane: it is noise
 
@@ -34,7 +34,7 @@ def normals(points_m: Array, query_m: Array, viewpoint_m: Array, radius_m: float
     k = min(_NEIGHBOURS, len(points))
     tree = cKDTree(points)
     radius_m = max(
-        radius_m, float(np.median(tree.query(query_m[:: max(len(query_m) // 64, 1)], k=min(_LEAST, k))[0][:, -1]))
+        radius_m, float(np.median(tree.query(query_m[:: max(len(query_m) // 64, 1)], k=min(LEAST, k))[0][:, -1]))
     )
     distance, index = tree.query(query_m, k=k, distance_upper_bound=radius_m)
     found = np.isfinite(distance)

@@ -26,7 +26,7 @@ def read_checkpoint(path: Path, use: Callable[[dict[str, Any]], Any]) -> Any:
         content = torch.load(path, weights_only=True)
     except OSError as error:
         raise ModelError(
-            f"{path}: cannot be read ({error.strerror}), expected a checkpoint of `pose_node train`."
+            f"{path}: cannot be read ({error.strerror}), expected a checkpoint of `pose_node train-backbone` or `train-scorer`."
         ) from error
     except Exception as error:  # torch raises errors of many types for truncated files, pickles and archives
         raise ModelError(

@@ -22,7 +22,7 @@ from pose_node.learning.finetune_views import ObservedViews, observations
 from pose_node.learning.held_out_figures import Change, changes, measure
 from pose_node.learning.mesh import load_mesh
 from pose_node.learning.observation import Observation, observed_crop
-from pose_node.learning.train import one_thread
+from pose_node.learning.training_steps import one_thread
 from pose_node.measurement.crop import Crop
 from pose_node.network.backbone import Backbone
 from pose_node.network.object_network import Network

@@ -29,6 +29,7 @@ from pose_node.learning.checkpoint import CHECKPOINT, read_checkpoint, save_chec
 from pose_node.learning.memory import keep_freed_memory
 from pose_node.learning.mesh import load_mesh
 from pose_node.learning.shapes import Shape
+from pose_node.learning.training_steps import one_thread, schedule
 
 FACTS = "facts.json"  # written when a run is finished
 _EMA = 0.998
@@ -103,9 +104,10 @@ def train_backbone(
     held_out: list[Clouds] = []
     (out / FACTS).unlink(missing_ok=True)  # those of an earlier run are not valid for this one
     started = time.monotonic() - state["seconds"]
-    if here.type == "cpu":
-        torch.set_num_threads(1)  # other cores render
-    with tqdm(total=steps, initial=state["step"], unit="step", desc="backbone", disable=rank > 0) as bar:
+    with (
+        tqdm(total=steps, initial=state["step"], unit="step", desc="backbone", disable=rank > 0) as bar,
+        one_thread(),
+    ):
         for batch in loader:
             step = state["step"]
             batch = _to(batch, here)
@@ -154,14 +156,6 @@ def train_backbone(
 def is_first_process() -> bool:
     """Whether this process writes the files: the only one, or the first of those that ``torchrun`` started."""
     return int(os.environ.get("RANK", "0")) == 0
-
-
-def schedule(step: int, steps: int, warm_up: int) -> float:
-    """Share of the learning rate: linear warm-up, then cosine decay to one hundredth."""
-    if step < warm_up:
-        return (step + 1) / warm_up
-    done = (step - warm_up) / max(1, steps - warm_up)
-    return 0.01 + 0.99 * 0.5 * (1.0 + float(np.cos(np.pi * done)))
 
 
 def _device(name: str) -> torch.device:

@@ -26,7 +26,7 @@ from pose_node.learning.scorer_cache import cases
 from pose_node.learning.scorer_cases import Pool
 from pose_node.learning.scorer_data import PoseData, pose_data
 from pose_node.learning.scorer_network import ScorerNetwork
-from pose_node.learning.train import one_thread, schedule
+from pose_node.learning.training_steps import one_thread, schedule
 from pose_node.network.scorer import INPUTS, OUTPUTS, SCORER_FILE
 from pose_node.objects.card import CARD_FILE
 

@@ -9,7 +9,7 @@ import numpy as np
 from scipy.ndimage import binary_dilation
 
 from pose_node.arrays import Array, Indices
-from pose_node.geometry.normals import plane_normals
+from pose_node.geometry.normals import LEAST, plane_normals
 from pose_node.measurement.cloud import Cloud
 from pose_node.measurement.sampling import evenly_spaced
 from pose_node.measurement.sensor import DEFAULT, Sensor
@@ -141,14 +141,15 @@ class Patch:
         range_m = np.sqrt(np.einsum("qi,qi->q", to_viewpoint, to_viewpoint))
         lateral_m = self._size * float(np.median(range_m))
         step = max(int(round(radius_m / (_REACH + 0.5) / lateral_m)), 1)
-        # Where the noise is far below the pixels' pitch, the neighbours next to a pixel still make its plane.
-        reach_m = min(max(radius_m, _MIN_NEIGHBOURS * lateral_m), (_REACH + 0.5) * step * lateral_m)
         row, column = np.divmod(self._cell[sample], width)
         offsets = step * np.arange(-_REACH, _REACH + 1)
         r = np.clip(row[:, None] + offsets, 0, height - 1)
         c = np.clip(column[:, None] + offsets, 0, width - 1)
         cell = (r[:, :, None] * width + c[:, None]).reshape(len(sample), -1)
         offset = np.ascontiguousarray(self.points_m.T)[:, row_of[cell]] - points.T[..., None]
-        near2 = (offset * offset).sum(axis=0) / (reach_m * reach_m)
-        weight = np.where(own.ravel()[cell], np.square(np.maximum(1.0 - near2, 0.0)), 0.0)
+        apart2 = np.where(own.ravel()[cell], (offset * offset).sum(axis=0), np.inf)
+        # As for other points (geometry.normals): the radius grows where most readings have hardly a neighbour so near.
+        spacing2 = np.median(np.partition(apart2, LEAST - 1, axis=1)[:, LEAST - 1])
+        reach2 = max(min(radius_m, (_REACH + 0.5) * step * lateral_m) ** 2, spacing2 if np.isfinite(spacing2) else 0.0)
+        weight = np.square(np.maximum(1.0 - apart2 / reach2, 0.0))
         return plane_normals(offset, weight, to_viewpoint / range_m[:, None])

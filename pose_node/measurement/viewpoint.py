@@ -40,6 +40,8 @@ def wrong_viewpoint(cloud: Cloud, sensor: Sensor = DEFAULT) -> list[Rejected]:
 def hidden_share(points_m: Array, viewpoint_m: Array, sensor: Sensor = DEFAULT) -> float:
     """Share of the points [N, 3] behind surfaces that many of the neighbouring rays from ``viewpoint_m`` [3] hit."""
     offset = even_subset(points_m, _MAX_POINTS) - viewpoint_m
+    if len(offset) < 2:  # all at one place
+        return 0.0
     range_m = np.linalg.norm(offset, axis=1)
     rays = offset / range_m[:, None]
     apart, near = (a[:, 1:] for a in cKDTree(rays).query(rays, k=min(_NEIGHBOURS + 1, len(rays))))

@@ -16,18 +16,20 @@ from scipy.spatial import cKDTree
 from pose_node.arrays import Array
 from pose_node.config import InferConfig
 from pose_node.errors import CardError, ModelError
+from pose_node.geometry.se3 import apply, invert
 from pose_node.measurement.sampling import LEAST_POINTS, Sample, sample_segment
 from pose_node.measurement.scene import Scene
 from pose_node.network.backbone import Backbone
 from pose_node.network.input import Prepared, scaled
-from pose_node.network.match_evidence import attainable_share, camera_poses, shares
+from pose_node.network.match_evidence import NEAR_REL, attainable_share, camera_poses, shares
 from pose_node.network.matching import consensus, match_to_bank
 from pose_node.objects.bank import BANK_FILE, load_bank
 from pose_node.objects.card import ObjectCard
-from pose_node.types import Hypothesis, Matches, Rejected, Segment
+from pose_node.types import Hypothesis, Matches, Rejected, Segment, SegmentSource
 
 _AGREES = 0.5  # a centre votes for a pose that reaches this part of the share that any place would give it
 _MIN_VOTERS = 0.08  # a smaller share of voters is chance
+_MIN_MASK_SHARE = 0.5  # a mask of which less would remain is not trimmed
 _WHOLE = 0.97  # a segment of which more would remain is not trimmed
 
 
@@ -64,6 +66,7 @@ class Network:
     def __init__(self, card: ObjectCard, backbone: Backbone, config: InferConfig) -> None:
         """backbone: the same for all objects. Raises CardError for a missing or damaged bank, ModelError for one of another backbone."""
         self.card, self.backbone, self.config = card, backbone, config
+        self._surface = cKDTree(card.surface.points_m)
         path, renewal = card.folder / BANK_FILE, f"pose_node add-object {card.folder}"
         if not path.is_file():
             raise CardError(
@@ -100,16 +103,17 @@ class Network:
     ) -> list[Hypothesis] | Rejected:
         """At most ``max_hypotheses`` poses of the object in a segment of the scene, or why there are none.
 
-        A box includes more than the object, so it is trimmed to the centres that vote for the ``prediction``'s best pose (made
-        here if not given) and predicted again. Masks are trusted, and clusters end at creases and gaps, which are more exact.
+        A segment may include more than the object, so it is trimmed by the ``prediction`` (made here if not given) and predicted
+        again: of a mask, points off the object at all likely poses; of a box, all points that do not vote for the best pose.
+        Clusters end at creases and gaps, which are more exact.
         """
         name = self.card.name
         refusal = self.refusal(segment, scene)
         if refusal is not None:
             return refusal
         prediction = prediction or self.predict(scene.sample(segment))
-        if segment.source not in ("mask", "cluster"):
-            if prediction.voter_share < _MIN_VOTERS:
+        if segment.source != "cluster":
+            if segment.source != "mask" and prediction.voter_share < _MIN_VOTERS:
                 return Rejected("no_votes", few_votes(name, prediction, _MIN_VOTERS), name, segment)
             trimmed = self._trimmed(segment, prediction, scene.cloud.points_m)
             if trimmed is not segment and self.refusal(trimmed, scene) is None:
@@ -128,14 +132,24 @@ class Network:
         return time.perf_counter() - begin_s
 
     def _trimmed(self, segment: Segment, prediction: Prediction, points_m: Array) -> Segment:
-        """The segment's points whose centre votes; the segment itself where that changes little or would leave too little.
-
-        points_m: the cloud's.
+        """The segment without the points that belong to something else; itself where that changes little or would leave too
+        little. points_m: the cloud's.
         """
-        kept = prediction.voters[cKDTree(prediction.prepared.centres_m()).query(points_m[segment.indices])[1]]
-        if max(self.config.min_points, _MIN_VOTERS * len(kept)) <= kept.sum() < _WHOLE * len(kept):
-            return Segment(segment.indices[kept], "votes", self.card.name, untrimmed=segment.indices)
+        source: SegmentSource
+        if segment.source == "mask":
+            keep, least, source = self._on_object(prediction), _MIN_MASK_SHARE, "mask"
+        else:
+            keep, least, source = prediction.voters, _MIN_VOTERS, "votes"
+        kept = keep[cKDTree(prediction.prepared.centres_m()).query(points_m[segment.indices])[1]]
+        if max(self.config.min_points, least * len(kept)) <= kept.sum() < _WHOLE * len(kept):
+            return Segment(segment.indices[kept], source, self.card.name, untrimmed=segment.indices)
         return segment
+
+    def _on_object(self, prediction: Prediction) -> NDArray[np.bool_]:
+        """[M] whether a centre lies on the object at any pose whose support is at least half of the best's."""
+        likely = prediction.T[prediction.support >= 0.5 * prediction.support[0]]
+        on_surface = apply(invert(likely), prediction.prepared.centres_m()[None])
+        return (self._surface.query(on_surface)[0] < NEAR_REL * self.card.diameter_m).any(axis=0)
 
 
 def propose(

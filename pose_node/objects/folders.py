@@ -11,8 +11,8 @@ from pathlib import Path
 from pose_node.errors import ConfigError
 from pose_node.objects.card import CARD_FILE
 
-BACKBONE, SCORER = "backbone", "scorer"  # folders of the networks that all objects share
-SHARED = (BACKBONE, SCORER)  # folders beside the objects that are none
+BACKBONE = "backbone"  # folder of the network that all objects share
+SHARED = (BACKBONE, "scorer")  # folders beside the objects that are none
 
 
 def models_folder(models: str | Path = "") -> Path:
@@ -36,22 +36,12 @@ def backbone_folder(folders: Sequence[str | Path]) -> Path:
 
     Raises ConfigError when there is neither.
     """
-    return _shared_folder(BACKBONE, folders)
-
-
-def scorer_folder(folders: Sequence[str | Path]) -> Path:
-    """The folder of the scorer for object ``folders``, as ``backbone_folder``."""
-    return _shared_folder(SCORER, folders)
-
-
-def _shared_folder(name: str, folders: Sequence[str | Path]) -> Path:
-    """See ``backbone_folder``."""
     beside = dict.fromkeys(Path(folder).resolve().parent for folder in folders)
-    tried = [folder / name for folder in (*beside, *_default_folders())]
+    tried = [folder / BACKBONE for folder in (*beside, *_default_folders())]
     for folder in tried:
         if (folder / CARD_FILE).is_file():
             return folder
-    raise ConfigError(f"{name}: found no {CARD_FILE} in {', '.join(map(str, tried))}, expected the {name} in one.")
+    raise ConfigError(f"backbone: found no {CARD_FILE} in {', '.join(map(str, tried))}, expected the backbone in one.")
 
 
 def object_folders(models: str | Path = "", names: Sequence[str] = ()) -> list[Path]:

@@ -6,6 +6,8 @@ them has the smallest expected error.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from pose_node.arrays import Array
@@ -14,9 +16,7 @@ from pose_node.measurement.view import View
 from pose_node.objects.card import ObjectCard
 from pose_node.pose.covariance import widen
 from pose_node.pose.likelihood import Likelihood
-from pose_node.types import Matches
 
-RULED_OUT = 0.05  # a pose this many times as likely as the best is no alternative to it
 _STEPS = 48  # of the profile over a full turn
 _CONCENTRATION = 3.0  # of the kernel that smooths the profile: about 33 degrees wide
 _DIP_STEPS = 2  # a dip of the profile no wider than twice this is noise of the score
@@ -28,27 +28,30 @@ def resolve_turns(
     card: ObjectCard,
     likelihood: Likelihood,
     view: View,
-    matches: Matches | None,
+    margin: float,
+    prior: Callable[[Array], Array],
 ) -> tuple[Array, Array]:
     """Pose T [4, 4] turned about each axis of confusion to the mode of the turns that the view allows, and its covariance [6, 6].
 
-    covariance: [6, 6] of T. matches: of the segment, as for ``Likelihood.score``.
+    covariance: [6, 6] of T. margin: a turn is allowed when its score is less than this below that of T. prior: adds to the
+    scores of poses [B, 4, 4] what else is known of them, [B].
     """
     angles = np.linspace(-np.pi, np.pi, _STEPS, endpoint=False)
     step = 2.0 * np.pi / _STEPS
     zero = _STEPS // 2
     for axis in card.confusion_axes:
         turned = T @ turn(axis, angles)
-        rank = likelihood.score(turned, view, samples=1024, points=512, refined=True, matches=matches).rank
-        relative = np.exp(rank - rank.max())
-        allowed = run_around(close_gaps(relative >= RULED_OUT * relative[zero], _DIP_STEPS), zero)
+        profile = likelihood.score(turned, view, samples=1024, points=512).score
+        allowed = run_around(close_gaps(profile >= profile[zero] - margin, _DIP_STEPS), zero)
         if allowed.sum() <= 1:
             continue
-        mode = _densest_angle(angles, relative)
-        weight = np.where(allowed, relative, 0.0)
-        off = np.angle(np.exp(1j * (angles - mode)))
+        rank = profile + prior(turned)
+        # Falls smoothly to zero at the margin, so that no turn enters or leaves with a jump.
+        weight = np.square(np.maximum(1.0 - (rank.max() - rank) / max(margin, 1e-9), 0.0))
+        mode = _densest_angle(angles, weight)
+        off = np.angle(np.exp(1j * (angles[allowed] - mode)))
         T = T @ turn(axis, np.array(mode))
-        covariance = widen(covariance, T, axis, float(weight @ off**2 / weight.sum() + step**2 / 12.0))
+        covariance = widen(covariance, T, axis, float(np.mean(off**2) + step**2 / 12.0))
     return T, covariance
 
 

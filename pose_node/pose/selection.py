@@ -11,20 +11,20 @@ from dataclasses import replace
 
 import numpy as np
 
-from pose_node.arrays import Indices
+from pose_node.arrays import Array, Indices
 from pose_node.config import JudgeConfig
 from pose_node.measurement.scene import Scene
-from pose_node.measurement.sensor import Sensor
 from pose_node.network.match_evidence import match_evidence
-from pose_node.pose.ambiguity import RULED_OUT, resolve_turns
+from pose_node.pose.ambiguity import resolve_turns
 from pose_node.pose.grouping import by_segment_and_object
-from pose_node.pose.invariants import Shares
-from pose_node.pose.likelihood import Likelihood
+from pose_node.pose.likelihood import Likelihood, Scores, tolerance
 from pose_node.pose.refine import Refiner
 from pose_node.pose.shortlist import CONFIRMED_SOURCES, distinct
 from pose_node.types import Estimate, Evidence, Refined, Rejected
 
 _PLACE_REL = 0.25  # poses whose centres are nearer than this share of the diameter are at one place
+_MAX_DOUBT_NATS = 3.0  # by how much less than the best of them the matches can count against a pose
+_MIN_OBSERVED = 0.08  # share of the visible surface that must be neither hole nor occluded
 _CLAIM_OVERLAP = 0.3  # two estimates that share more of the smaller one's points than this exclude each other
 
 
@@ -32,18 +32,14 @@ class Selector:
     """Selects the estimates of all objects that have a refiner and a likelihood."""
 
     def __init__(
-        self,
-        refiners: Mapping[str, Refiner],
-        likelihoods: Mapping[str, Likelihood],
-        config: JudgeConfig,
-        sensor: Sensor,
+        self, refiners: Mapping[str, Refiner], likelihoods: Mapping[str, Likelihood], config: JudgeConfig
     ) -> None:
-        self.refiners, self.likelihoods, self.config, self.sensor = refiners, likelihoods, config, sensor
+        self.refiners, self.likelihoods, self.config = refiners, likelihoods, config
 
     def select(self, refined: Sequence[Refined], scene: Scene) -> tuple[list[Estimate], list[Rejected]]:
         """One estimate for each place with an object, best first, and why the others were refused.
 
-        Codes of refusals: low_score, taken.
+        Codes of refusals: not_visible, low_explained, low_score, taken.
         """
         found: list[Estimate] = []
         rejected: list[Rejected] = []
@@ -71,23 +67,27 @@ class Selector:
         """The best of the refined poses of one segment and object, with its alternatives; or why none is good enough."""
         name = group[0].hypothesis.object_name
         refiner, likelihood, segment = self.refiners[name], self.likelihoods[name], group[0].hypothesis.segment
-        card, matches = refiner.card, group[0].hypothesis.matches
+        card, margin = refiner.card, self.config.alternatives_margin
         view = scene.view(segment)
         T = np.stack([r.T_camera_object for r in group])
-        scores = likelihood.score(T, view, samples=2048, points=len(view.points_m), refined=True, matches=matches)
-        best = int(np.argmax(scores.rank))
-        score, shares = float(scores.score[best]), scores.shares[best]
-        if score < self.config.min_score:
-            return Rejected("low_score", _why_low(name, score, shares, self.config.min_score), name, segment, score)
-        relative = np.exp(scores.rank - scores.rank[best])
-        kept = distinct(T, relative, card, len(T))
+        scores = likelihood.score(T, view, samples=2048, points=len(view.points_m), exact=True)
+        rank = scores.score + self._match_prior(group[0], T)
+        best = int(np.argmax(rank))
+        agreement = self._agreement(group[best])
+        score = float(scores.score[best])
+        refusal = self._refusal(scores[best], score, name)
+        if refusal is not None:
+            return Rejected(*refusal, name, segment, score)
+        kept = distinct(T, rank, card, len(T))
         centre = T[:, :3, :3] @ card.centre_m + T[:, :3, 3]
         kept = [
             i
             for i in kept
-            if relative[i] >= RULED_OUT and np.linalg.norm(centre[i] - centre[best]) < _PLACE_REL * card.diameter_m
+            if scores.score[i] >= scores.score.max() - margin
+            and np.linalg.norm(centre[i] - centre[best]) < _PLACE_REL * card.diameter_m
         ]
-        weight = relative[kept] / relative[kept].sum()
+        weight = np.exp((rank[kept] - rank[best]) / (0.5 * margin + 1e-12))
+        weight /= weight.sum()
         lead = group[best]
         if len(group) > 1 and view.trusted:  # compared with a single outline pass
             lead = refiner.fine(replace(lead.hypothesis, T_camera_object=T[best]), scene)
@@ -97,7 +97,8 @@ class Selector:
             card,
             likelihood,
             view,
-            matches,
+            margin,
+            lambda turned: self._match_prior(lead, turned),
         )
         return Estimate(
             object_name=name,
@@ -105,17 +106,43 @@ class Selector:
             score=score,
             covariance=covariance,
             evidence=Evidence(
-                explained=float(shares.explained),
-                violated=float(shares.violated),
-                occluded=float(shares.occluded),
-                covered=float(shares.covered),
+                explained=float(scores.explained[best]),
+                violated=float(scores.violated[best]),
+                occluded=float(scores.occluded[best]),
+                covered=float(scores.covered[best]),
                 inlier_fraction=lead.inlier_fraction,
                 rms_m=lead.rms_m,
-                agreement=1.0 if matches is None else float(match_evidence(matches, T[best : best + 1]).support[0]),
+                agreement=agreement,
             ),
             segment=segment,
             alternatives=tuple((T[i], float(w)) for i, w in zip(kept[1:], weight[1:])),
         )
+
+    def _match_prior(self, refined: Refined, T: Array) -> Array:
+        """What the matches add to the scores of poses T [B, 4, 4]: they decide what the surface leaves open."""
+        matches = refined.hypothesis.matches
+        if matches is None:
+            return np.zeros(len(T))
+        log = np.log(match_evidence(matches, T).support + 1e-6)
+        return self.config.belief * np.maximum(log - log.max(), -_MAX_DOUBT_NATS)
+
+    def _agreement(self, refined: Refined) -> float:
+        """See ``Evidence.agreement``."""
+        matches = refined.hypothesis.matches
+        return 1.0 if matches is None else float(match_evidence(matches, refined.T_camera_object[None]).support[0])
+
+    def _refusal(self, scores: Scores, score: float, name: str) -> tuple[str, str] | None:
+        """Code and reason why the scores of one pose are not enough for an estimate; None where they are."""
+        if scores.observed < _MIN_OBSERVED:
+            return "not_visible", f"{name}: only {scores.observed:.0%} of its visible surface could be checked."
+        if scores.explained < self.config.min_explained:
+            return "low_explained", (
+                f"{name}: {scores.explained:.0%} of its visible surface is confirmed, "
+                f"expected at least {self.config.min_explained:.0%}."
+            )
+        if score < self.config.min_score:
+            return "low_score", f"{name}: score {score:.2f}, expected at least {self.config.min_score:.2f}."
+        return None
 
     def _claim(self, estimate: Estimate, scene: Scene) -> Indices:
         """Points of the segment that lie on the estimate's surface: ascending rows of the cloud."""
@@ -124,7 +151,7 @@ class Selector:
         index = index[:: max(len(index) // 4000, 1)] if estimate.segment.source == "mask" else index
         points = scene.cloud.points_m[index]
         x = (points - T[:3, 3]) @ T[:3, :3]
-        allowed = self.sensor.tolerance_m(np.linalg.norm(points - scene.cloud.viewpoint_m, axis=1))
+        allowed = tolerance(np.linalg.norm(points - scene.cloud.viewpoint_m, axis=1), self.config)
         return index[lookup.distance_bound(x) < 2.0 * allowed + lookup.table_error_m]
 
     def _conflict(self, estimate: Estimate, claim: Indices, kept: Sequence[tuple[Estimate, Indices]]) -> str | None:
@@ -144,10 +171,3 @@ class Selector:
             if shared > _CLAIM_OVERLAP * max(min(len(claim), len(other_claim)), 1):
                 return f"{card.name}: its points belong to {other.object_name}, which explains them better."
         return None
-
-
-def _why_low(name: str, score: float, shares: Shares, least: float) -> str:
-    """Why a pose of this ``score`` is no estimate, with what speaks for and against it."""
-    seen = f"{shares.observed:.0%} of its visible surface is measured"
-    fits = f"{shares.explained:.0%} of that is confirmed, {shares.violated:.0%} in free space"
-    return f"{name}: score {score:.2f}, expected at least {least:.2f} ({seen}, {fits})."

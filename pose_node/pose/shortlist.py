@@ -16,7 +16,7 @@ from pose_node.measurement.view import View
 from pose_node.objects.card import ObjectCard
 from pose_node.pose.blind_search import blind_poses
 from pose_node.pose.grouping import by_segment_and_object
-from pose_node.pose.likelihood import Likelihood, probability
+from pose_node.pose.likelihood import Likelihood
 from pose_node.pose.refine import Refiner
 from pose_node.types import Hypothesis, Rejected, Segment
 
@@ -26,10 +26,9 @@ _SAME_START = 0.5  # share of these within which hypotheses are one before they 
 _LATTICE = 1.5e-2  # radians and diameters: far above the network's rounding, well below what refinement corrects
 _EXPANDED = 4  # best hypotheses whose look-alikes are tried
 _TURNS = 12  # tried about an axis of confusion
-_HOPELESS = (
-    0.02  # the refinement of a coarse pose is right with this probability: not worth its time in a segment of our own
-)
-_BEHIND = 0.01  # nor that of a pose which is this many times as likely as the best
+_HOPELESS = 0.25  # a coarse score this far below the threshold will not reach it, in a segment that is not confirmed
+_BEHIND = 0.1  # a coarse score this far below the margin of alternatives will not win
+_POLISHED_BEHIND = 0.02  # nor a polished one this far below the margin of alternatives
 CONFIRMED_SOURCES = ("mask", "box")  # segments that the caller states contain the object
 
 
@@ -52,15 +51,17 @@ class Shortlister:
         for group in by_segment_and_object(hypotheses, key=lambda h: h):
             for h in self._best(group, scene.view(group[0].segment)):
                 if self._hopeless(h.segment, h.confidence):
-                    reason = f"{h.object_name}: score {h.confidence:.2f} before refinement, expected at least {_HOPELESS:.2f}."
+                    reason = (
+                        f"{h.object_name}: score {h.confidence:.2f}, expected at least {self.config.min_score:.2f}."
+                    )
                     rejected.append(Rejected("low_score", reason, h.object_name, h.segment, h.confidence))
                 else:
                     kept.append(h)
         return kept, rejected
 
     def _hopeless(self, segment: Segment, score: float) -> bool:
-        """Whether full refinement is not worth its time."""
-        return segment.source not in CONFIRMED_SOURCES and score < min(_HOPELESS, self.config.min_score)
+        """Whether full refinement cannot lift a coarse score over the threshold."""
+        return segment.source not in CONFIRMED_SOURCES and score < self.config.min_score - _HOPELESS
 
     def _best(self, group: Sequence[Hypothesis], view: View) -> list[Hypothesis]:
         """The shortlist of one segment and object; of a hopeless one, the best alone."""
@@ -71,43 +72,33 @@ class Shortlister:
         # Hypotheses that start side by side converge to the same pose: the first is enough.
         kept = distinct(T, -np.arange(len(T), dtype=float), card, len(T), _SAME_START)
         T, origin = refiner.coarse(T[kept], view), [group[i] for i in kept]
-        matches = origin[0].matches
-
-        def ranked(T: Array, samples: int = 512, points: int = 256) -> Array:
-            """[2, B] rank and log-odds of poses T [B, 4, 4]."""
-            scores = likelihood.score(T, view, samples, points, matches=matches)
-            return np.stack([scores.rank, scores.log_odds])
-
-        found = ranked(T)
+        score = likelihood.score(T, view).score
         confirmed = origin[0].segment.source in CONFIRMED_SOURCES
-        if self.config.blind_rotations and found[1].max() < 0.0 and confirmed:
+        if self.config.blind_rotations and score.max() < self.config.blind_below and confirmed:
             blind = refiner.coarse(blind_poses(card, view, self.config.blind_rotations), view)
-            T, found = np.concatenate([T, blind]), np.concatenate([found, ranked(blind)], axis=1)
+            T = np.concatenate([T, blind])
+            score = np.concatenate([score, likelihood.score(blind, view).score])
             origin += [replace(origin[0], source="blind")] * len(blind)
-        kept = distinct(T, found[0], card, _EXPANDED * 4)
-        T, found, origin = T[kept], found[:, kept], [origin[i] for i in kept]
-        chance = float(probability(found[1].max()))
-        if self._hopeless(origin[0].segment, chance):
-            return [replace(origin[0], T_camera_object=T[0], confidence=chance)]
+        kept = distinct(T, score, card, _EXPANDED * 4)
+        T, score, origin = T[kept], score[kept], [origin[i] for i in kept]
+        if self._hopeless(origin[0].segment, float(score[0])):
+            return [replace(origin[0], T_camera_object=T[0], confidence=float(score[0]))]
 
         alike = _look_alikes(card)
         if len(alike):
             best = min(_EXPANDED, len(T))
             turned = (T[:best, None] @ alike[None]).reshape(-1, 4, 4)
             turned = refiner.coarse(turned, view, iterations=4, first_rel=0.05)
-            T, found = np.concatenate([T, turned]), np.concatenate([found, ranked(turned)], axis=1)
+            T = np.concatenate([T, turned])
+            score = np.concatenate([score, likelihood.score(turned, view).score])
             origin += [replace(h, source="confusion") for h in origin[:best] for _ in range(len(alike))]
-        kept = self._in_the_running(T, found[0], card)
+        kept = distinct(T, score, card, self.config.shortlist)
+        kept = [i for i in kept if score[i] >= score[kept[0]] - _BEHIND - self.config.alternatives_margin]
         T, origin = refiner.polish(T[kept], view), [origin[i] for i in kept]
-        found = ranked(T, 1024, 512)
-        kept = self._in_the_running(T, found[0], card)
-        chances = probability(found[1])
-        return [replace(origin[i], T_camera_object=T[i], confidence=float(chances[i])) for i in kept]
-
-    def _in_the_running(self, T: Array, rank: Array, card: ObjectCard) -> list[int]:
-        """Rows of poses T [B, 4, 4] that may still win, best ``rank`` [B] first: different ones, not too far behind the best."""
-        kept = distinct(T, rank, card, self.config.shortlist)
-        return [i for i in kept if rank[i] >= rank[kept[0]] + np.log(_BEHIND)]
+        score = likelihood.score(T, view, samples=1024, points=512, exact=True).score
+        kept = distinct(T, score, card, self.config.shortlist)
+        least = score[kept[0]] - self.config.alternatives_margin - _POLISHED_BEHIND
+        return [replace(origin[i], T_camera_object=T[i], confidence=float(score[i])) for i in kept if score[i] >= least]
 
 
 def distinct(T: Array, score: Array, card: ObjectCard, count: int, share: float = 1.0) -> list[int]:

@@ -109,23 +109,23 @@ class Follower:
         """The estimate of a refined pose, or why it is none: gone, hidden or low_score."""
         name, segment, T = refined.hypothesis.object_name, refined.hypothesis.segment, refined.T_camera_object
         card, view = self._refiners[name].card, around.view(segment)
-        scores = self._likelihoods[name].score(T[None], view, _SAMPLES, len(view.points_m), refined=True)[0]
-        score, shares = float(scores.score), scores.shares
+        scores = self._likelihoods[name].score(T[None], view, _SAMPLES, len(view.points_m), exact=True)[0]
+        score = float(scores.score)
         moved_m = float(np.linalg.norm((T - T_expected)[:3] @ np.append(card.centre_m, 1.0)))
         found = Segment(around.rows[segment.indices], segment.source, name)
         least = self.config.track.min_score_share * self.config.judge.min_score
-        if shares.violated > _MOST:
+        if scores.violated > _MOST:
             return Rejected("gone", f"{name}: the sensor sees free space where it was.", name, found, score)
         if moved_m > _FAR_REL * card.diameter_m or score < least:
-            if shares.occluded > _MOST:
-                return Rejected("hidden", f"{name}: {shares.occluded:.0%} of it is hidden.", name, found, score)
+            if scores.occluded > _MOST:
+                return Rejected("hidden", f"{name}: {scores.occluded:.0%} of it is hidden.", name, found, score)
             wanted = f"expected at least {least:.2f} where it was."
             return Rejected("low_score", f"{name}: score {score:.2f}, {wanted}", name, found, score)
         evidence = Evidence(
-            float(shares.explained),
-            float(shares.violated),
-            float(shares.occluded),
-            float(shares.covered),
+            float(scores.explained),
+            float(scores.violated),
+            float(scores.occluded),
+            float(scores.covered),
             refined.inlier_fraction,
             refined.rms_m,
         )

@@ -1,4 +1,4 @@
-"""Spherical harmonics and functions on SO(3): the addition theorem, the representation, completeness."""
+"""Spherical harmonics: the addition theorem, the representation of rotations."""
 
 from __future__ import annotations
 
@@ -8,16 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import eval_legendre
 
-from pose_node.geometry.harmonics import (
-    COEFFICIENTS,
-    MAX_DEGREE,
-    anchor_directions,
-    derivatives,
-    rotation_basis,
-    solid_harmonics,
-)
+from pose_node.geometry.harmonics import MAX_DEGREE, solid_harmonics
 from pose_node.geometry.se3 import exp_so3
-from pose_node.geometry.symmetry import rotation_grid
 
 seeds = st.integers(0, 2**31)
 degrees = range(MAX_DEGREE + 1)
@@ -38,18 +30,6 @@ def representation(R, degree):
     u = directions(0)
     solution, *_ = np.linalg.lstsq(harmonics(u, degree), harmonics(u @ R.T, degree), rcond=None)
     return solution.T
-
-
-def blocks(R):
-    """Coefficients of a density over SO(3) when the cloud is turned by R: [165, 165]."""
-    D = np.zeros((COEFFICIENTS, COEFFICIENTS))
-    start = 0
-    for degree in degrees:
-        width = 2 * degree + 1
-        for _ in range(width):
-            D[start : start + width, start : start + width] = representation(R, degree)
-            start += width
-    return D
 
 
 @given(seeds)
@@ -104,50 +84,3 @@ def test_only_the_asked_degrees_come():
     for degree in degrees:
         rows = solid_harmonics(0.1, 0.2, 0.3, degree)
         assert [len(row) for row in rows] == [2 * d + 1 for d in range(degree + 1)]
-
-
-def test_anchor_directions_span_every_degree():
-    u = anchor_directions()
-    np.testing.assert_allclose(np.linalg.norm(u, axis=1), 1.0, atol=1e-12)
-    for degree in degrees:
-        Y = harmonics(u[: 2 * degree + 1], degree)
-        assert np.linalg.cond(Y) < 100.0, f"degree {degree}"
-
-
-def test_the_functions_on_rotations_are_independent():
-    basis = rotation_basis(rotation_grid(1500))
-    assert basis.shape == (1500, COEFFICIENTS)
-    assert COEFFICIENTS == 165
-    assert np.linalg.matrix_rank(basis) == COEFFICIENTS
-
-
-def test_batches_of_rotations_keep_their_shape():
-    R = rotation_grid(12).reshape(3, 4, 3, 3)
-    basis = rotation_basis(R)
-    assert basis.shape == (3, 4, COEFFICIENTS)
-    np.testing.assert_array_equal(basis[1, 2], rotation_basis(R[1, 2]))
-
-
-@given(seeds)
-@settings(max_examples=20)
-def test_a_density_turns_with_the_cloud(seed):
-    """f'(R0 R) = f(R) when each coefficient turns as a vector of its degree: what makes the rotation head equivariant."""
-    rng = np.random.default_rng(seed)
-    coefficients, R0 = rng.normal(size=COEFFICIENTS), exp_so3(rng.normal(size=3))
-    R = rotation_grid(50)
-    np.testing.assert_allclose(
-        rotation_basis(R0 @ R) @ (blocks(R0) @ coefficients), rotation_basis(R) @ coefficients, atol=1e-9
-    )
-
-
-@given(seeds)
-@settings(max_examples=20)
-def test_derivatives_are_those_of_the_density_under_turns_from_the_left(seed):
-    rng = np.random.default_rng(seed)
-    coefficients, R, w = rng.normal(size=COEFFICIENTS), rotation_grid(7), rng.normal(size=3)
-    found = rotation_basis(R) @ derivatives(coefficients).T
-    slope, curvature = found[:, :3] @ w, found[:, 3:].reshape(-1, 3, 3) @ w @ w
-    step = 1e-3
-    back, here, ahead = (rotation_basis(exp_so3(k * step * w) @ R) @ coefficients for k in (-1, 0, 1))
-    np.testing.assert_allclose((ahead - back) / (2.0 * step), slope, atol=0.02)
-    np.testing.assert_allclose((ahead - 2.0 * here + back) / step**2, curvature, atol=0.2)

@@ -45,7 +45,8 @@ def test_every_format_that_help_names_is_tried():
 
 def mesh_help():
     add_object = parser()._subparsers._group_actions[0].choices["add-object"]
-    return next(action.help for action in add_object._actions if action.dest == "mesh")
+    text = next(action.help for action in add_object._actions if action.dest == "paths")
+    return text[text.index("(") + 1 : text.index(")")]
 
 
 FORMATS = ["ply", "obj", "stl", "off", "glb", "gltf", "3mf"]

@@ -7,10 +7,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from pose_node.config import JudgeConfig
 from pose_node.measurement.cloud import Cloud
 from pose_node.measurement.image_view import Lattice
 from pose_node.measurement.scene import Scene
-from pose_node.measurement.sensor import PRESETS
 from pose_node.objects.surface_lookup import SurfaceLookup
 from pose_node.pose.likelihood import Likelihood
 from pose_node.types import Segment
@@ -54,15 +54,13 @@ def test_normals_are_those_of_the_faces(block, around, pose):
     assert (np.einsum("ni,ni->n", view.normals, view.viewpoint_m - view.points_m) > 0).all()
 
 
-def test_a_pose_scores_as_in_a_scene(block, scorer, around, pose):
+def test_a_pose_scores_as_in_a_scene(block, around, pose):
     cloud, mask, patch, segment = around
     whole = Segment(np.flatnonzero(mask.ravel()[cloud.source_index]), "mask", block.card.name)
     scene = Scene(cloud, {block.card.name: block.card})
-    lookup = SurfaceLookup(block.card.surface, block.card.diameter_m)
-    likelihood = Likelihood(block.card, lookup, scorer, PRESETS["structured_light"])
+    likelihood = Likelihood(block.card, SurfaceLookup(block.card.surface, block.card.diameter_m), JudgeConfig())
     here, there = (
-        likelihood.score(pose[None], v, 1024, POINTS, refined=True).score
-        for v in (patch.view(segment), scene.view(whole))
+        likelihood.score(pose[None], v, 1024, POINTS).score for v in (patch.view(segment), scene.view(whole))
     )
     assert here == pytest.approx(there, abs=0.03)
 

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 
 import numpy as np
 import pytest
 
 from pose_node.config import JudgeConfig, RefineConfig
 from pose_node.measurement.scene import Scene
-from pose_node.measurement.sensor import PRESETS
 from pose_node.pose.likelihood import Likelihood
 from pose_node.pose.refine import Refiner
 from pose_node.pose.selection import Selector
@@ -21,14 +19,13 @@ from pose_node.types import Segment
 class Stages:
     """Shortlist, refinement and selection of some objects."""
 
-    def __init__(self, scorer, cards, config=None):
+    def __init__(self, cards, config=None):
         config = config or JudgeConfig()
-        sensor = PRESETS["structured_light"]
         self.cards, self.config = cards, config
         self.refiners = {name: Refiner(card, RefineConfig()) for name, card in cards.items()}
-        self.likelihoods = {n: Likelihood(r.card, r.lookup, scorer, sensor) for n, r in self.refiners.items()}
+        self.likelihoods = {n: Likelihood(r.card, r.lookup, config) for n, r in self.refiners.items()}
         self.shortlister = Shortlister(self.refiners, self.likelihoods, config)
-        self.selector = Selector(self.refiners, self.likelihoods, config, sensor)
+        self.selector = Selector(self.refiners, self.likelihoods, config)
 
     def scene(self, cloud):
         return Scene(cloud, self.cards)
@@ -43,19 +40,19 @@ class Stages:
     def score(self, T, cloud, segment):
         """Scores of one pose of the block."""
         view = self.scene(cloud).view(segment)
-        return self.likelihoods["block"].score(T[None], view, 2048, 800, refined=True)[0]
+        return self.likelihoods["block"].score(T[None], view, 2048, 800, exact=True)[0]
 
 
 @pytest.fixture(scope="session")
-def stages_of(scorer) -> Callable[..., Stages]:
+def stages_of() -> Callable[..., Stages]:
     """Stages of these cards, with these settings."""
-    return partial(Stages, scorer)
+    return Stages
 
 
 @pytest.fixture(scope="session")
-def stages(stages_of, block) -> Stages:
+def stages(block) -> Stages:
     """Stages of the block, with default settings."""
-    return stages_of({"block": block.card})
+    return Stages({"block": block.card})
 
 
 @pytest.fixture(scope="session")

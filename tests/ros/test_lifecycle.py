@@ -28,7 +28,7 @@ def test_a_managed_node_goes_through_its_states(shipped, peer, start, camera):
     assert set_number(peer, "judge.min_score", 0.4).successful
     assert change(peer, Transition.TRANSITION_CONFIGURE)
     assert state(peer) == "inactive"
-    refused = set_number(peer, "segment.plane_min_share", 0.2)
+    refused = set_number(peer, "judge.min_explained", 0.2)
     assert not refused.successful
     assert "clean up" in refused.reason
     assert set_number(peer, "tf_wait_s", 0.1).successful, "what each frame reads may change"

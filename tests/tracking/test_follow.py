@@ -10,7 +10,6 @@ import pytest
 from pose_node.config import PipelineConfig, SegmentConfig
 from pose_node.geometry import se3
 from pose_node.measurement.cloud import Cloud
-from pose_node.measurement.sensor import PRESETS
 from pose_node.pose.likelihood import Likelihood
 from pose_node.pose.refine import Refiner
 from pose_node.tracking.follow import Follower
@@ -21,10 +20,10 @@ SURE = np.diag([0.002] * 3 + [0.02] * 3) ** 2
 
 
 @pytest.fixture(scope="module")
-def follower(block, scorer):
+def follower(block):
     config = PipelineConfig()
     refiner = Refiner(block.card, config.refine)
-    likelihood = Likelihood(block.card, refiner.lookup, scorer, PRESETS["structured_light"])
+    likelihood = Likelihood(block.card, refiner.lookup, config.judge)
     return Follower({"block": refiner}, {"block": likelihood}, config)
 
 

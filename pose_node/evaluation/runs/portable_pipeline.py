@@ -1,4 +1,4 @@
-"""A pipeline that can be pickled, with its cards, banks, backbone, scorer and settings, so that a worker needs none of our files."""
+"""A pipeline that can be pickled, with its cards, banks, backbone and settings, so that a worker needs none of our files."""
 
 from __future__ import annotations
 
@@ -11,10 +11,8 @@ from typing import Any
 from pose_node.config import PipelineConfig
 from pose_node.network.backbone import BACKBONE_FILE, Backbone
 from pose_node.network.object_network import Network
-from pose_node.network.scorer import SCORER_FILE, Scorer
 from pose_node.objects.bank import BANK_FILE
 from pose_node.objects.card import CARD_FILE, ObjectCard
-from pose_node.objects.folders import BACKBONE, SCORER
 from pose_node.pipeline import Pipeline
 
 
@@ -26,27 +24,25 @@ class PortablePipeline:
 
     def __reduce__(self) -> tuple[Any, ...]:
         networks = list(self.pipeline.networks.values())
-        homes = {BACKBONE: networks[0].backbone.folder, SCORER: self.pipeline.scorer.folder}
-        names = {BACKBONE: (CARD_FILE, BACKBONE_FILE), SCORER: (CARD_FILE, SCORER_FILE)}
-        files = {(home, name): (homes[home] / name).read_bytes() for home in homes for name in names[home]}
+        shared = networks[0].backbone.folder
+        files = {path.name: path.read_bytes() for path in (shared / CARD_FILE, shared / BACKBONE_FILE)}
         banks = [(network.card, (network.card.folder / BANK_FILE).read_bytes()) for network in networks]
         return _load, (files, banks, self.pipeline.config)
 
 
 def _load(
-    shared: Mapping[tuple[str, str], bytes], objects: Sequence[tuple[ObjectCard, bytes]], config: PipelineConfig
+    backbone: Mapping[str, bytes], objects: Sequence[tuple[ObjectCard, bytes]], config: PipelineConfig
 ) -> PortablePipeline:
-    """Load backbone, scorer and banks from temporary files; raises ModelError as their classes do."""
+    """Load backbone and banks from temporary files; raises ModelError as ``Backbone`` and ``Network`` do."""
     networks = []
     with TemporaryDirectory(prefix="pose_node_") as name:
         folder = Path(name)
-        for (home, file), content in shared.items():
-            (folder / home).mkdir(exist_ok=True)
-            (folder / home / file).write_bytes(content)
-        backbone, scorer = Backbone(folder / BACKBONE, config.infer), Scorer(folder / SCORER, config.infer)
+        for file, content in backbone.items():
+            (folder / file).write_bytes(content)
+        shared = Backbone(folder, config.infer)
         for card, content in objects:
             card = replace(card, folder=folder / card.name)
             card.folder.mkdir()
             (card.folder / BANK_FILE).write_bytes(content)
-            networks.append(Network(card, backbone, config.infer))
-    return PortablePipeline(Pipeline(networks, config, scorer))
+            networks.append(Network(card, shared, config.infer))
+    return PortablePipeline(Pipeline(networks, config))

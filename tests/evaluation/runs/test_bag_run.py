@@ -75,7 +75,7 @@ def test_labels_inside_are_scored_as_those_of_a_folder(models, demo_bag, tmp_pat
         np.testing.assert_allclose(x.T_camera_object, y.T_camera_object, atol=1e-9)
         # The bag's depth is float32, the folder's whole millimetres.
         assert x.errors.mssd_rel == pytest.approx(y.errors.mssd_rel, abs=3e-3)
-        assert x.errors.rotation_deg == pytest.approx(y.errors.rotation_deg, abs=0.3)
+        assert x.errors.rotation_deg == pytest.approx(y.errors.rotation_deg, abs=1.0)
         assert x.recall == pytest.approx(y.recall, abs=0.02) and set(x.recall) == {"vsd", "mssd", "mspd"}
     assert (bag / "report.html").read_text().count("data:image/jpeg") == 1  # one placement, drawn over the bag's depth
 
