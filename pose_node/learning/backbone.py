@@ -23,12 +23,11 @@ from pose_node.learning.layers import (
     gather,
     reshape_tail,
 )
+from pose_node.objects.bank import DESCRIPTOR, VECTORS
 
 WIDTH = 16  # channels of the fine level
 COARSE_WIDTH = 24
 COARSE_CENTRES = 32
-DESCRIPTOR = 32
-VECTORS = 8
 _READ_WIDTH = 96
 
 

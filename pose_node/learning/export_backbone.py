@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import warnings
 from pathlib import Path
 
 import numpy as np
@@ -15,12 +14,12 @@ import yaml
 from pose_node.errors import ModelError
 from pose_node.learning.backbone import Backbone
 from pose_node.learning.checkpoint import CHECKPOINT, read_checkpoint
+from pose_node.learning.onnx_file import OPSET, write_onnx
 from pose_node.learning.train_backbone import FACTS
+from pose_node.measurement.sampling import CENTRES, POINTS
+from pose_node.network.backbone import BACKBONE_FILE, INPUTS, OUTPUTS
+from pose_node.objects.card import CARD_FILE
 
-BACKBONE_FILE, CARD_FILE = "backbone.onnx", "card.yaml"
-INPUTS = ("points", "normals", "viewpoint", "centres")
-OUTPUTS = ("descriptors", "vectors", "quality")
-OPSET = 17
 _PARITY_REL = 1e-4
 
 
@@ -45,7 +44,9 @@ def install(network: Backbone, folder: Path, facts: dict[str, object]) -> Path:
     network.eval()
     temporary = folder / f"{BACKBONE_FILE}.tmp"
     try:
-        write_onnx(network, temporary)
+        write_onnx(
+            network, example(np.random.default_rng(0), 1, POINTS, CENTRES), INPUTS, tuple(OUTPUTS), _axes(), temporary
+        )
         worst = parity(network, temporary)
         if not worst <= _PARITY_REL:
             raise ModelError(
@@ -70,25 +71,14 @@ def install(network: Backbone, folder: Path, facts: dict[str, object]) -> Path:
     return folder / BACKBONE_FILE
 
 
-def write_onnx(network: Backbone, path: Path) -> None:
-    """Trace the network to ONNX with dynamic numbers of clouds, points and centres."""
+def _axes() -> dict[str, dict[int, str]]:
+    """Numbers of clouds, points and centres may vary."""
     axes = {name: {0: "clouds"} for name in (*INPUTS, *OUTPUTS)}
     for name in ("points", "normals"):
         axes[name][1] = "points"
     for name in ("centres", *OUTPUTS):
         axes[name][1] = "centres"
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the tracer warns that the exporter is deprecated
-        torch.onnx.export(
-            network,
-            example(np.random.default_rng(0), 1, 1024, 128),
-            str(path),
-            input_names=list(INPUTS),
-            output_names=list(OUTPUTS),
-            dynamic_axes=axes,
-            opset_version=OPSET,
-            dynamo=False,
-        )
+    return axes
 
 
 def parity(network: Backbone, path: Path, clouds: int = 20) -> float:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import warnings
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -21,6 +20,7 @@ from pose_node.errors import InputError, ModelError
 from pose_node.learning import shapes
 from pose_node.learning.checkpoint import CHECKPOINT, read_checkpoint, save_checkpoint
 from pose_node.learning.mesh import SUFFIXES
+from pose_node.learning.onnx_file import OPSET, write_onnx
 from pose_node.learning.scorer_augmentation import eroded, rescaled, thinned
 from pose_node.learning.scorer_cache import cases
 from pose_node.learning.scorer_cases import Pool
@@ -30,7 +30,6 @@ from pose_node.learning.training_steps import one_thread, schedule
 from pose_node.network.scorer import INPUTS, OUTPUTS, SCORER_FILE
 from pose_node.objects.card import CARD_FILE
 
-OPSET = 17
 _HELD_OUT_SEED = 500_000  # first of the shapes that calibrate
 _WARM_UP = 100
 _CHOICE = 0.3  # weight of the loss of choosing among the poses of a group, beside that of each pose by itself
@@ -245,12 +244,7 @@ def export_scorer(network: ScorerNetwork, folder: Path, facts: dict[str, Any]) -
     axes |= {"points": {0: "poses", 1: "points"}, "context": {0: "poses"}, "log_odds": {0: "poses"}}
     axes |= {"matches": {0: "poses", 1: "centres"}, "match_weight": {0: "poses", 1: "centres"}}
     part = folder / f"{SCORER_FILE}.part"
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the tracer warns that the exporter is deprecated
-        torch.onnx.export(
-            network, example, str(part), input_names=list(INPUTS), output_names=list(OUTPUTS), dynamic_axes=axes,
-            opset_version=OPSET, dynamo=False,
-        )  # fmt: skip
+    write_onnx(network, example, INPUTS, tuple(OUTPUTS), axes, part)
     session = ort.InferenceSession(str(part), providers=["CPUExecutionProvider"])
     worst = 0.0
     for seed in range(5):

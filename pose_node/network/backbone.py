@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import yaml
 from numpy.typing import NDArray
 
 from pose_node.config import InferConfig
 from pose_node.errors import ModelError
 from pose_node.network.input import Prepared
+from pose_node.network.network_card import read_network_card
 from pose_node.network.session import open_session, run
 from pose_node.objects.bank import DESCRIPTOR, VECTORS
 from pose_node.objects.card import CARD_FILE
@@ -55,15 +55,7 @@ class Backbone:
 def read_card(folder: Path) -> tuple[str, float]:
     """Hash and temperature on the backbone's card; raises ModelError."""
     path = folder / CARD_FILE
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ModelError(f"{path}: cannot be read ({error.strerror}), expected the backbone's card.") from error
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise ModelError(f"{path}: is not YAML ({str(error).splitlines()[0]}).") from error
-    network = values.get("network") if isinstance(values, dict) else None
-    if not isinstance(network, dict) or not isinstance(network.get("sha256"), str):
-        raise ModelError(f"{path}: found no network with its sha256, expected the card of an exported backbone.")
+    network = read_network_card(path, "backbone")
     temperature = network.get("temperature")
     if not isinstance(temperature, float) or not 0.0 < temperature < 10.0:
         raise ModelError(f"{path}: network.temperature is {temperature!r}, expected a positive number.")

@@ -6,12 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import yaml
 from numpy.typing import NDArray
 
 from pose_node.arrays import Array
 from pose_node.config import InferConfig
-from pose_node.errors import ModelError
+from pose_node.network.network_card import read_network_card
 from pose_node.network.session import open_session, run
 from pose_node.objects.card import CARD_FILE
 
@@ -28,7 +27,7 @@ class Scorer:
     def __init__(self, folder: Path, config: InferConfig) -> None:
         """Open ``folder``'s network; raises ModelError for a missing, damaged or foreign one, or a provider that is missing."""
         self.folder = folder
-        self.sha256 = _read_card(folder / CARD_FILE)
+        self.sha256 = str(read_network_card(folder / CARD_FILE, "scorer")["sha256"])
         self.session = open_session(folder / SCORER_FILE, self.sha256, INPUTS, OUTPUTS, config)
 
     def log_odds(self, inputs: Sequence[Floats]) -> Array:
@@ -38,17 +37,3 @@ class Scorer:
         """
         (found,) = run(self.session, tuple(OUTPUTS), dict(zip(INPUTS, inputs, strict=True)))
         return found.astype(np.float64)
-
-
-def _read_card(path: Path) -> str:
-    """The hash on the scorer's card; raises ModelError."""
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ModelError(f"{path}: cannot be read ({error.strerror}), expected the scorer's card.") from error
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise ModelError(f"{path}: is not YAML ({str(error).splitlines()[0]}).") from error
-    network = values.get("network") if isinstance(values, dict) else None
-    if not isinstance(network, dict) or not isinstance(network.get("sha256"), str):
-        raise ModelError(f"{path}: found no network with its sha256, expected the card of an exported scorer.")
-    return str(network["sha256"])

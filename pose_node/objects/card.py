@@ -169,7 +169,7 @@ def _check_network(network: Mapping[str, Any] | None, folder: Path, where: str) 
         return
     for key in ("file", "sha256"):
         if not isinstance(network.get(key), str):
-            raise CardError(f"{where}: {key} is {network.get(key)!r}, expected text, as `pose_node export` writes it.")
+            raise CardError(f"{where}: {key} is {network.get(key)!r}, expected text, as earlier versions wrote it.")
     _in_folder(folder, network["file"], f"{where}.file")
 
 
